@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file function.h
+ * The SDK for functions in C: a static library (libflexwatt-function.a) that needs only libc. A function built with it is
+ * an AWS Lambda bootstrap: it speaks the Runtime API and runs unchanged under flexwatt on this machine, on Kubernetes and
+ * on AWS Lambda.
+ *
+ * Phases are timed by themselves: inside fw_next_input() is read, between fw_write_begin() and fw_write_end() (or inside
+ * the file helpers) is write, the rest is compute. One invocation runs at a time; nothing here is thread-safe except
+ * fw_progress() and fw_log().
+ */
+#ifndef FLEXWATT_FUNCTION_H
+#define FLEXWATT_FUNCTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { FW_OK = 0, FW_END = 1, FW_ERROR = -1 };
+
+/** One invocation; valid during the handler's call. */
+struct fw_invocation;
+
+/** An input object, or a range of one. Texts live until the handler returns. */
+struct fw_object {
+	const char *uri;
+	const char *path;  /**< a local file to read; never write to it */
+	int64_t bytes;     /**< size of the object, -1 unknown */
+	int64_t offset;    /**< first byte of the range; 0 for a whole object */
+	int64_t length;    /**< bytes of the range, -1: to the end */
+	int64_t index;     /**< position in the input's list, from 0 */
+};
+
+/** Handlers return FW_OK, or fail with fw_fail_invocation() and return its value. */
+typedef int fw_handler_fn(struct fw_invocation *invocation);
+
+struct fw_handler {
+	const char *name;
+	fw_handler_fn *call;
+};
+
+/** The next object of an input: FW_OK, FW_END after the last, FW_ERROR (already recorded: return it). */
+int fw_next_input(struct fw_invocation *invocation, const char *input, struct fw_object *object);
+/** How many objects the input has. */
+int64_t fw_input_count(struct fw_invocation *invocation, const char *input);
+
+/** A fresh path in the output's directory: "<task>-<ordinal><suffix>"; declared as an output object. NULL on error. */
+const char *fw_output_path(struct fw_invocation *invocation, const char *output, const char *suffix);
+/** The same with a name of your own (no '/'). */
+const char *fw_output_named(struct fw_invocation *invocation, const char *output, const char *name);
+/** Takes back a path that fw_output_path() gave and that was not written. */
+void fw_output_drop(struct fw_invocation *invocation, const char *path);
+
+void fw_write_begin(struct fw_invocation *invocation);
+void fw_write_end(struct fw_invocation *invocation);
+/** Writes a whole output file, timed as write. */
+int fw_write_output(struct fw_invocation *invocation, const char *path, const void *bytes, size_t length);
+
+/** Parameters of the stage. The fallback is returned when absent; a value of another type is an error at the end. */
+const char *fw_param_text(struct fw_invocation *invocation, const char *name, const char *fallback);
+double fw_param_number(struct fw_invocation *invocation, const char *name, double fallback);
+int64_t fw_param_integer(struct fw_invocation *invocation, const char *name, int64_t fallback);
+int fw_param_bool(struct fw_invocation *invocation, const char *name, int fallback);
+/** A parameter of any type as JSON text, or NULL. */
+const char *fw_param_json(struct fw_invocation *invocation, const char *name);
+
+int64_t fw_task(const struct fw_invocation *invocation);    /**< index of this task, from 0 */
+int64_t fw_workers(const struct fw_invocation *invocation); /**< tasks of the stage */
+int64_t fw_attempt(const struct fw_invocation *invocation); /**< from 1 */
+const char *fw_request_id(const struct fw_invocation *invocation);
+int64_t fw_remaining_ms(const struct fw_invocation *invocation); /**< until the deadline */
+
+/** Shown live; total 0 when unknown. Cheap to call often: at most ten a second are sent. */
+void fw_progress(struct fw_invocation *invocation, double done, double total, const char *note);
+/** Adds to what the function counts as its work: frames, rows, points. */
+void fw_units(struct fw_invocation *invocation, double units);
+/** A quality or other figure that goes into the record. */
+void fw_metric(struct fw_invocation *invocation, const char *name, double value);
+/** The invocation's result: JSON text, checked. */
+int fw_result(struct fw_invocation *invocation, const char *json);
+/** A line in the invocation's log. */
+void fw_log(struct fw_invocation *invocation, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** Fails the invocation: type (e.g. "Video.Corrupt") and message. Returns FW_ERROR. */
+int fw_fail_invocation(struct fw_invocation *invocation, const char *type, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/** The Runtime API loop; returns the exit status of the process. Use FW_FUNCTIONS. */
+int fw_functions_main(const struct fw_handler *handlers, size_t count);
+
+/** Defines main(): FW_FUNCTIONS({"sharpen", sharpen}, {"classify", classify}). The event's `handler` chooses, else _HANDLER. */
+#define FW_FUNCTIONS(...)                                                                          \
+	int main(void)                                                                                 \
+	{                                                                                              \
+		static const struct fw_handler fw_handlers_[] = {__VA_ARGS__};                             \
+		return fw_functions_main(fw_handlers_, sizeof fw_handlers_ / sizeof fw_handlers_[0]);      \
+	}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A backend executes invocations somewhere: local, later kubernetes, lambda, sim. The driver (driver.c) owns the engine,
+ * the storage and the store; a backend only runs what it is given and fills the record with what it can know.
+ */
+#pragma once
+
+#include "base/loop.h"
+#include "base/pool.h"
+#include "catalogue/catalogue.h"
+#include "energy/manager.h"
+#include "host/machine.h"
+#include "record/record.h"
+#include "storage/storage.h"
+#include "workflow/workflow.h"
+
+struct fw_backend; /* first member of every implementation: const struct fw_backend_ops *ops */
+
+/* Borrowed; outlives the backend. */
+struct fw_backend_context {
+	struct fw_loop *loop;
+	struct fw_pool *pool;
+	struct fw_storage *storage;
+	const struct fw_workflow *workflow;
+	const struct fw_catalogue *catalogue;
+	const char *run;
+	const char *state_directory; /* beside the store: package cache, logs/<run>/ */
+	const char *region;
+	uint64_t start_ns;
+	bool oversubscribe;
+};
+
+struct fw_dispatch_outcome {
+	struct fw_record *record;   /* status, error, times set */
+	const char *body;           /* the function's answer or error document, or NULL */
+	size_t length;
+	const char *directory;      /* the attempt's working directory with what it wrote, or NULL */
+};
+
+struct fw_dispatch {
+	uint32_t stage, task, attempt;
+	int64_t memory_mb;
+	int64_t millivcpus;
+	bool cpu_capped;
+	uint64_t ready_ns;
+	/* Makes the event for a directory chosen by the backend; newly allocated. */
+	int (*event)(void *context, const char *directory, char **body, size_t *length, struct fw_error **err);
+	void (*started)(void *context);
+	void (*progress)(void *context, double done, double total, const char *note);
+	void (*ended)(void *context, const struct fw_dispatch_outcome *outcome); /* once */
+	void (*metered)(void *context); /* once, after ended: the record is final; frees what hangs on context */
+	void *context;
+	struct fw_record *record; /* identity filled; the backend fills the rest */
+};
+
+struct fw_backend_ops {
+	const char *name; /* stored in every record */
+
+	/* Fails before any task starts for what can be known by then: FW_E_ENVIRONMENT, FW_E_PERMISSION. */
+	int (*open)(const struct fw_backend_context *context, struct fw_backend **backend, struct fw_error **err);
+
+	/* What the engine may promise. */
+	void (*capacity)(struct fw_backend *backend, int64_t *millivcpus, int64_t *memory_mb);
+
+	/* What is not enforced or not measured here, one line each, or NULL. Borrowed. */
+	const char *(*missing)(struct fw_backend *backend);
+
+	/* Environment of the run's row: machine, monitors, versions. New reference. */
+	json_t *(*describe)(struct fw_backend *backend);
+
+	/* Starts an invocation; never fails synchronously: what goes wrong comes through `ended`, later. */
+	void (*dispatch)(struct fw_backend *backend, const struct fw_dispatch *dispatch);
+
+	/* Ends one; `ended` follows with cancelled (or what it had become). */
+	void (*cancel)(struct fw_backend *backend, uint32_t stage, uint32_t task, uint32_t attempt, bool now);
+
+	/* Ends what a killed engine of this run left on this machine; returns how many sandboxes. Before resume. */
+	int (*end_orphans)(struct fw_backend *backend, size_t *ended, struct fw_error **err);
+
+	/* Waits for pending `metered` calls. */
+	void (*flush)(struct fw_backend *backend);
+
+	void (*close)(struct fw_backend *backend); /* no invocation is running any more */
+};
+
+struct fw_backend {
+	const struct fw_backend_ops *ops;
+};
+
+extern const struct fw_backend_ops fw_backend_local;

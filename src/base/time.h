@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One monotonic clock (CLOCK_MONOTONIC, what BPF sees too) for every measurement; the wall clock only labels.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define FW_NS_PER_MS 1000000ULL
+#define FW_NS_PER_S 1000000000ULL
+
+uint64_t fw_monotonic_ns(void);
+uint64_t fw_wall_ms(void); /* since 1970, UTC */
+
+static inline double fw_ns_to_ms(uint64_t ns)
+{
+	return (double)ns / 1e6;
+}
+
+/* "2026-11-21T09:45:12.123Z"; out holds 25 bytes. */
+void fw_time_iso(uint64_t wall_ms, char out[25]);
+/* "20261121-094512-k3f": time-ordered, the tail random. out holds 24 bytes. */
+void fw_run_id(uint64_t wall_ms, uint32_t random, char out[24]);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The EnergyManager: owns the monitors and the one sampler thread, meters workers, and fills the resources, counters and
+ * energy of a record. Monitors are isolated from each other. The record of an invocation is final one sample after its
+ * end: scheduling never waits for energy.
+ */
+#pragma once
+
+#include "base/loop.h"
+#include "energy/monitor.h"
+
+struct fw_energy_manager;
+struct fw_energy_worker; /* one metered worker */
+
+struct fw_energy_options {
+	struct fw_loop *loop;  /* `done` callbacks come on its thread; NULL for `flexwatt monitors` */
+	struct fw_monitor_context context;
+	double rate_hz;        /* memory and counters while an invocation runs; 0: default 10 */
+	bool no_sampler;       /* tests: everything on the calling thread */
+};
+
+/* Opens every monitor that works here; never fails because one does not. */
+int fw_energy_manager_new(const struct fw_energy_options *options, struct fw_energy_manager **manager,
+                          struct fw_error **err);
+void fw_energy_manager_free(struct fw_energy_manager *manager);
+FW_DEFINE_CLEANUP(struct fw_energy_manager *, fw_energy_manager_free)
+
+struct fw_monitor_report {
+	const struct fw_monitor_ops *ops;
+	bool works;
+	char *detail; /* what it reads here, or why not */
+	char *hint;   /* what would enable it, or NULL */
+};
+size_t fw_energy_manager_monitors(const struct fw_energy_manager *manager, const struct fw_monitor_report **reports);
+/* All normalised system-wide metrics as one JSON object {"name": {"value": …, "unit": …}}: at least 50. New reference. */
+json_t *fw_energy_manager_metrics(struct fw_energy_manager *manager);
+
+/* Loop thread. The worker's cgroup must stay open until fw_energy_worker_free(), which takes the last reading. */
+struct fw_energy_worker *fw_energy_worker_new(struct fw_energy_manager *manager, const struct fw_metered *worker);
+void fw_energy_worker_free(struct fw_energy_worker *worker);
+
+/* The edges of an invocation, loop thread, cheap: CPU counters of the worker alone. */
+void fw_energy_begin(struct fw_energy_worker *worker);
+/* Ends it. `record` (owned by the caller, at rest until then) gets its figures; `done` comes on the loop's thread after
+ * the last sample, also when the worker is freed before. duration_ms of the record must be set. */
+typedef void fw_energy_done_fn(void *context, struct fw_record *record);
+void fw_energy_end(struct fw_energy_worker *worker, struct fw_record *record, fw_energy_done_fn *done, void *context);
+/* Lets pending `done` calls happen now (end of a run). */
+void fw_energy_flush(struct fw_energy_manager *manager);
+/* CPU time that the sampler thread has used, ns: the monitor's own cost. */
+uint64_t fw_energy_overhead_ns(const struct fw_energy_manager *manager);

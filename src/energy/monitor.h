@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A monitor reads one kind of meter: the kernel's accounting, a model, later powercap, the power PMU, hwmon, NVML.
+ * The EnergyManager owns them all. One that fails is reported with its reason and left out; it never stops a run.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "catalogue/catalogue.h"
+#include "host/cgroup.h"
+#include "host/machine.h"
+#include "host/root.h"
+#include "record/record.h"
+
+struct fw_monitor; /* a member's own state, opaque to the manager */
+
+/* What a monitor may use. Borrowed; outlives the monitor. */
+struct fw_monitor_context {
+	const struct fw_root *root;
+	const struct fw_machine *machine;
+	const struct fw_catalogue *catalogue;
+};
+
+/* A worker as monitors see it. */
+struct fw_metered {
+	struct fw_cgroup *cgroup; /* or NULL where there is none: then pid's tree is read */
+	pid_t pid;                /* first process of the worker */
+	double vcpus;
+	int64_t memory_mb;
+};
+
+/* One edge or one sample of a worker: cumulative figures at time_ns; what is unknown is -1. */
+struct fw_reading {
+	uint64_t before_ns, after_ns; /* CLOCK_MONOTONIC around the reading */
+	struct fw_cgroup_stat stat;
+	int64_t memory_high_bytes; /* sum of VmHWM of the processes, -1 when not read */
+	int64_t switches_voluntary, switches_involuntary;
+};
+
+/* An invocation between two edges, with what the samples in between gave. */
+struct fw_interval {
+	const struct fw_metered *worker;
+	struct fw_reading begin, end;
+	double duration_s;
+	double cpu_s;              /* NAN unknown */
+	double memory_average_mb;  /* NAN unknown */
+};
+
+struct fw_monitor_ops {
+	const char *name;   /* the source stored with every figure */
+	const char *method; /* version of the method, "model/1": changes whenever figures may */
+	const char *gives;  /* what it gives, for `flexwatt monitors`: "energy (modelled)" */
+
+	/* Finds the meter. Main thread, before any worker runs. FW_OK and a monitor that close() frees, or FW_E_ABSENT,
+	 * FW_E_PERMISSION with the reason and, as hint, what would enable it. */
+	int (*open)(const struct fw_monitor_context *context, struct fw_monitor **monitor, struct fw_error **err);
+
+	/* One line on what it reads here: "12 cpus, cgroup v1". Newly allocated. Main thread. */
+	char *(*describe)(struct fw_monitor *monitor);
+
+	/* Reads machine-wide counters. Sampler thread only; may not allocate, block or log: up to 100 calls a second.
+	 * May be NULL. */
+	void (*sample)(struct fw_monitor *monitor);
+
+	/* Adds this monitor's figures of one finished invocation to its record: resources, counters or energy.
+	 * Sampler thread, or the loop's when there is no sampler. A figure that cannot be given stays null. May be NULL. */
+	void (*attribute)(struct fw_monitor *monitor, const struct fw_interval *interval, struct fw_record *record);
+
+	/* Main thread, after the last sample. Takes NULL and half-opened monitors. */
+	void (*close)(struct fw_monitor *monitor);
+};
+
+extern const struct fw_monitor_ops fw_monitor_system;
+extern const struct fw_monitor_ops fw_monitor_model;
+extern const struct fw_monitor_ops fw_monitor_tdp;

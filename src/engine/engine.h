@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The engine: a pure state machine over the event log. It has no clock, no loop and no I/O; time and chance come in with
+ * events. The driver logs an event, steps the engine, carries out the actions, and feeds back what happened. Run, resume
+ * (replay of the log), simulation and the kill-at-every-event test are the same code.
+ *
+ * Invariants: every task ends once; nothing is dispatched before its inputs are known; the reservations of dispatched
+ * invocations never exceed the machine; the same events give the same state and actions.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "workflow/workflow.h"
+
+struct fw_engine;
+
+enum fw_status { /* of an invocation, and of a task or stage when it has ended */
+	FW_STATUS_OK,
+	FW_STATUS_FUNCTION_ERROR,
+	FW_STATUS_TIMEOUT,
+	FW_STATUS_OUT_OF_MEMORY,
+	FW_STATUS_LOST,      /* the worker or the engine died, or the environment failed; always retried */
+	FW_STATUS_CANCELLED,
+	FW_STATUS_SKIPPED,   /* never dispatched: a producer failed or `when` was false */
+};
+const char *fw_status_name(enum fw_status status); /* "ok", "function_error", ... */
+bool fw_status_parse(const char *name, enum fw_status *status);
+
+/* One object of a list; texts are borrowed from the event or, in actions, from the engine until the next step. */
+struct fw_engine_object {
+	const char *key;   /* below the storage: "videos/a.mp4", "runs/<run>/split/0.1/chunks/x.mp4" */
+	int64_t bytes;
+	uint32_t output;   /* index of the producing output in its stage; 0 for listed objects */
+};
+
+/* ---- events: what happened. All are logged before they are stepped. ---- */
+enum fw_event_kind {
+	FW_EV_RUN_STARTED,  /* machine: millivcpus, memory_mb, seed, oversubscribe */
+	FW_EV_LISTED,       /* stage, input, objects: answers FW_ACT_LIST; sorted by key */
+	FW_EV_LIST_FAILED,  /* stage, input, message: the run fails in its environment */
+	FW_EV_STARTED,      /* stage, task, attempt: the event was written to its worker */
+	FW_EV_ENDED,        /* stage, task, attempt, status, objects (published, when ok), result, error; is the commit */
+	FW_EV_TIMER,        /* timer: a timer set by FW_ACT_TIMER ran out */
+	FW_EV_CANCEL,       /* now: false = let running invocations finish (graceful), true = kill them */
+	FW_EV_RESUMED,      /* the previous engine died: what was dispatched and has not ended is lost and re-dispatched
+	                       without using up a retry; machine as in RUN_STARTED; outstanding lists and timers are asked again */
+	FW_EV_RESTARTED,    /* stage: --from STAGE: that stage and its descendants start afresh, the rest is kept */
+};
+
+struct fw_engine_event {
+	enum fw_event_kind kind;
+	uint64_t time_ns; /* since the start of the run, by the driver's clock; kept with the log, never compared */
+	uint32_t stage;
+	uint32_t input;
+	uint32_t task;
+	uint32_t attempt; /* from 1 */
+	enum fw_status status;
+	const char *error_type;    /* or NULL */
+	const char *error_message; /* or NULL */
+	const struct fw_engine_object *objects;
+	size_t object_count;
+	const json_t *result; /* or NULL; the engine takes its own reference */
+	uint64_t timer;
+	bool now;
+	bool oversubscribe;
+	int64_t millivcpus;
+	int64_t memory_mb;
+	uint64_t seed; /* of the jitter */
+};
+
+/* ---- actions: what to do. ---- */
+enum fw_action_kind {
+	FW_ACT_LIST,      /* stage, input: list the storage; answer with LISTED or LIST_FAILED */
+	FW_ACT_DISPATCH,  /* stage, task, attempt, memory_mb, millivcpus, cpu_capped: answer with STARTED (when it is) and ENDED */
+	FW_ACT_CANCEL,    /* stage, task, attempt: end it; answer ENDED cancelled */
+	FW_ACT_TIMER,     /* timer, delay_ms: answer TIMER */
+	FW_ACT_STAGE_ENDED, /* stage, status: for progress and the stage row */
+	FW_ACT_FINISH,    /* status: nothing is outstanding any more; no event follows */
+};
+
+struct fw_engine_action {
+	enum fw_action_kind kind;
+	uint32_t stage;
+	uint32_t input;
+	uint32_t task;
+	uint32_t attempt;
+	int64_t memory_mb;
+	int64_t millivcpus; /* reserved, at most the machine's */
+	bool cpu_capped;    /* asks for more CPU than the machine has: runs alone */
+	uint64_t timer;
+	uint64_t delay_ms;
+	enum fw_status status;
+};
+
+struct fw_engine_actions {
+	FW_VECTOR(struct fw_engine_action) list; /* cleared by fw_engine_step() */
+};
+
+/* The workflow is borrowed and must outlive the engine. */
+int fw_engine_new(const struct fw_workflow *workflow, struct fw_engine **engine, struct fw_error **err);
+void fw_engine_free(struct fw_engine *engine);
+FW_DEFINE_CLEANUP(struct fw_engine *, fw_engine_free)
+
+/* One event in, actions out. An event that contradicts the state (unknown task, second end) is refused with
+ * FW_E_CONFLICT and changes nothing. A task that can never fit the machine's memory is refused at RUN_STARTED (FW_E_LIMIT). */
+int fw_engine_step(struct fw_engine *engine, const struct fw_engine_event *event, struct fw_engine_actions *actions,
+                   struct fw_error **err);
+
+/* ---- what the driver and the summary ask ---- */
+struct fw_task_inputs {
+	/* per input of the stage, in order: the objects of this task */
+	struct {
+		const struct fw_engine_object *objects; /* an array of the engine's, until the next step */
+		size_t count;
+	} *inputs;
+	size_t count;
+	void *scratch;
+};
+void fw_engine_task_inputs(struct fw_engine *engine, uint32_t stage, uint32_t task, struct fw_task_inputs *inputs);
+void fw_task_inputs_done(struct fw_task_inputs *inputs);
+
+struct fw_stage_progress {
+	uint32_t total;      /* tasks known so far */
+	bool closed;         /* total is final */
+	uint32_t waiting, running, ok, failed, skipped;
+	uint32_t attempts;   /* dispatched so far */
+	bool ended;
+	enum fw_status status; /* when ended */
+};
+struct fw_stage_progress fw_engine_stage(const struct fw_engine *engine, uint32_t stage);
+bool fw_engine_finished(const struct fw_engine *engine, enum fw_status *status);
+/* Results by stage index for fw_payload_fill(): a single task's result, or an array of all tasks' by index. Borrowed. */
+json_t *const *fw_engine_results(const struct fw_engine *engine);
+size_t fw_engine_memory(const struct fw_engine *engine); /* bytes held, for the benchmark */
+
+/* ---- the log ---- */
+/* One event as a JSON text and back; replay = decode and step all. `event` borrows from the returned document. */
+int fw_event_log_encode(const struct fw_engine_event *event, struct fw_buffer *out);
+int fw_event_log_decode(const char *text, size_t length, struct fw_engine_event *event, json_t **owner,
+                        struct fw_error **err);
+void fw_event_log_release(struct fw_engine_event *event, json_t *owner);

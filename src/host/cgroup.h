@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Control groups, v1, v2 and hybrid behind one face. A group of ours is one name under every hierarchy that is usable:
+ * the v1 controllers memory, cpu, cpuacct, pids, freezer (joined mounts are handled), and a v2 leaf. On v2 alone it is one
+ * directory. What cannot be enforced is said, never pretended. Nothing outside our own parent group is touched.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "host/root.h"
+
+enum fw_cgroup_mode { FW_CGROUP_NONE, FW_CGROUP_V1, FW_CGROUP_V2, FW_CGROUP_HYBRID };
+
+/* What can be enforced or read. */
+enum fw_cgroup_can {
+	FW_CAN_MEMORY = 1 << 0,
+	FW_CAN_CPU = 1 << 1,     /* quota */
+	FW_CAN_CPUACCT = 1 << 2, /* CPU time */
+	FW_CAN_PIDS = 1 << 3,
+	FW_CAN_FREEZE = 1 << 4,
+	FW_CAN_KILL = 1 << 5,    /* cgroup.kill */
+	FW_CAN_IDENTITY = 1 << 6, /* a v2 leaf for BPF */
+};
+
+struct fw_cgroups; /* the hierarchies of this machine and our parent group */
+struct fw_cgroup;  /* one group with its open descriptors */
+
+/* Probes /proc/self/mountinfo and /proc/self/cgroup below root, makes or reuses the parent group `parent`
+ * ("flexwatt"): at the top as root, else below the delegated subtree that this process is in. FW_E_PERMISSION or
+ * FW_E_ABSENT with the reason when none is usable: the caller goes on without. */
+int fw_cgroups_open(const struct fw_root *root, const char *parent, struct fw_cgroups **cgroups, struct fw_error **err);
+void fw_cgroups_close(struct fw_cgroups *cgroups);
+enum fw_cgroup_mode fw_cgroups_mode(const struct fw_cgroups *cgroups);
+unsigned fw_cgroups_can(const struct fw_cgroups *cgroups);
+/* One line on what is not enforced and why, or NULL. Borrowed. */
+const char *fw_cgroups_missing(const struct fw_cgroups *cgroups);
+
+struct fw_cgroup_limits {
+	int64_t memory_bytes;   /* 0: none; swap is not allowed beyond it */
+	int64_t cpu_quota_us;   /* per cpu_period_us; 0: none */
+	int64_t cpu_period_us;
+	int64_t pids;           /* 0: none */
+};
+
+/* Makes parent/name. */
+int fw_cgroup_new(struct fw_cgroups *cgroups, const char *name, const struct fw_cgroup_limits *limits,
+                  struct fw_cgroup **group, struct fw_error **err);
+/* Groups of ours that exist, for orphans of a killed engine. Calls back with each name. */
+int fw_cgroups_each(struct fw_cgroups *cgroups, void (*visit)(void *context, const char *name), void *context,
+                    struct fw_error **err);
+/* Opens an existing one. */
+int fw_cgroup_open(struct fw_cgroups *cgroups, const char *name, struct fw_cgroup **group, struct fw_error **err);
+
+const char *fw_cgroup_name(const struct fw_cgroup *group);
+/* v2 directory for CLONE_INTO_CGROUP, or -1. */
+int fw_cgroup_v2_fd(const struct fw_cgroup *group);
+/* Moves a process into every hierarchy (writes cgroup.procs). */
+int fw_cgroup_add(struct fw_cgroup *group, pid_t pid, struct fw_error **err);
+/* Descriptors of cgroup.procs that a child writes "0" to before exec (v1 hierarchies; v2 when CLONE_INTO_CGROUP was not
+ * used). Returns how many; fds are the group's. */
+size_t fw_cgroup_procs_fds(const struct fw_cgroup *group, int fds[8]);
+
+int fw_cgroup_set_cpu(struct fw_cgroup *group, int64_t quota_us, int64_t period_us, struct fw_error **err);
+
+struct fw_cgroup_stat { /* what cannot be read is -1 */
+	int64_t cpu_user_ns, cpu_system_ns, cpu_total_ns;
+	int64_t throttled_ns;
+	int64_t memory_bytes;       /* anonymous + shared + kernel; page cache excluded */
+	int64_t memory_high_bytes;  /* the group's own high-water mark (includes page cache) */
+	int64_t oom_kills;          /* since the group was made */
+	int64_t pids;
+	int64_t pids_denied;        /* forks refused by the limit */
+	int64_t faults_minor, faults_major;
+	int64_t pressure_cpu_us, pressure_memory_us, pressure_io_us;
+	int64_t io_read_bytes, io_written_bytes;
+};
+/* Kept-open descriptors, no allocation: any thread, one at a time per group. */
+void fw_cgroup_read(struct fw_cgroup *group, struct fw_cgroup_stat *stat);
+/* CPU time alone (one or two preads), for the edges of an invocation. */
+void fw_cgroup_read_cpu(struct fw_cgroup *group, int64_t *user_ns, int64_t *system_ns, int64_t *total_ns);
+
+/* Processes inside, at most `capacity` of them; returns how many there are. */
+size_t fw_cgroup_pids(struct fw_cgroup *group, pid_t *pids, size_t capacity);
+/* SIGKILL to every process of the group, including those being forked: cgroup.kill, else freeze + signal + thaw, else
+ * sweeps. Does not wait for them. */
+int fw_cgroup_kill(struct fw_cgroup *group, struct fw_error **err);
+int fw_cgroup_signal(struct fw_cgroup *group, int signal_number, struct fw_error **err);
+/* Removes the directories; FW_E_BUSY while processes remain. */
+int fw_cgroup_remove(struct fw_cgroup *group, struct fw_error **err);
+void fw_cgroup_close(struct fw_cgroup *group); /* descriptors only, the group stays */

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A storage holds objects under keys. Members: file (a directory), later s3. Every hook is called on the loop's thread
+ * and answers through its callback, on the same thread, later or at once; blocking work goes to the pool.
+ * Keys of outputs: runs/<run>/<stage>/<task>.<attempt>/<output>/<name>. An attempt is written in a working directory of
+ * its own and appears by one atomic publication; only the commit event makes it visible to others.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/loop.h"
+#include "base/memory.h"
+#include "base/pool.h"
+
+struct fw_storage; /* first member of every implementation: const struct fw_storage_ops *ops */
+
+struct fw_storage_object {
+	char *key;
+	int64_t bytes;
+};
+struct fw_storage_objects {
+	FW_VECTOR(struct fw_storage_object) list; /* sorted by key, bytewise */
+};
+void fw_storage_objects_done(struct fw_storage_objects *objects);
+
+enum {
+	FW_STORAGE_MAX_OBJECTS = 1000000,      /* of one listing */
+	FW_PUBLISH_MAX_OBJECTS = 100000,       /* of one attempt */
+};
+#define FW_PUBLISH_MAX_BYTES ((int64_t)1 << 40)
+
+struct fw_attempt_key {
+	const char *run, *stage;
+	uint32_t task, attempt;
+};
+
+/* What an attempt declares: names below <directory>/<output>/, in order. */
+struct fw_publication {
+	struct fw_attempt_key key;
+	const char *directory; /* the attempt's working directory, with one directory an output inside */
+	struct {
+		const char *output;
+		const char *const *names; /* declared by the answer; NULL: whatever regular files lie there, sorted */
+		size_t count;
+	} *outputs;
+	size_t output_count;
+};
+
+/* err is borrowed during the call; objects too (may be moved out). */
+typedef void fw_storage_list_fn(void *context, int rc, struct fw_storage_objects *objects, const struct fw_error *err);
+/* objects[i] belongs to output output_of[i]. */
+typedef void fw_storage_publish_fn(void *context, int rc, struct fw_storage_objects *objects, const uint32_t *output_of,
+                                   const struct fw_error *err);
+typedef void fw_storage_done_fn(void *context, int rc, const struct fw_error *err);
+
+struct fw_storage_ops {
+	const char *scheme; /* "file" */
+
+	/* uri: "file:/absolute/directory". Checks that it can be read and written now (exit status 3 before any task). */
+	int (*open)(const char *uri, struct fw_loop *loop, struct fw_pool *pool, struct fw_storage **storage,
+	            struct fw_error **err);
+
+	/* Objects whose key matches the glob, never those below runs/. Links that leave the storage are refused. */
+	void (*list)(struct fw_storage *storage, const char *pattern, fw_storage_list_fn *done, void *context);
+
+	/* Path of an object that is a local file (not copied), else NULL; newly allocated. */
+	char *(*local_path)(struct fw_storage *storage, const char *key);
+
+	/* The directory below which workers of a run write: made if absent, on the same filesystem as runs/. Newly allocated. */
+	int (*attempts_root)(struct fw_storage *storage, const char *run, char **directory, struct fw_error **err);
+
+	/* Checks what the function left (regular files inside, bounded, no links or devices), resets modes and owner, and
+	 * publishes it in one step. On failure nothing is visible and the working directory is discarded. */
+	void (*publish)(struct fw_storage *storage, const struct fw_publication *publication, fw_storage_publish_fn *done,
+	                void *context);
+
+	/* Removes an attempt's working directory. */
+	void (*discard)(struct fw_storage *storage, const char *directory, fw_storage_done_fn *done, void *context);
+
+	/* Deletes a run's working directories and every published attempt for which keep() is false. */
+	void (*sweep)(struct fw_storage *storage, const char *run, bool (*keep)(void *context, const struct fw_attempt_key *key),
+	              fw_storage_done_fn *done, void *context);
+
+	/* Deletes all of a run; *bytes by done's caller is not given: ask usage before. Blocking variant for `runs rm`. */
+	int (*remove_run)(struct fw_storage *storage, const char *run, struct fw_error **err);
+	int (*usage)(struct fw_storage *storage, const char *run, int64_t *bytes, struct fw_error **err); /* kept disk */
+
+	void (*close)(struct fw_storage *storage);
+};
+
+struct fw_storage {
+	const struct fw_storage_ops *ops;
+};
+
+extern const struct fw_storage_ops fw_storage_file;
+
+/* By scheme; an unknown one is FW_E_UNAVAILABLE. */
+int fw_storage_open(const char *uri, struct fw_loop *loop, struct fw_pool *pool, struct fw_storage **storage,
+                    struct fw_error **err);
+void fw_storage_close(struct fw_storage *storage);
+FW_DEFINE_CLEANUP(struct fw_storage *, fw_storage_close)
+
+/* "runs/<run>/<stage>/<task>.<attempt>" and back; newly allocated. */
+char *fw_attempt_prefix(const struct fw_attempt_key *key);

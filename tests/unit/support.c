@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/support.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void make_parents(int fd, const char *path)
+{
+	char copy[512];
+
+	snprintf(copy, sizeof copy, "%s", path);
+	for (char *slash = strchr(copy, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		mkdirat(fd, copy, 0755);
+		*slash = '/';
+	}
+}
+
+void tree_write(struct tree *tree, const char *path, const char *content)
+{
+	make_parents(tree->fd, path);
+	if (path[strlen(path) - 1] == '/')
+		return;
+	if (strncmp(content, "-> ", 3) == 0) {
+		assert_int_equal(symlinkat(content + 3, tree->fd, path), 0);
+		return;
+	}
+	int fd = openat(tree->fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, content, strlen(content)), (ssize_t)strlen(content));
+	close(fd);
+}
+
+struct tree tree_of(const char *path, ...)
+{
+	struct tree tree = {.path = "/tmp/flexwatt-test-XXXXXX"};
+	va_list arguments;
+
+	assert_non_null(mkdtemp(tree.path));
+	tree.fd = open(tree.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(tree.fd >= 0);
+	va_start(arguments, path);
+	for (; path; path = va_arg(arguments, const char *))
+		tree_write(&tree, path, va_arg(arguments, const char *));
+	va_end(arguments);
+	return tree;
+}
+
+static int remove_entry(const char *path, const struct stat *stat, int type, struct FTW *walk)
+{
+	(void)stat;
+	(void)type;
+	(void)walk;
+	return remove(path);
+}
+
+void tree_remove_cleanup(struct tree *tree)
+{
+	close(tree->fd);
+	nftw(tree->path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+void assert_error_is(int rc, struct fw_error **err, int code, const char *text)
+{
+	fw_cleanup_free char *described = *err ? fw_error_describe(*err) : NULL;
+
+	if (rc != code)
+		fail_msg("expected %s, got %s: %s", fw_code_name(code), fw_code_name(rc), described ? described : "(no error)");
+	if (!described || !strstr(described, text))
+		fail_msg("expected an error with '%s', got: %s", text, described ? described : "(no error)");
+	fw_error_free(*err);
+	*err = NULL;
+}
+
+void assert_ok(int rc, struct fw_error *err)
+{
+	if (rc != FW_OK) {
+		fw_cleanup_free char *described = err ? fw_error_describe(err) : NULL;
+
+		fail_msg("unexpected %s: %s", fw_code_name(rc), described ? described : "");
+	}
+}
