@@ -54,6 +54,8 @@ int fw_error_hint(struct fw_error **err, int rc, const char *format, ...) __attr
  * below the column and is copied up to its newline or end. The first position set wins. Returns rc. */
 int fw_error_at(struct fw_error **err, int rc, const char *file, size_t line, size_t column, const char *source_line,
                 size_t source_length);
+/* The same from a byte offset into the whole text, which it searches for line and column. */
+int fw_error_at_offset(struct fw_error **err, int rc, const char *file, const char *text, size_t length, size_t offset);
 
 int fw_error_code(const struct fw_error *error);            /* FW_OK for NULL */
 const char *fw_error_message(const struct fw_error *error); /* "run video: stage 'x': ..." without position and hint */

@@ -17,7 +17,7 @@ enum { FW_JSON_MAX_DEPTH = 64 };
 
 /* `source` names the text in errors. The caller json_decref()s. */
 int fw_json_load(const char *source, const char *text, size_t length, json_t **json, struct fw_error **err);
-/* Compact, keys in the order of insertion. Newly allocated. */
+/* Compact, keys in the order of insertion, reals in their shortest exact spelling (not finite: null). Newly allocated. */
 char *fw_json_dump(const json_t *json);
 int fw_json_append(const json_t *json, struct fw_buffer *out);
 /* A JSON string literal with its quotes. */
@@ -27,7 +27,8 @@ const json_t *fw_json_at(const json_t *json, const char *path);
 
 /* Reads object members by table and refuses unknown keys with a suggestion.
  * Kinds: 's' string (char ** newly allocated), 'i' int64_t, 'n' double from integer or real, 'b' bool, 'o' json_t * borrowed.
- * Optional members absent or null leave the target alone. */
+ * Optional members absent or null leave the target alone. An earlier string in a target is freed: start with NULL.
+ * Nothing is written unless the whole object is accepted. */
 struct fw_json_member {
 	const char *key;
 	char kind;

@@ -24,12 +24,12 @@ int fw_loop_new(struct fw_loop **loop, struct fw_error **err);
 void fw_loop_free(struct fw_loop *loop);
 FW_DEFINE_CLEANUP(struct fw_loop *, fw_loop_free)
 
-int fw_loop_run(struct fw_loop *loop, struct fw_error **err); /* until fw_loop_stop() */
+int fw_loop_run(struct fw_loop *loop, struct fw_error **err); /* until fw_loop_stop(), whose turn ends as every other */
 void fw_loop_stop(struct fw_loop *loop);
 uint64_t fw_loop_now_ns(struct fw_loop *loop); /* CLOCK_MONOTONIC, read now */
 
-/* Runs once after the current callbacks of this turn; `flush` hooks run at the end of each turn, after all deferred
- * calls (the store commits there). */
+/* Runs once after the current callbacks of this turn, with what it defers itself; `flush` hooks run at the end of each
+ * turn that wants a flush, after all deferred calls (the store commits there). */
 void fw_loop_defer(struct fw_loop *loop, fw_loop_fn *callback, void *context);
 void fw_loop_on_flush(struct fw_loop *loop, fw_loop_fn *callback, void *context);
 /* Asks for a flush at the end of this turn. Cheap, may be called many times a turn. */
@@ -41,7 +41,8 @@ void fw_timer_set(struct fw_timer *timer, uint64_t delay_ns);
 void fw_timer_clear(struct fw_timer *timer);
 void fw_timer_free(struct fw_timer *timer);
 
-/* Level-triggered readability (a pidfd is readable when its process has ended). Does not own the descriptor. */
+/* Level-triggered readability (a pidfd is readable when its process has ended). Does not own the descriptor.
+ * NULL when the kernel refuses it (a plain file, say). */
 struct fw_watch *fw_watch_new(struct fw_loop *loop, int fd, fw_watch_fn *callback, void *context);
 void fw_watch_free(struct fw_watch *watch);
 

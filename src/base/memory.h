@@ -5,7 +5,11 @@
  */
 #pragma once
 
+#include <stdarg.h>
 #include <stddef.h>
+
+/* Ends the process with one line; for libraries that report exhaustion themselves. */
+void fw_memory_exhausted(void) __attribute__((noreturn));
 
 void *fw_alloc(size_t size);                        /* zeroed, never NULL */
 void *fw_alloc_array(size_t count, size_t size);    /* zeroed, checks the product */
@@ -13,6 +17,7 @@ void *fw_realloc_array(void *memory, size_t count, size_t size);
 char *fw_strdup(const char *text);                  /* NULL stays NULL */
 char *fw_strndup(const char *text, size_t length);
 char *fw_printf(const char *format, ...) __attribute__((format(printf, 1, 2))); /* newly allocated */
+char *fw_vprintf(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
 
 /* Room for one more item in {items, count, capacity}; doubles. Use FW_PUSH. */
 void *fw_grow(void *items, size_t count, size_t *capacity, size_t item_size);

@@ -8,7 +8,8 @@
 
 struct fw_pool;
 
-/* `work` runs on a pool thread, then `done` on the loop's thread. The context belongs to the job in between. */
+/* `work` runs on a pool thread, then `done` on the loop's thread. The context belongs to the job in between.
+ * Jobs are taken in the order of submission and reported in the order in which they finish. `done` may submit, not free. */
 typedef void fw_job_fn(void *context);
 
 int fw_pool_new(struct fw_loop *loop, unsigned threads, struct fw_pool **pool, struct fw_error **err);

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * JSON as text. jansson prints reals with 17 digits (0.1 as 0.10000000000000001); here they get the shortest spelling
+ * that reads back as the same number. What comes out is valid JSON even for text that is not UTF-8: bytes that
+ * decode to nothing become U+FFFD.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+
+/* Length of the well-formed UTF-8 sequence (RFC 3629) at the front, 0 when there is none. */
+static size_t sequence_length(const unsigned char *text, size_t length)
+{
+	static const struct {
+		unsigned char first, last, second_from, second_to, length;
+	} forms[] = {
+		{0x00, 0x7f, 0x00, 0x00, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+		{0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+		{0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+	};
+
+	for (size_t i = 0; i < FW_COUNT_OF(forms); i++) {
+		if (text[0] < forms[i].first || text[0] > forms[i].last)
+			continue;
+		if (forms[i].length > length)
+			return 0;
+		if (forms[i].length > 1 && (text[1] < forms[i].second_from || text[1] > forms[i].second_to))
+			return 0;
+		for (size_t j = 2; j < forms[i].length; j++)
+			if ((text[j] & 0xc0) != 0x80)
+				return 0;
+		return forms[i].length;
+	}
+	return 0;
+}
+
+static int append_escaped(unsigned char c, struct fw_buffer *out)
+{
+	static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
+	const char *known = c ? strchr(from, c) : NULL;
+
+	if (known)
+		return fw_buffer_printf(out, "\\%c", to[known - from]);
+	return fw_buffer_printf(out, "\\u%04x", c);
+}
+
+static bool needs_escape(unsigned char c)
+{
+	return c < 0x20 || c == '"' || c == '\\' || c == 0x7f;
+}
+
+int fw_json_quote(struct fw_str text, struct fw_buffer *out)
+{
+	const unsigned char *bytes = (const unsigned char *)text.text;
+
+	fw_buffer_text(out, "\"");
+	for (size_t i = 0; i < text.length;) {
+		size_t run = i, length = 0;
+
+		while (run < text.length && !needs_escape(bytes[run]) &&
+		       (length = sequence_length(bytes + run, text.length - run)) > 0)
+			run += length;
+		fw_buffer_append(out, bytes + i, run - i);
+		if (run < text.length) {
+			if (needs_escape(bytes[run]))
+				append_escaped(bytes[run], out);
+			else
+				fw_buffer_text(out, "\xef\xbf\xbd");
+			run++;
+		}
+		i = run;
+	}
+	return fw_buffer_text(out, "\"");
+}
+
+/* A real stays a real when read back: it gets a point if its spelling has none. */
+static int append_real(double number, struct fw_buffer *out)
+{
+	char text[40];
+
+	if (!isfinite(number))
+		return fw_buffer_text(out, "null"); /* JSON has no spelling for it */
+	for (int digits = 15; digits <= 17; digits++) {
+		snprintf(text, sizeof text, "%.*g", digits, number);
+		if (strtod(text, NULL) == number)
+			break;
+	}
+	for (char *c = text; *c; c++)
+		if (*c == ',')
+			*c = '.'; /* the decimal comma of some locales */
+	if (!strpbrk(text, ".e"))
+		strcat(text, ".0");
+	return fw_buffer_text(out, text);
+}
+
+static int append_object(const json_t *object, struct fw_buffer *out)
+{
+	const char *key, *separator = "";
+	json_t *value;
+
+	fw_buffer_text(out, "{");
+	json_object_foreach((json_t *)object, key, value)
+	{
+		fw_buffer_text(out, separator);
+		fw_json_quote(fw_str_of(key), out);
+		fw_buffer_text(out, ":");
+		fw_json_append(value, out);
+		separator = ",";
+	}
+	return fw_buffer_text(out, "}");
+}
+
+static int append_array(const json_t *array, struct fw_buffer *out)
+{
+	fw_buffer_text(out, "[");
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		if (i > 0)
+			fw_buffer_text(out, ",");
+		fw_json_append(json_array_get(array, i), out);
+	}
+	return fw_buffer_text(out, "]");
+}
+
+/* A failed buffer stays failed, so only the last append of each value need be looked at. */
+int fw_json_append(const json_t *json, struct fw_buffer *out)
+{
+	switch (json_typeof(json)) {
+	case JSON_OBJECT:
+		return append_object(json, out);
+	case JSON_ARRAY:
+		return append_array(json, out);
+	case JSON_STRING:
+		return fw_json_quote((struct fw_str){json_string_value(json), json_string_length(json)}, out);
+	case JSON_INTEGER:
+		return fw_buffer_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(json));
+	case JSON_REAL:
+		return append_real(json_real_value(json), out);
+	case JSON_TRUE:
+		return fw_buffer_text(out, "true");
+	case JSON_FALSE:
+		return fw_buffer_text(out, "false");
+	default:
+		return fw_buffer_text(out, "null");
+	}
+}
+
+char *fw_json_dump(const json_t *json)
+{
+	fw_cleanup_buffer struct fw_buffer out;
+
+	fw_buffer_init(&out, SIZE_MAX / 2);
+	fw_json_append(json, &out);
+	return fw_buffer_take(&out);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The two clocks and their spellings. All text is UTC: a record made in one zone must read the same in another.
+ */
+#include "base/time.h"
+
+#include <stdio.h>
+#include <time.h>
+
+static uint64_t read_clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * FW_NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+uint64_t fw_monotonic_ns(void)
+{
+	return read_clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t fw_wall_ms(void)
+{
+	return read_clock_ns(CLOCK_REALTIME) / FW_NS_PER_MS;
+}
+
+/* Dates behind the year 9999 would not fit the fields: they are shown as its last millisecond. */
+static struct tm split_utc(uint64_t wall_ms, unsigned *milliseconds)
+{
+	static const uint64_t last_ms = 253402300799999ULL;
+	struct tm parts;
+
+	if (wall_ms > last_ms)
+		wall_ms = last_ms;
+	time_t seconds = (time_t)(wall_ms / 1000);
+	*milliseconds = (unsigned)(wall_ms % 1000);
+	gmtime_r(&seconds, &parts);
+	return parts;
+}
+
+void fw_time_iso(uint64_t wall_ms, char out[25])
+{
+	unsigned milliseconds;
+	struct tm parts = split_utc(wall_ms, &milliseconds);
+	size_t length = strftime(out, 25, "%Y-%m-%dT%H:%M:%S", &parts);
+
+	snprintf(out + length, 25 - length, ".%03uZ", milliseconds % 1000);
+}
+
+void fw_run_id(uint64_t wall_ms, uint32_t random, char out[24])
+{
+	static const char digits[] = "23456789abcdefghijkmnpqrstuvwxyz"; /* without 0, 1, l and o, which look alike */
+	unsigned milliseconds;
+	struct tm parts = split_utc(wall_ms, &milliseconds);
+	size_t length = strftime(out, 24, "%Y%m%d-%H%M%S", &parts);
+
+	snprintf(out + length, 24 - length, "-%c%c%c", digits[random & 31], digits[random >> 5 & 31],
+	         digits[random >> 10 & 31]);
+}
