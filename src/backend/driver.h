@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The driver of one run: it owns the loop, the engine, the storage and the backend, writes the event log and the records,
+ * and carries out what the engine decides. Order is everything here: an event is logged and committed before any action
+ * that follows from it is carried out, so that a killed run can be replayed to the point where it was.
+ */
+#pragma once
+
+#include "backend/backend.h"
+#include "engine/engine.h"
+#include "store/store.h"
+
+struct fw_driver;
+
+struct fw_driver_options {
+	const struct fw_workflow *workflow;   /* outlives the driver */
+	const struct fw_backend_ops *backend;
+	struct fw_store *store;
+	const char *state_directory;          /* package cache and logs */
+	const char *region;
+	const char *run;                      /* id of a new run, or of the one to resume */
+	bool resume;
+	const char *from_stage;               /* resume: this stage and its descendants start afresh, or NULL */
+	bool oversubscribe;
+	json_t *options;                      /* what the command line said, kept in the run's row; borrowed */
+	uint64_t seed;
+};
+
+/* Checks everything that can be known before a task starts: storage, catalogue, backend, the run to resume. */
+int fw_driver_new(const struct fw_driver_options *options, struct fw_driver **driver, struct fw_error **err);
+void fw_driver_free(struct fw_driver *driver);
+FW_DEFINE_CLEANUP(struct fw_driver *, fw_driver_free)
+#define fw_cleanup_driver FW_CLEANUP(fw_driver_free)
+
+/* Runs to the end. `status` is the run's; an error is returned only when the driver itself cannot go on (the store is full,
+ * say): then the run can be resumed. */
+int fw_driver_run(struct fw_driver *driver, enum fw_status *status, struct fw_error **err);
+
+/* Ctrl-C: the first call lets running invocations finish, the second ends them. From the loop's thread. */
+void fw_driver_cancel(struct fw_driver *driver);
+
+/* For progress, on the loop's thread. */
+struct fw_loop *fw_driver_loop(struct fw_driver *driver);
+struct fw_stage_progress fw_driver_stage(const struct fw_driver *driver, uint32_t stage);
+struct fw_driver_totals {
+	double joules, usd, gco2e; /* of the records that are final */
+	bool modelled;             /* some of the joules are */
+};
+struct fw_driver_totals fw_driver_totals(const struct fw_driver *driver);
+const char *fw_driver_note(const struct fw_driver *driver, uint32_t stage); /* last progress note, or NULL */
+double fw_driver_elapsed_ms(const struct fw_driver *driver);
+const char *fw_driver_missing(const struct fw_driver *driver); /* what is not enforced here, or NULL */
+
+/* The first invocation that failed for good, for the last lines of a failed run; stage UINT32_MAX when there is none. */
+struct fw_driver_failure {
+	uint32_t stage, task, attempt;
+	char *error_type, *error_message, *log_path;
+};
+const struct fw_driver_failure *fw_driver_failure(const struct fw_driver *driver);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the driver share.
+ */
+#pragma once
+
+#include "backend/driver.h"
+
+struct fw_driver {
+	struct fw_driver_options options;
+	const struct fw_workflow *workflow;
+	struct fw_loop *loop;
+	struct fw_pool *pool;
+	struct fw_storage *storage;
+	struct fw_catalogue *catalogue;
+	struct fw_backend *backend;
+	struct fw_engine *engine;
+	struct fw_store *store;
+	char *run;
+	uint64_t start_ns; /* CLOCK_MONOTONIC of the run's time zero */
+	int64_t sequence;  /* of the last logged event */
+	struct fw_engine_actions step;     /* of one event */
+	FW_VECTOR(struct fw_engine_action) pending; /* to be carried out after the commit */
+	struct fw_timer *checkpoint;
+	bool checkpointing, dirty;
+	FW_VECTOR(struct fw_driver_timer *) timers;
+	unsigned cancels;
+	struct fw_task_run *runs; /* dispatched and not yet final */
+	size_t open_records;      /* how many */
+	bool finishing, closed;
+	enum fw_status status;
+	struct fw_error *fatal;
+	struct fw_run_row row;
+	struct fw_stage_times {
+		double first_start_ms, last_end_ms;
+		char *note;
+	} *stages;
+	struct fw_driver_totals totals;
+	struct fw_driver_failure failure;
+	json_t *packages; /* path → digest */
+};
+
+struct fw_driver_timer {
+	struct fw_driver *driver;
+	struct fw_timer *timer;
+	uint64_t id;
+};
+
+/* Logs the event, steps the engine and queues its actions. After a fatal error it does nothing. */
+void fw_driver_feed(struct fw_driver *driver, struct fw_engine_event *event);
+/* The driver cannot go on: ends the loop. Takes the error. */
+void fw_driver_fatal(struct fw_driver *driver, struct fw_error *error);
+double fw_driver_now_ms(const struct fw_driver *driver);
+
+/* driver_task.c */
+void fw_driver_dispatch(struct fw_driver *driver, const struct fw_engine_action *action);
+/* Ends a run whose engine has finished, once every record is final (driver.c). */
+void fw_driver_maybe_finish(struct fw_driver *driver);
+
+/* driver_resume.c: replays the log of options.run. */
+int fw_driver_replay(struct fw_driver *driver, struct fw_error **err);
+/* Digests of the functions' packages, {"path": "digest"}. */
+int fw_driver_package_digests(const struct fw_workflow *workflow, json_t **digests, struct fw_error **err);

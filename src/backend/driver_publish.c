@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From a function's answer to the commit: the answer is decoded, what it declares is checked and published by the storage,
+ * and only then is the end fed to the engine. An answer that cannot be kept is a function_error of that invocation.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/driver_task.h"
+#include "base/digest.h"
+#include "base/str.h"
+#include "base/tree.h"
+
+static void refuse(struct fw_task_run *run, const char *type, const struct fw_error *error)
+{
+	struct fw_engine_event event = {0};
+
+	run->status = FW_STATUS_FUNCTION_ERROR;
+	fw_record_set_text(&run->record.error_type, type);
+	fw_record_set_text(&run->record.error_message, fw_error_message(error));
+	fw_task_run_conclude(run, &event);
+}
+
+/* A failure to publish that is the machine's (disk full, I/O) is no fault of the function: the attempt is lost. */
+static void publication_failed(struct fw_task_run *run, int rc, const struct fw_error *error)
+{
+	struct fw_engine_event event = {0};
+
+	if (rc == FW_E_FUNCTION || rc == FW_E_INVALID || rc == FW_E_LIMIT) {
+		refuse(run, "Flexwatt.InvalidOutput", error);
+		return;
+	}
+	run->status = FW_STATUS_LOST;
+	fw_record_set_text(&run->record.error_type, "Flexwatt.PublicationFailed");
+	fw_record_set_text(&run->record.error_message, fw_error_message(error));
+	fw_task_run_conclude(run, &event);
+}
+
+static void commit(struct fw_task_run *run, const struct fw_storage_objects *objects, const uint32_t *output_of)
+{
+	size_t count = objects ? objects->list.count : 0;
+	fw_cleanup_free struct fw_engine_object *list = fw_alloc_array(count ? count : 1, sizeof *list);
+	struct fw_engine_event event = {.objects = list, .object_count = count, .result = run->result};
+
+	run->record.objects_out = (int64_t)count;
+	run->record.bytes_out = 0;
+	for (size_t i = 0; i < count; i++) {
+		const struct fw_storage_object *object = &objects->list.items[i];
+
+		list[i] = (struct fw_engine_object){object->key, object->bytes, output_of[i]};
+		run->record.bytes_out += object->bytes > 0 ? object->bytes : 0;
+	}
+	if (isnan(run->record.units) && count > 0)
+		run->record.units = (double)count;
+	fw_task_run_conclude(run, &event);
+}
+
+static void published(void *context, int rc, struct fw_storage_objects *objects, const uint32_t *output_of,
+                      const struct fw_error *error)
+{
+	struct fw_task_run *run = context;
+
+	if (rc == FW_OK)
+		commit(run, objects, output_of);
+	else
+		publication_failed(run, rc, error);
+}
+
+/* ---- what is declared ---- */
+
+static const struct fw_answer_output *answered(const struct fw_task_run *run, const char *output)
+{
+	for (size_t i = 0; i < run->answer.outputs.count; i++)
+		if (strcmp(run->answer.outputs.items[i].name, output) == 0)
+			return &run->answer.outputs.items[i];
+	return NULL;
+}
+
+static int check_declared(const struct fw_task_run *run, struct fw_error **err)
+{
+	for (size_t i = 0; i < run->answer.outputs.count; i++) {
+		const char *name = run->answer.outputs.items[i].name;
+		bool known = false;
+
+		for (size_t o = 0; o < run->stage->outputs.count; o++)
+			known |= strcmp(run->stage->outputs.items[o].name, name) == 0;
+		if (!known)
+			return fw_fail(err, FW_E_INVALID, "answer: outputs.%s: the stage '%s' has no such output", name,
+			               run->stage->name);
+	}
+	return FW_OK;
+}
+
+static void declare(struct fw_task_run *run, size_t index, char *const *names, size_t count)
+{
+	const char **copy = fw_alloc_array(count + 1, sizeof *copy);
+
+	for (size_t i = 0; i < count; i++)
+		copy[i] = names[i];
+	run->publication.outputs[index].names = copy;
+	run->publication.outputs[index].count = count;
+}
+
+static int declare_answer(struct fw_task_run *run, struct fw_error **err)
+{
+	int rc = check_declared(run, err);
+
+	for (size_t i = 0; rc == FW_OK && i < run->stage->outputs.count; i++) {
+		const struct fw_answer_output *output = answered(run, run->stage->outputs.items[i].name);
+
+		declare(run, i, output ? output->objects.items : NULL, output ? output->objects.count : 0);
+	}
+	return rc;
+}
+
+struct matching {
+	const char *glob;
+	FW_VECTOR(char *) names;
+};
+
+static int add_matching(void *context, const char *path, int parent_fd, const char *name, const struct stat *stat,
+                        struct fw_error **err)
+{
+	struct matching *matching = context;
+
+	(void)parent_fd;
+	(void)name;
+	(void)err;
+	if (S_ISREG(stat->st_mode) && fw_glob_match(matching->glob, path))
+		FW_PUSH(&matching->names, fw_strdup(path));
+	return FW_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* A plain function's outputs: what it left in the directory and matches the glob. */
+static int declare_keys(struct fw_task_run *run, size_t index, struct fw_error **err)
+{
+	const struct fw_output *output = &run->stage->outputs.items[index];
+	fw_cleanup_free char *directory = fw_printf("%s/%s", run->directory, output->name);
+	struct matching matching = {.glob = output->keys};
+	int rc = fw_tree_walk(AT_FDCWD, directory, add_matching, &matching, err);
+
+	if (matching.names.count > 0)
+		qsort(matching.names.items, matching.names.count, sizeof matching.names.items[0], by_name);
+	declare(run, index, matching.names.items, matching.names.count);
+	for (size_t i = 0; i < matching.names.count; i++)
+		FW_PUSH(&run->texts, matching.names.items[i]);
+	free(matching.names.items);
+	return rc;
+}
+
+/* A name in a plain function's result: a path in the output's directory, or relative to it. */
+static int add_named(struct fw_task_run *run, const struct fw_output *output, const json_t *value,
+                     struct matching *matching, struct fw_error **err)
+{
+	const char *text = json_string_value(value);
+	fw_cleanup_free char *prefix = fw_printf("%s/%s/", run->directory, output->name);
+
+	if (text && strncmp(text, prefix, strlen(prefix)) == 0)
+		text += strlen(prefix);
+	if (!text || !fw_path_is_inside(text))
+		return fw_fail(err, FW_E_INVALID, "result at '%s' is not the name of a file in output '%s'", output->from,
+		               output->name);
+	FW_PUSH(&matching->names, fw_strdup(text));
+	return FW_OK;
+}
+
+static int declare_from(struct fw_task_run *run, size_t index, struct fw_error **err)
+{
+	const struct fw_output *output = &run->stage->outputs.items[index];
+	const json_t *value = fw_json_at(run->result, output->from);
+	struct matching matching = {0};
+	int rc = FW_OK;
+
+	if (!value)
+		rc = fw_fail(err, FW_E_INVALID, "the result has nothing at '%s' (output '%s')", output->from, output->name);
+	else if (!json_is_array(value))
+		rc = add_named(run, output, value, &matching, err);
+	else
+		for (size_t i = 0; rc == FW_OK && i < json_array_size(value); i++)
+			rc = add_named(run, output, json_array_get(value, i), &matching, err);
+	declare(run, index, matching.names.items, matching.names.count);
+	for (size_t i = 0; i < matching.names.count; i++)
+		FW_PUSH(&run->texts, matching.names.items[i]);
+	free(matching.names.items);
+	return rc;
+}
+
+static int declare_plain(struct fw_task_run *run, struct fw_error **err)
+{
+	int rc = FW_OK;
+
+	for (size_t i = 0; rc == FW_OK && i < run->stage->outputs.count; i++)
+		rc = run->stage->outputs.items[i].keys ? declare_keys(run, i, err) : declare_from(run, i, err);
+	return rc;
+}
+
+/* ---- the answer ---- */
+
+static int read_stage_aware(struct fw_task_run *run, const char *body, size_t length, struct fw_error **err)
+{
+	int rc = fw_answer_decode(body, length, &run->answer, err);
+
+	if (rc != FW_OK)
+		return rc;
+	run->record.read_ms = run->answer.read_ms;
+	run->record.compute_ms = run->answer.compute_ms;
+	run->record.write_ms = run->answer.write_ms;
+	run->record.units = run->answer.units;
+	run->record.metrics = json_incref(run->answer.metrics);
+	run->result = json_incref(run->answer.result);
+	return FW_OK;
+}
+
+/* What a plain function returns is its result, whatever it is; text that is not JSON becomes a JSON string. */
+static void read_plain(struct fw_task_run *run, const char *body, size_t length)
+{
+	if (fw_json_load("result", body, length, &run->result, NULL) != FW_OK)
+		run->result = json_stringn(body, length);
+	if (!run->result)
+		run->result = json_null();
+}
+
+void fw_task_run_publish(struct fw_task_run *run, const char *body, size_t length)
+{
+	fw_cleanup_error struct fw_error *error = NULL;
+	bool plain = run->stage->payload != NULL;
+	int rc = FW_OK;
+
+	if (plain)
+		read_plain(run, body, length);
+	else
+		rc = read_stage_aware(run, body, length, &error);
+	run->publication.key =
+		(struct fw_attempt_key){run->driver->run, run->stage->name, run->task, run->attempt};
+	run->publication.directory = run->directory;
+	run->publication.output_count = run->stage->outputs.count;
+	run->publication.outputs = fw_alloc_array(run->stage->outputs.count + 1, sizeof *run->publication.outputs);
+	for (size_t i = 0; i < run->stage->outputs.count; i++)
+		run->publication.outputs[i].output = run->stage->outputs.items[i].name;
+	if (rc == FW_OK)
+		rc = plain ? declare_plain(run, &error) : declare_answer(run, &error);
+	if (rc != FW_OK)
+		refuse(run, plain ? "Flexwatt.InvalidResult" : "Flexwatt.InvalidAnswer", error);
+	else if (run->stage->outputs.count == 0)
+		commit(run, NULL, NULL);
+	else
+		run->driver->storage->ops->publish(run->driver->storage, &run->publication, published, run);
+}

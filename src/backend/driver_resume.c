@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Taking a killed run up again: its log is replayed into a fresh engine, and what the log says has ended but has no
+ * record yet (the kill came before the meters) gets one with what is known. A workflow or package that has changed since
+ * is refused, saying what changed; --from STAGE accepts the change from there on.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/driver_internal.h"
+#include "base/digest.h"
+#include "base/time.h"
+
+int fw_driver_package_digests(const struct fw_workflow *workflow, json_t **digests, struct fw_error **err)
+{
+	fw_cleanup_json json_t *made = json_object();
+
+	for (size_t i = 0; i < workflow->stages.count; i++) {
+		const char *path = workflow->stages.items[i].function.path;
+		char digest[FW_DIGEST_TEXT];
+
+		if (!path || json_object_get(made, path))
+			continue;
+		int rc = fw_digest_tree(AT_FDCWD, path, digest, err);
+
+		if (rc != FW_OK)
+			return fw_error_wrap(err, rc, "stage '%s': read package %s", workflow->stages.items[i].name, path);
+		json_object_set_new(made, path, json_string(digest));
+	}
+	*digests = FW_TAKE(made);
+	return FW_OK;
+}
+
+/* ---- what changed ---- */
+
+static int changed(struct fw_error **err, const char *what)
+{
+	int rc = fw_fail(err, FW_E_CONFLICT, "cannot resume: %s has changed since the run began", what);
+
+	return fw_error_hint(err, rc,
+	                     "undo the change, or accept it with --from STAGE: that stage and what follows it run again");
+}
+
+static int check_unchanged(struct fw_driver *driver, const struct fw_run_row *row, struct fw_error **err)
+{
+	const json_t *before = json_object_get(row->environment, "packages");
+	const char *path;
+	json_t *digest;
+
+	if (strcmp(row->storage, driver->workflow->storage) != 0)
+		return fw_fail(err, FW_E_USAGE, "cannot resume: the run's storage is %s, not %s", row->storage,
+		               driver->workflow->storage);
+	if (driver->options.from_stage)
+		return FW_OK;
+	if (strcmp(row->workflow_digest, driver->workflow->digest) != 0)
+		return changed(err, driver->workflow->path);
+	json_object_foreach (driver->packages, path, digest) {
+		fw_cleanup_free char *what = fw_printf("package %s", path);
+
+		if (!json_equal(digest, json_object_get(before, path)))
+			return changed(err, what);
+	}
+	return FW_OK;
+}
+
+/* ---- replay ---- */
+
+struct ended {
+	uint32_t stage, task, attempt;
+	enum fw_status status;
+	char *error_type, *error_message;
+};
+
+struct replay {
+	struct fw_driver *driver;
+	uint64_t last_ns;
+	FW_VECTOR(struct ended) ended;
+};
+
+static void note_times(struct fw_driver *driver, const struct fw_engine_event *event)
+{
+	double now_ms = fw_ns_to_ms(event->time_ns);
+
+	if (event->kind == FW_EV_STARTED && isnan(driver->stages[event->stage].first_start_ms))
+		driver->stages[event->stage].first_start_ms = now_ms;
+	if (event->kind == FW_EV_ENDED)
+		driver->stages[event->stage].last_end_ms = now_ms;
+}
+
+static int replay_event(void *context, int64_t sequence, const char *text, size_t length, struct fw_error **err)
+{
+	struct replay *replay = context;
+	struct fw_driver *driver = replay->driver;
+	struct fw_engine_event event;
+	json_t *owner = NULL;
+	int rc = fw_event_log_decode(text, length, &event, &owner, err);
+
+	if (rc != FW_OK)
+		return fw_error_wrap(err, rc, "event %lld of run %s", (long long)sequence, driver->run);
+	rc = fw_engine_step(driver->engine, &event, &driver->step, err);
+	if (rc == FW_OK) {
+		driver->sequence = sequence;
+		replay->last_ns = event.time_ns > replay->last_ns ? event.time_ns : replay->last_ns;
+		note_times(driver, &event);
+		if (event.kind == FW_EV_ENDED)
+			FW_PUSH(&replay->ended, (struct ended){event.stage, event.task, event.attempt, event.status,
+			                                       fw_strdup(event.error_type), fw_strdup(event.error_message)});
+	}
+	fw_event_log_release(&event, owner);
+	return rc;
+}
+
+/* ---- records that the kill cost ---- */
+
+static int mark_recorded(void *context, const struct fw_record *record, struct fw_error **err)
+{
+	struct replay *replay = context;
+	struct fw_driver *driver = replay->driver;
+
+	(void)err;
+	for (size_t i = 0; i < replay->ended.count; i++) {
+		struct ended *ended = &replay->ended.items[i];
+
+		if (ended->task == (uint32_t)record->task && ended->attempt == (uint32_t)record->attempt &&
+		    strcmp(driver->workflow->stages.items[ended->stage].name, record->stage) == 0)
+			ended->attempt = 0; /* it has its record */
+	}
+	return FW_OK;
+}
+
+static int put_unmetered(struct fw_driver *driver, const struct ended *ended, struct fw_error **err)
+{
+	struct fw_record record;
+
+	fw_record_init(&record);
+	record.run = fw_strdup(driver->run);
+	record.stage = fw_strdup(driver->workflow->stages.items[ended->stage].name);
+	record.task = ended->task;
+	record.attempt = ended->attempt;
+	record.backend = fw_strdup(driver->options.backend->name);
+	record.status = fw_strdup(fw_status_name(ended->status));
+	record.error_type = fw_strdup(ended->error_type);
+	record.error_message = fw_strdup(ended->error_message);
+	fw_record_flag(&record.flags, "unmetered");
+	int rc = fw_store_record_put(driver->store, &record, err);
+
+	fw_record_done(&record);
+	return rc;
+}
+
+static int restore_records(struct replay *replay, struct fw_error **err)
+{
+	struct fw_driver *driver = replay->driver;
+	int rc = fw_store_record_each(driver->store, driver->run, NULL, -1, mark_recorded, replay, err);
+
+	for (size_t i = 0; rc == FW_OK && i < replay->ended.count; i++)
+		if (replay->ended.items[i].attempt != 0)
+			rc = put_unmetered(driver, &replay->ended.items[i], err);
+	return rc;
+}
+
+int fw_driver_replay(struct fw_driver *driver, struct fw_error **err)
+{
+	struct replay replay = {.driver = driver};
+	int rc = fw_store_run_get(driver->store, driver->run, &driver->row, err);
+
+	if (rc != FW_OK)
+		return rc;
+	if (driver->options.from_stage && !fw_workflow_stage(driver->workflow, driver->options.from_stage))
+		return fw_fail(err, FW_E_USAGE, "--from %s: the workflow has no such stage", driver->options.from_stage);
+	rc = check_unchanged(driver, &driver->row, err);
+	if (rc == FW_OK)
+		rc = fw_store_event_each(driver->store, driver->run, replay_event, &replay, err);
+	if (rc == FW_OK)
+		rc = restore_records(&replay, err);
+	for (size_t i = 0; i < replay.ended.count; i++) {
+		free(replay.ended.items[i].error_type);
+		free(replay.ended.items[i].error_message);
+	}
+	free(replay.ended.items);
+	driver->start_ns = fw_monotonic_ns() - replay.last_ns;
+	return rc;
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One attempt of a task, from the engine's dispatch to its final record: the event is made, the backend runs it, its
+ * outputs are published, the commit event is fed, and when the meters have had their say the record is stored.
+ * Publication comes before the commit, so that what a consumer sees is there; the record may be final before or after.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/driver_task.h"
+
+/* ---- the event ---- */
+
+static struct fw_object_ref object_ref(struct fw_task_run *run, const struct fw_engine_object *object)
+{
+	char *path = run->driver->storage->ops->local_path(run->driver->storage, object->key);
+	char *uri = fw_printf("%s/%s", run->driver->workflow->storage, object->key);
+
+	FW_PUSH(&run->texts, path);
+	FW_PUSH(&run->texts, uri);
+	if (object->bytes > 0)
+		run->record.bytes_in += object->bytes;
+	run->record.objects_in++;
+	return (struct fw_object_ref){.uri = uri, .path = path, .bytes = object->bytes, .offset = -1};
+}
+
+/* A long list goes as a file in the attempt's own directory; it is removed with the rest that no output declares. */
+static int by_manifest(struct fw_task_run *run, struct fw_event_input *input, const char *directory,
+                       struct fw_error **err)
+{
+	size_t length = 0;
+	char *digest = fw_alloc(65);
+	fw_cleanup_free char *lines = fw_event_manifest(input, &length, digest);
+	char *path = fw_printf("%s/%s.jsonl", directory, input->name);
+
+	FW_PUSH(&run->texts, digest);
+	FW_PUSH(&run->texts, path);
+	input->manifest = path;
+	input->manifest_count = input->objects.count;
+	input->manifest_sha256 = digest;
+	return fw_write_file(AT_FDCWD, path, lines, length, 0644, err);
+}
+
+static size_t list_bytes(const struct fw_event_input *input)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < input->objects.count; i++)
+		bytes += strlen(input->objects.items[i].uri) + strlen(input->objects.items[i].path) + 64;
+	return bytes;
+}
+
+static int add_inputs(struct fw_task_run *run, struct fw_event *event, const char *directory, struct fw_error **err)
+{
+	struct fw_task_inputs inputs = {0};
+	int rc = FW_OK;
+
+	fw_engine_task_inputs(run->driver->engine, run->stage_index, run->task, &inputs);
+	run->record.objects_in = 0;
+	run->record.bytes_in = 0;
+	for (size_t i = 0; i < inputs.count && rc == FW_OK; i++) {
+		struct fw_event_input input = {.name = run->stage->inputs.items[i].name};
+
+		for (size_t o = 0; o < inputs.inputs[i].count; o++)
+			FW_PUSH(&input.objects, object_ref(run, &inputs.inputs[i].objects[o]));
+		if (directory && list_bytes(&input) > FW_EVENT_LIST_MAX_BYTES)
+			rc = by_manifest(run, &input, directory, err);
+		FW_PUSH(&event->inputs, input);
+	}
+	fw_task_inputs_done(&inputs);
+	return rc;
+}
+
+static void add_outputs(struct fw_task_run *run, struct fw_event *event, const char *directory)
+{
+	for (size_t i = 0; i < run->stage->outputs.count; i++) {
+		const struct fw_output *output = &run->stage->outputs.items[i];
+		char *path = fw_printf("%s/%s", directory, output->name);
+
+		FW_PUSH(&run->texts, path);
+		FW_PUSH(&event->outputs, (struct fw_event_output){output->name, path, output->suffix});
+	}
+}
+
+static int stage_aware_event(struct fw_task_run *run, const char *directory, char **body, size_t *length,
+                             struct fw_error **err)
+{
+	struct fw_event event = {
+		.run = run->driver->run,
+		.stage = run->stage->name,
+		.handler = run->stage->function.handler,
+		.task = run->task,
+		.workers = fw_engine_stage(run->driver->engine, run->stage_index).total,
+		.attempt = run->attempt,
+		.params = run->stage->params,
+	};
+	int rc = add_inputs(run, &event, directory, err);
+
+	if (rc == FW_OK) {
+		add_outputs(run, &event, directory);
+		*body = fw_event_encode(&event, length);
+	}
+	for (size_t i = 0; i < event.inputs.count; i++)
+		free(event.inputs.items[i].objects.items);
+	free(event.inputs.items);
+	free(event.outputs.items);
+	return rc;
+}
+
+static int plain_event(struct fw_task_run *run, const char *directory, char **body, size_t *length,
+                       struct fw_error **err)
+{
+	fw_cleanup_json json_t *filled = NULL;
+	int rc = fw_payload_fill(run->driver->workflow, run->stage, fw_engine_results(run->driver->engine), directory,
+	                         &filled, err);
+
+	if (rc != FW_OK)
+		return rc;
+	*body = fw_json_dump(filled);
+	*length = strlen(*body);
+	return FW_OK;
+}
+
+static int make_event(void *context, const char *directory, char **body, size_t *length, struct fw_error **err)
+{
+	struct fw_task_run *run = context;
+
+	return run->stage->payload ? plain_event(run, directory, body, length, err)
+	                           : stage_aware_event(run, directory, body, length, err);
+}
+
+/* ---- while it runs ---- */
+
+static void started(void *context)
+{
+	struct fw_task_run *run = context;
+	struct fw_stage_times *times = &run->driver->stages[run->stage_index];
+	struct fw_engine_event event = {
+		.kind = FW_EV_STARTED, .stage = run->stage_index, .task = run->task, .attempt = run->attempt};
+
+	if (isnan(times->first_start_ms))
+		times->first_start_ms = fw_driver_now_ms(run->driver);
+	fw_driver_feed(run->driver, &event);
+}
+
+static void progress(void *context, double done, double total, const char *note)
+{
+	struct fw_task_run *run = context;
+	struct fw_stage_times *times = &run->driver->stages[run->stage_index];
+
+	(void)done;
+	(void)total;
+	if (note)
+		fw_record_set_text(&times->note, note);
+}
+
+/* ---- the end ---- */
+
+static void finalize(struct fw_task_run *run)
+{
+	struct fw_driver *driver = run->driver;
+	struct fw_energy_sum energy;
+	struct fw_error *error = NULL;
+
+	if (fw_cost_fill(driver->catalogue, driver->options.region, "as if on Lambda", run->stage->tmp_mb, &run->record,
+	                 NULL) == FW_OK &&
+	    !isnan(run->record.total_usd))
+		driver->totals.usd += run->record.total_usd;
+	if (fw_carbon_fill(driver->catalogue, driver->options.region, &run->record, NULL) == FW_OK &&
+	    !isnan(run->record.operational_gco2e))
+		driver->totals.gco2e += run->record.operational_gco2e +
+		                        (isnan(run->record.embodied_gco2e) ? 0 : run->record.embodied_gco2e);
+	if (fw_energy_best(&run->record, &energy)) {
+		driver->totals.joules += energy.joules;
+		driver->totals.modelled |= energy.modelled;
+	}
+	if (!driver->fatal && fw_store_record_put(driver->store, &run->record, &error) != FW_OK)
+		fw_driver_fatal(driver, error);
+	driver->dirty = true;
+	fw_loop_want_flush(driver->loop);
+	driver->open_records--;
+	fw_task_run_free(run);
+	fw_driver_maybe_finish(driver);
+}
+
+static void keep_failure(struct fw_task_run *run)
+{
+	struct fw_driver_failure *failure = &run->driver->failure;
+
+	if (failure->stage != UINT32_MAX)
+		return;
+	failure->stage = run->stage_index;
+	failure->task = run->task;
+	failure->attempt = run->attempt;
+	failure->error_type = fw_strdup(run->record.error_type);
+	failure->error_message = fw_strdup(run->record.error_message);
+	failure->log_path = fw_strdup(run->log_path);
+}
+
+void fw_task_run_conclude(struct fw_task_run *run, struct fw_engine_event *event)
+{
+	struct fw_driver *driver = run->driver;
+	uint32_t failed = fw_engine_stage(driver->engine, run->stage_index).failed;
+
+	event->kind = FW_EV_ENDED;
+	event->stage = run->stage_index;
+	event->task = run->task;
+	event->attempt = run->attempt;
+	event->status = run->status;
+	event->error_type = run->record.error_type;
+	event->error_message = run->record.error_message;
+	fw_record_set_text(&run->record.status, fw_status_name(run->status));
+	driver->stages[run->stage_index].last_end_ms = fw_driver_now_ms(driver);
+	run->concluded = true;
+	fw_driver_feed(driver, event);
+	if (fw_engine_stage(driver->engine, run->stage_index).failed > failed)
+		keep_failure(run);
+	if (run->metered)
+		finalize(run);
+}
+
+static void metered(void *context)
+{
+	struct fw_task_run *run = context;
+
+	run->metered = true;
+	if (run->concluded)
+		finalize(run);
+}
+
+static void discarded(void *context, int rc, const struct fw_error *error)
+{
+	(void)context;
+	(void)rc;
+	(void)error; /* the sweep at the end of the run removes what is left */
+}
+
+static void ended(void *context, const struct fw_dispatch_outcome *outcome)
+{
+	struct fw_task_run *run = context;
+	struct fw_engine_event event = {0};
+
+	run->directory = fw_strdup(outcome->directory);
+	run->log_path = fw_strdup(outcome->log_path);
+	if (!run->record.status || !fw_status_parse(run->record.status, &run->status))
+		run->status = FW_STATUS_LOST;
+	if (run->status == FW_STATUS_OK) {
+		fw_task_run_publish(run, outcome->body, outcome->length);
+		return;
+	}
+	if (run->directory)
+		run->driver->storage->ops->discard(run->driver->storage, run->directory, discarded, NULL);
+	fw_task_run_conclude(run, &event);
+}
+
+/* ---- dispatch ---- */
+
+static void identify(struct fw_task_run *run, const struct fw_engine_action *action)
+{
+	struct fw_driver *driver = run->driver;
+	struct fw_record *record = &run->record;
+
+	fw_record_init(record);
+	record->run = fw_strdup(driver->run);
+	record->stage = fw_strdup(run->stage->name);
+	record->task = action->task;
+	record->attempt = action->attempt;
+	record->backend = fw_strdup(driver->backend->ops->name);
+	record->function = fw_printf("%s-%s", driver->workflow->name, run->stage->name);
+	record->handler = fw_strdup(run->stage->function.handler);
+	record->memory_mb = action->memory_mb;
+	record->vcpus = (double)action->memory_mb / 1769.0;
+	record->workers = fw_engine_stage(driver->engine, run->stage_index).total;
+	if (run->stage->function.path)
+		fw_record_set_text(&record->package_digest,
+		                   json_string_value(json_object_get(driver->packages, run->stage->function.path)));
+	if (action->cpu_capped)
+		fw_record_flag(&record->flags, "cpu_capped");
+	if (driver->options.oversubscribe)
+		fw_record_flag(&record->flags, "contended");
+}
+
+void fw_driver_dispatch(struct fw_driver *driver, const struct fw_engine_action *action)
+{
+	struct fw_task_run *run = fw_alloc(sizeof *run);
+
+	run->driver = driver;
+	run->stage_index = action->stage;
+	run->stage = &driver->workflow->stages.items[action->stage];
+	run->task = action->task;
+	run->attempt = action->attempt;
+	run->next = driver->runs;
+	if (run->next)
+		run->next->previous = run;
+	driver->runs = run;
+	identify(run, action);
+	driver->open_records++;
+
+	struct fw_dispatch dispatch = {
+		.stage = action->stage,
+		.task = action->task,
+		.attempt = action->attempt,
+		.memory_mb = action->memory_mb,
+		.millivcpus = action->millivcpus,
+		.cpu_capped = action->cpu_capped,
+		.ready_ns = driver->start_ns + action->ready_ns,
+		.event = make_event,
+		.started = started,
+		.progress = progress,
+		.ended = ended,
+		.metered = metered,
+		.context = run,
+		.record = &run->record,
+	};
+	driver->backend->ops->dispatch(driver->backend, &dispatch);
+}
+
+void fw_task_run_free(struct fw_task_run *run)
+{
+	if (run->previous)
+		run->previous->next = run->next;
+	else
+		run->driver->runs = run->next;
+	if (run->next)
+		run->next->previous = run->previous;
+	for (size_t i = 0; i < run->texts.count; i++)
+		free(run->texts.items[i]);
+	free(run->texts.items);
+	fw_answer_done(&run->answer);
+	for (size_t i = 0; i < run->publication.output_count; i++)
+		free((void *)run->publication.outputs[i].names);
+	free(run->publication.outputs);
+	fw_record_done(&run->record);
+	json_decref(run->result);
+	free(run->directory);
+	free(run->log_path);
+	free(run);
+}

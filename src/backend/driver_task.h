@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One attempt of a task while it is in the driver's hands.
+ */
+#pragma once
+
+#include "backend/driver_internal.h"
+#include "record/event.h"
+
+struct fw_task_run {
+	struct fw_driver *driver;
+	struct fw_task_run *previous, *next; /* in driver->runs */
+	const struct fw_stage *stage;
+	uint32_t stage_index, task, attempt;
+	enum fw_status status;
+	struct fw_record record;
+	bool concluded; /* its end was fed to the engine */
+	bool metered;   /* the backend is done with the record */
+	struct fw_answer answer;
+	json_t *result; /* what the engine gets, or NULL */
+	struct fw_publication publication;
+	char *directory;
+	char *log_path;
+	FW_VECTOR(char *) texts; /* what the event borrows */
+};
+
+/* Reads the answer and publishes what it declares; concludes in every case, now or later. */
+void fw_task_run_publish(struct fw_task_run *run, const char *body, size_t length);
+/* Feeds the end; `event` carries objects and result. The run may be gone afterwards. */
+void fw_task_run_conclude(struct fw_task_run *run, struct fw_engine_event *event);
+void fw_task_run_free(struct fw_task_run *run);

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Sums of a run's records by stage. A figure that some records lack is the sum of those that have it; when none has it, it
+ * stays unknown.
+ */
+#include "report/summary.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "catalogue/catalogue.h"
+
+static void add(double *sum, double value)
+{
+	if (!isnan(value))
+		*sum = isnan(*sum) ? value : *sum + value;
+}
+
+static void summary_init(struct fw_stage_summary *stage)
+{
+	memset(stage, 0, sizeof *stage);
+	stage->time_ms = stage->work_ms = stage->cold_ms = stage->read_ms = stage->compute_ms = stage->write_ms = NAN;
+	stage->cpu_ms = stage->memory_peak_mb = stage->joules = stage->joules_low = stage->joules_high = NAN;
+	stage->usd = stage->gco2e = stage->units = NAN;
+}
+
+static void add_energy(struct fw_stage_summary *stage, const struct fw_record *record)
+{
+	struct fw_energy_sum energy;
+
+	if (!fw_energy_best(record, &energy))
+		return;
+	add(&stage->joules, energy.joules);
+	add(&stage->joules_low, energy.low);
+	add(&stage->joules_high, energy.high);
+	stage->modelled |= energy.modelled;
+	stage->measured |= !energy.modelled;
+}
+
+static void add_record(struct fw_stage_summary *stage, const struct fw_record *record)
+{
+	stage->invocations++;
+	add(&stage->work_ms, record->duration_ms);
+	if (!isnan(record->cold_start_ms)) {
+		add(&stage->cold_ms, record->cold_start_ms);
+		stage->cold_starts++;
+	}
+	add(&stage->read_ms, record->read_ms);
+	add(&stage->compute_ms, record->compute_ms);
+	add(&stage->write_ms, record->write_ms);
+	add(&stage->cpu_ms, record->cpu_user_ms);
+	add(&stage->cpu_ms, record->cpu_system_ms);
+	if (!isnan(record->memory_peak_mb) && !(stage->memory_peak_mb > record->memory_peak_mb))
+		stage->memory_peak_mb = record->memory_peak_mb;
+	stage->memory_mb = record->memory_mb;
+	add_energy(stage, record);
+	add(&stage->usd, record->total_usd);
+	add(&stage->gco2e, record->operational_gco2e);
+	add(&stage->gco2e, record->embodied_gco2e);
+	add(&stage->units, record->units);
+}
+
+static int visit(void *context, const struct fw_record *record, struct fw_error **err)
+{
+	struct fw_summary *summary = context;
+
+	(void)err;
+	for (size_t i = 0; i < summary->count; i++)
+		if (strcmp(summary->stages[i].stage, record->stage) == 0)
+			add_record(&summary->stages[i], record);
+	add_record(&summary->total, record);
+	if (!summary->price_basis && record->price_basis) {
+		summary->price_basis = fw_strdup(record->price_basis);
+		summary->price_region = fw_strdup(record->price_region);
+	}
+	return FW_OK;
+}
+
+static void take_stage_row(struct fw_stage_summary *stage, struct fw_stage_row *row)
+{
+	stage->status = fw_strdup(row->status);
+	stage->tasks = row->tasks;
+	stage->ok = row->ok;
+	stage->failed = row->failed;
+	stage->skipped = row->skipped;
+	stage->time_ms = row->last_end_ms - row->first_start_ms;
+}
+
+/* Stages as the workflow lists them; those that have not ended have no row yet. */
+static int load_stages(struct fw_store *store, struct fw_summary *summary, struct fw_error **err)
+{
+	struct fw_stage_row *rows = NULL;
+	size_t count = 0;
+	fw_cleanup_json json_t *workflow = NULL;
+	int rc = fw_store_stage_list(store, summary->row.run, &rows, &count, err);
+
+	if (rc == FW_OK)
+		rc = fw_json_load("workflow of the run", summary->row.workflow_text, strlen(summary->row.workflow_text),
+		                  &workflow, err);
+	const json_t *stages = json_object_get(workflow, "stages");
+	const char *name;
+	json_t *value;
+
+	summary->stages = fw_alloc_array(json_object_size(stages) + 1, sizeof *summary->stages);
+	json_object_foreach ((json_t *)stages, name, value) {
+		struct fw_stage_summary *stage = &summary->stages[summary->count++];
+
+		summary_init(stage);
+		stage->stage = fw_strdup(name);
+		for (size_t i = 0; i < count; i++)
+			if (strcmp(rows[i].stage, name) == 0)
+				take_stage_row(stage, &rows[i]);
+	}
+	for (size_t i = 0; i < count; i++)
+		fw_stage_row_done(&rows[i]);
+	free(rows);
+	return rc;
+}
+
+static void add_total(struct fw_summary *summary)
+{
+	summary->total.stage = fw_strdup("total");
+	summary->total.time_ms = summary->row.makespan_ms;
+	for (size_t i = 0; i < summary->count; i++) {
+		summary->total.tasks += summary->stages[i].tasks;
+		summary->total.ok += summary->stages[i].ok;
+		summary->total.failed += summary->stages[i].failed;
+		summary->total.skipped += summary->stages[i].skipped;
+	}
+}
+
+static void mean_of_cold(struct fw_stage_summary *stage)
+{
+	if (stage->cold_starts > 0)
+		stage->cold_ms /= (double)stage->cold_starts;
+}
+
+int fw_summary_load(struct fw_store *store, const char *run, struct fw_summary *summary, struct fw_error **err)
+{
+	memset(summary, 0, sizeof *summary);
+	summary_init(&summary->total);
+	int rc = fw_store_run_get(store, run, &summary->row, err);
+
+	if (rc == FW_OK)
+		rc = load_stages(store, summary, err);
+	if (rc == FW_OK)
+		rc = fw_store_record_each(store, summary->row.run, NULL, -1, visit, summary, err);
+	if (rc != FW_OK) {
+		fw_summary_done(summary);
+		return rc;
+	}
+	summary->state = fw_strdup(fw_run_row_state(&summary->row));
+	for (size_t i = 0; i < summary->count; i++)
+		mean_of_cold(&summary->stages[i]);
+	mean_of_cold(&summary->total);
+	add_total(summary);
+	return FW_OK;
+}
+
+void fw_summary_done(struct fw_summary *summary)
+{
+	for (size_t i = 0; i < summary->count; i++) {
+		free(summary->stages[i].stage);
+		free(summary->stages[i].status);
+	}
+	free(summary->stages);
+	free(summary->total.stage);
+	free(summary->price_basis);
+	free(summary->price_region);
+	free(summary->state);
+	fw_run_row_done(&summary->row);
+	memset(summary, 0, sizeof *summary);
+}

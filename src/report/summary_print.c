@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The summary of a run as people read it, and as JSON.
+ */
+#include <string.h>
+
+#include "report/format.h"
+#include "report/summary.h"
+#include "report/table.h"
+
+static const struct {
+	const char *title;
+	enum fw_align align;
+} columns[] = {
+	{"stage", FW_LEFT},  {"tasks", FW_RIGHT},   {"time", FW_RIGHT}, {"cold", FW_RIGHT}, {"read", FW_RIGHT},
+	{"compute", FW_RIGHT}, {"write", FW_RIGHT}, {"cpu", FW_RIGHT},  {"peak", FW_RIGHT}, {"energy", FW_RIGHT},
+	{"cost", FW_RIGHT},  {"carbon", FW_RIGHT},
+};
+
+static double phase_share(const struct fw_stage_summary *stage, double phase_ms)
+{
+	double all = stage->read_ms + stage->compute_ms + stage->write_ms;
+
+	return all > 0 ? phase_ms / all : (double)NAN;
+}
+
+static void print_stage(struct fw_table *table, const struct fw_stage_summary *stage)
+{
+	char text[FW_FORMAT_SIZE];
+	bool none = stage->invocations == 0;
+
+	fw_table_row(table);
+	fw_table_cell(table, "%s", stage->stage);
+	fw_table_cell(table, "%lld/%lld", (long long)stage->ok, (long long)stage->tasks);
+	fw_table_cell(table, "%s", none && stage->status && strcmp(stage->status, "skipped") == 0
+	                               ? "skipped"
+	                               : fw_format_ms(text, stage->time_ms));
+	fw_table_cell(table, "%s", fw_format_ms(text, stage->cold_ms));
+	fw_table_cell(table, "%s", fw_format_percent(text, phase_share(stage, stage->read_ms)));
+	fw_table_cell(table, "%s", fw_format_percent(text, phase_share(stage, stage->compute_ms)));
+	fw_table_cell(table, "%s", fw_format_percent(text, phase_share(stage, stage->write_ms)));
+	fw_table_cell(table, "%s", fw_format_ms(text, stage->cpu_ms));
+	fw_table_cell(table, "%s", fw_format_mb(text, stage->memory_peak_mb));
+	fw_table_cell(table, "%s%s", fw_format_joules_interval(text, stage->joules, stage->joules_low, stage->joules_high),
+	              stage->modelled ? " m" : "");
+	fw_table_cell(table, "%s", fw_format_usd(text, stage->usd));
+	fw_table_cell(table, "%s", fw_format_grams(text, stage->gco2e));
+}
+
+/* Where a person finds the outputs. */
+static const char *storage_path(const char *storage)
+{
+	return strncmp(storage, "file:", 5) == 0 ? storage + 5 : storage;
+}
+
+static void print_head(const struct fw_summary *summary, bool colour, struct fw_buffer *out)
+{
+	const char *bold = colour ? "\033[1m" : "", *plain = colour ? "\033[0m" : "";
+	const char *mark = colour && strcmp(summary->state, "ok") != 0 ? "\033[31m" : "";
+
+	fw_buffer_printf(out, "%s%s%s · run %s · %s · %s%s%s · %lld %s · outputs in %s/runs/%s\n", bold,
+	                 summary->row.workflow, plain, summary->row.run, summary->row.backend, mark, summary->state,
+	                 colour ? "\033[0m" : "", (long long)summary->total.tasks,
+	                 summary->total.tasks == 1 ? "task" : "tasks", storage_path(summary->row.storage), summary->row.run);
+}
+
+static void print_makespan(const struct fw_summary *summary, struct fw_buffer *out)
+{
+	char makespan[FW_FORMAT_SIZE], work[FW_FORMAT_SIZE];
+
+	if (isnan(summary->row.makespan_ms) || isnan(summary->total.work_ms))
+		return;
+	fw_buffer_printf(out, "  makespan %s for %s of work in %lld invocations\n",
+	                 fw_format_ms(makespan, summary->row.makespan_ms), fw_format_ms(work, summary->total.work_ms),
+	                 (long long)summary->total.invocations);
+}
+
+static void print_basis(const struct fw_summary *summary, struct fw_buffer *out)
+{
+	if (summary->total.modelled)
+		fw_buffer_text(out, "  m = modelled, low–high: no energy counters were read (flexwatt monitors says why).\n");
+	if (summary->price_basis)
+		fw_buffer_printf(out, "  Cost of this run %s, %s.", summary->price_basis, summary->price_region);
+	if (!isnan(summary->total.gco2e))
+		fw_buffer_printf(out, "%sCarbon: location-based grid of %s, operational + embodied.",
+		                 summary->price_basis ? " " : "  ", summary->price_region ? summary->price_region : "the region");
+	if (summary->price_basis || !isnan(summary->total.gco2e))
+		fw_buffer_text(out, "\n");
+}
+
+/* What was not enforced or measured: one line each, told after the table. */
+static void print_missing(const struct fw_summary *summary, struct fw_buffer *out)
+{
+	const char *missing = json_string_value(fw_json_at(summary->row.environment, "backend.missing"));
+	struct fw_str rest = fw_str_of(missing), line;
+
+	while (fw_str_next_line(&rest, &line))
+		if (line.length > 0)
+			fw_buffer_printf(out, "  note: %.*s\n", (int)line.length, line.text);
+}
+
+void fw_summary_print(const struct fw_summary *summary, bool colour, struct fw_buffer *out)
+{
+	struct fw_table *table = fw_table_new();
+	const char *tail = strrchr(summary->row.run, '-');
+
+	for (size_t i = 0; i < FW_COUNT_OF(columns); i++)
+		fw_table_column(table, columns[i].title, columns[i].align);
+	for (size_t i = 0; i < summary->count; i++)
+		print_stage(table, &summary->stages[i]);
+	if (summary->count > 1)
+		print_stage(table, &summary->total);
+	print_head(summary, colour, out);
+	fw_table_print(table, colour, out);
+	fw_table_free(table);
+	print_makespan(summary, out);
+	print_basis(summary, out);
+	print_missing(summary, out);
+	fw_buffer_printf(out, "  flexwatt show %s · flexwatt show %s --task STAGE/0 --logs\n", tail ? tail + 1 : summary->row.run,
+	                 tail ? tail + 1 : summary->row.run);
+}
+
+/* ---- JSON ---- */
+
+static json_t *real(double value)
+{
+	return isnan(value) ? json_null() : json_real(value);
+}
+
+static json_t *stage_to_json(const struct fw_stage_summary *stage)
+{
+	json_t *json = json_pack("{s:s, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "stage", stage->stage, "status",
+	                         stage->status, "tasks", (json_int_t)stage->tasks, "ok", (json_int_t)stage->ok, "failed",
+	                         (json_int_t)stage->failed, "skipped", (json_int_t)stage->skipped, "invocations",
+	                         (json_int_t)stage->invocations, "cold_starts", (json_int_t)stage->cold_starts, "memory_mb",
+	                         (json_int_t)stage->memory_mb);
+	const struct {
+		const char *name;
+		double value;
+	} figures[] = {
+		{"time_ms", stage->time_ms},       {"work_ms", stage->work_ms},
+		{"cold_start_mean_ms", stage->cold_ms}, {"read_ms", stage->read_ms},
+		{"compute_ms", stage->compute_ms}, {"write_ms", stage->write_ms},
+		{"cpu_ms", stage->cpu_ms},         {"memory_peak_mb", stage->memory_peak_mb},
+		{"joules", stage->joules},         {"joules_low", stage->joules_low},
+		{"joules_high", stage->joules_high}, {"total_usd", stage->usd},
+		{"gco2e", stage->gco2e},           {"units", stage->units},
+	};
+
+	for (size_t i = 0; i < FW_COUNT_OF(figures); i++)
+		json_object_set_new(json, figures[i].name, real(figures[i].value));
+	json_object_set_new(json, "energy_basis",
+	                    !stage->modelled && !stage->measured ? json_null()
+	                    : json_string(stage->modelled && stage->measured ? "mixed"
+	                                  : stage->modelled                  ? "modelled"
+	                                                                     : "measured"));
+	return json;
+}
+
+json_t *fw_summary_to_json(const struct fw_summary *summary)
+{
+	const struct fw_run_row *row = &summary->row;
+	json_t *stages = json_array();
+
+	for (size_t i = 0; i < summary->count; i++)
+		json_array_append_new(stages, stage_to_json(&summary->stages[i]));
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:s?, s:s?, s:s?, s:o, s:o, s:O?}", "run", row->run, "workflow",
+	                 row->workflow, "backend", row->backend, "storage", row->storage, "state", summary->state, "wall_ms",
+	                 (json_int_t)row->wall_ms, "makespan_ms", real(row->makespan_ms), "error", row->error, "price_basis",
+	                 summary->price_basis, "price_region", summary->price_region, "stages", stages, "total",
+	                 stage_to_json(&summary->total), "environment", row->environment);
+}

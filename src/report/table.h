@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Aligned tables for a terminal or a pipe: columns as wide as their widest cell, by display width, not bytes.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buffer.h"
+
+struct fw_table;
+
+enum fw_align { FW_LEFT, FW_RIGHT };
+
+struct fw_table *fw_table_new(void);
+void fw_table_free(struct fw_table *table);
+void fw_table_column(struct fw_table *table, const char *title, enum fw_align align);
+/* Starts a row; cells follow in order, copied. Missing cells are empty. */
+void fw_table_row(struct fw_table *table);
+void fw_table_cell(struct fw_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Two blanks before each line and between columns; colour dims the titles. */
+void fw_table_print(const struct fw_table *table, bool colour, struct fw_buffer *out);
+
+size_t fw_display_width(const char *text); /* columns that a UTF-8 text takes */

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Listing a directory by glob. Only the directories that can match are entered; runs/ never is. A link to a file is an
+ * object when it stays inside the storage, else it is refused: what a run reads must not depend on what lies elsewhere.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "base/tree.h"
+#include "storage/file_internal.h"
+
+struct listing {
+	struct fw_file_storage *storage;
+	const char *pattern;
+	char literal[PATH_MAX]; /* leading components without wildcards, "" when none */
+	struct fw_storage_objects *objects;
+};
+
+/* "videos/2026/ *.mp4" starts at "videos/2026". */
+static void literal_directory(const char *pattern, char literal[PATH_MAX])
+{
+	size_t wildcard = strcspn(pattern, "*?[");
+	size_t length = 0;
+
+	for (size_t i = 0; i < wildcard && i < PATH_MAX - 1; i++)
+		if (pattern[i] == '/')
+			length = i;
+	memcpy(literal, pattern, length);
+	literal[length] = '\0';
+}
+
+static int link_size(struct listing *listing, const char *key, int64_t *bytes, struct fw_error **err)
+{
+	fw_cleanup_free char *path = fw_printf("%s/%s", listing->storage->root, key);
+	fw_cleanup_free char *target = realpath(path, NULL);
+	size_t root = strlen(listing->storage->root);
+	struct stat stat_of;
+
+	if (!target || stat(target, &stat_of) < 0)
+		return fw_fail_errno(err, errno, "object %s is a link", key);
+	if (strncmp(target, listing->storage->root, root) != 0 || (target[root] != '/' && root > 1)) {
+		int rc = fw_fail(err, FW_E_INVALID, "object %s is a link that leaves the storage", key);
+
+		return fw_error_hint(err, rc, "copy the file into %s, or mount its directory there", listing->storage->root);
+	}
+	*bytes = S_ISREG(stat_of.st_mode) ? (int64_t)stat_of.st_size : -1;
+	return FW_OK;
+}
+
+static int visit(void *context, const char *path, int parent_fd, const char *name, const struct stat *stat,
+                 struct fw_error **err)
+{
+	struct listing *listing = context;
+	fw_cleanup_free char *key =
+		listing->literal[0] ? fw_printf("%s/%s", listing->literal, path) : fw_printf("%s", path);
+	int64_t bytes = (int64_t)stat->st_size;
+
+	(void)parent_fd;
+	(void)name;
+	if (S_ISDIR(stat->st_mode))
+		return strcmp(key, "runs") == 0 ? FW_TREE_SKIP : FW_OK;
+	if (!fw_glob_match(listing->pattern, key) || !(S_ISREG(stat->st_mode) || S_ISLNK(stat->st_mode)))
+		return FW_OK;
+	if (S_ISLNK(stat->st_mode)) {
+		int rc = link_size(listing, key, &bytes, err);
+
+		if (rc != FW_OK || bytes < 0)
+			return rc;
+	}
+	if (listing->objects->list.count == FW_STORAGE_MAX_OBJECTS)
+		return fw_fail(err, FW_E_LIMIT, "more than %d objects match %s", FW_STORAGE_MAX_OBJECTS, listing->pattern);
+	FW_PUSH(&listing->objects->list, (struct fw_storage_object){FW_TAKE(key), bytes});
+	return FW_OK;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct fw_storage_object *left = a, *right = b;
+
+	return strcmp(left->key, right->key);
+}
+
+int fw_file_list(struct fw_file_storage *storage, const char *pattern, struct fw_storage_objects *objects,
+                 struct fw_error **err)
+{
+	struct listing listing = {.storage = storage, .pattern = pattern, .objects = objects};
+	struct stat stat;
+
+	literal_directory(pattern, listing.literal);
+	const char *start = listing.literal[0] ? listing.literal : ".";
+
+	if (fstatat(storage->root_fd, start, &stat, 0) < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return FW_OK; /* an empty list: what it means is the workflow's to say */
+	int rc = fw_tree_walk(storage->root_fd, start, visit, &listing, err);
+
+	if (rc != FW_OK)
+		return fw_error_wrap(err, rc, "list %s in %s", pattern, storage->root);
+	if (objects->list.count > 0)
+		qsort(objects->list.items, objects->list.count, sizeof objects->list.items[0], by_key);
+	return FW_OK;
+}
