@@ -34,7 +34,10 @@ struct fw_object {
 	int64_t index;     /**< position in the input's list, from 0 */
 };
 
-/** Handlers return FW_OK, or fail with fw_fail_invocation() and return its value. */
+/**
+ * Handlers return FW_OK, or fail with fw_fail_invocation() and return its value. A recorded failure fails the invocation
+ * whatever the handler returns; the first one is reported.
+ */
 typedef int fw_handler_fn(struct fw_invocation *invocation);
 
 struct fw_handler {
@@ -44,15 +47,17 @@ struct fw_handler {
 
 /** The next object of an input: FW_OK, FW_END after the last, FW_ERROR (already recorded: return it). */
 int fw_next_input(struct fw_invocation *invocation, const char *input, struct fw_object *object);
-/** How many objects the input has. */
+/** How many objects the input has; a producer that has not finished counts as one until its objects are known. */
 int64_t fw_input_count(struct fw_invocation *invocation, const char *input);
 
 /** A fresh path in the output's directory: "<task>-<ordinal><suffix>"; declared as an output object. NULL on error. */
 const char *fw_output_path(struct fw_invocation *invocation, const char *output, const char *suffix);
 /** The same with a name of your own (no '/'). */
 const char *fw_output_named(struct fw_invocation *invocation, const char *output, const char *name);
-/** Takes back a path that fw_output_path() gave and that was not written. */
+/** Takes back a path that fw_output_path() gave, and removes the file if there is one. */
 void fw_output_drop(struct fw_invocation *invocation, const char *path);
+/** The output's directory, for programs that choose names themselves: declare each with fw_output_named(). */
+const char *fw_output_directory(struct fw_invocation *invocation, const char *output);
 
 void fw_write_begin(struct fw_invocation *invocation);
 void fw_write_end(struct fw_invocation *invocation);
@@ -67,19 +72,22 @@ int fw_param_bool(struct fw_invocation *invocation, const char *name, int fallba
 /** A parameter of any type as JSON text, or NULL. */
 const char *fw_param_json(struct fw_invocation *invocation, const char *name);
 
+/** The event as it came: JSON text, NUL-terminated. All that a plain Lambda event (payload: stages) has. */
+const char *fw_event_text(const struct fw_invocation *invocation, size_t *length);
+
 int64_t fw_task(const struct fw_invocation *invocation);    /**< index of this task, from 0 */
 int64_t fw_workers(const struct fw_invocation *invocation); /**< tasks of the stage */
 int64_t fw_attempt(const struct fw_invocation *invocation); /**< from 1 */
 const char *fw_request_id(const struct fw_invocation *invocation);
 int64_t fw_remaining_ms(const struct fw_invocation *invocation); /**< until the deadline */
 
-/** Shown live; total 0 when unknown. Cheap to call often: at most ten a second are sent. */
+/** Shown live; total 0 when unknown. Cheap to call often: at most ten a second are sent, and the last step (done = total). */
 void fw_progress(struct fw_invocation *invocation, double done, double total, const char *note);
 /** Adds to what the function counts as its work: frames, rows, points. */
 void fw_units(struct fw_invocation *invocation, double units);
 /** A quality or other figure that goes into the record. */
 void fw_metric(struct fw_invocation *invocation, const char *name, double value);
-/** The invocation's result: JSON text, checked. */
+/** The invocation's result: JSON text, checked. The whole answer when the event is a plain one. */
 int fw_result(struct fw_invocation *invocation, const char *json);
 /** A line in the invocation's log. */
 void fw_log(struct fw_invocation *invocation, const char *format, ...) __attribute__((format(printf, 2, 3)));
