@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * An HTTP/1.1 server on a listening socket: keep-alive, chunked request bodies, long polls, limits. evhttp underneath;
- * no other file includes its header.
+ * An HTTP/1.1 server on a listening socket: keep-alive, chunked request bodies, long polls, limits. Our own parser and
+ * connections on the loop's descriptors: evhttp neither tells that a parked peer went away, nor how large a refused body
+ * was, nor gives trailers, and it costs twice the loop turns a reply.
  */
 #pragma once
 
@@ -17,7 +18,8 @@ struct fw_http_request; /* valid until answered */
 
 struct fw_http_limits {
 	size_t header_bytes;
-	size_t body_bytes; /* a larger body is answered 413 by `too_large`, or plainly */
+	size_t body_bytes;  /* a larger body is read, thrown away and answered 413 by `too_large`, or plainly */
+	size_t connections; /* at once; more are closed as they come */
 };
 
 struct fw_http_service {
@@ -41,12 +43,14 @@ void fw_http_server_free(struct fw_http_server *server);
 const char *fw_http_method(const struct fw_http_request *request); /* "GET" */
 const char *fw_http_path(const struct fw_http_request *request);   /* with its query */
 const char *fw_http_header(const struct fw_http_request *request, const char *name); /* or NULL */
+const char *fw_http_trailer(const struct fw_http_request *request, const char *name); /* or NULL */
 struct fw_str fw_http_body(const struct fw_http_request *request);
+uint64_t fw_http_body_bytes(const struct fw_http_request *request); /* as sent, also past the limit */
 
 struct fw_http_field {
 	const char *name, *value;
 };
-/* Ends the request. */
+/* Ends the request. Written at once when the socket takes it. Fields with line ends in them are left out. */
 void fw_http_reply(struct fw_http_request *request, int status, const struct fw_http_field *fields, size_t field_count,
                    const char *content_type, const void *body, size_t length);
 
