@@ -297,20 +297,28 @@ static void on_writable(evutil_socket_t fd, short what, void *context)
 	leave(connection);
 }
 
+static struct event *make_event(struct fw_http_connection *connection, short what, event_callback_fn callback)
+{
+	struct event *event = event_new(fw_loop_base(connection->server->loop), connection->fd, what, callback, connection);
+
+	if (!event)
+		fw_memory_exhausted();
+	return event;
+}
+
 void fw_http_connection_new(struct fw_http_server *server, int fd)
 {
 	struct fw_http_connection *connection = fw_alloc(sizeof *connection);
-	struct event_base *base = fw_loop_base(server->loop);
 
 	*connection = (struct fw_http_connection){
 		.server = server,
 		.next = server->first,
 		.link = &server->first,
 		.fd = fd,
-		.readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, connection),
-		.writable = event_new(base, fd, EV_WRITE, on_writable, connection),
 		.request = {connection},
 	};
+	connection->readable = make_event(connection, EV_READ | EV_PERSIST, on_readable);
+	connection->writable = make_event(connection, EV_WRITE, on_writable);
 	fw_http_message_init(&connection->message, server->limits.header_bytes, server->limits.body_bytes);
 	fw_buffer_init(&connection->ahead, AHEAD_BYTES);
 	fw_buffer_init(&connection->out, SIZE_MAX / 2); /* answers are ours, one at a time */

@@ -53,6 +53,8 @@ static void watch_again(void *context)
 	struct fw_http_server *server = context;
 
 	server->watch = fw_watch_new(server->loop, server->fd, on_connection, server);
+	if (!server->watch)
+		fw_timer_set(server->pause, PAUSE_NS);
 }
 
 int fw_http_server_new(struct fw_loop *loop, int listening_fd, const struct fw_http_limits *limits,

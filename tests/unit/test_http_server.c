@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/server.h"
+
+#include "base/memory.h"
+#include "tests/unit/http_client.h"
+
+struct fixture {
+	struct fw_loop *loop;
+	struct fw_http_server *server;
+	uint16_t port;
+	struct fw_http_request *parked;
+	int requests, gone;
+	bool refuse_peers, free_in_request;
+};
+
+static bool accept_peer(void *context, int fd)
+{
+	struct fixture *fixture = context;
+	unsigned uid = 0;
+
+	assert_ok(fw_http_peer_uid(fd, &uid, NULL), NULL);
+	assert_int_equal(uid, getuid());
+	return !fixture->refuse_peers;
+}
+
+/* /park waits, everything else is echoed. */
+static void on_request(void *context, struct fw_http_request *request)
+{
+	struct fixture *fixture = context;
+	struct fw_str body = fw_http_body(request);
+
+	fixture->requests++;
+	if (fixture->free_in_request) {
+		fw_http_server_free(fixture->server);
+		fixture->server = NULL;
+	} else if (strcmp(fw_http_path(request), "/park") == 0) {
+		fixture->parked = request;
+	} else {
+		fw_http_reply(request, 200, NULL, 0, "text/plain", body.text, body.length);
+	}
+}
+
+static void on_gone(void *context, struct fw_http_request *request)
+{
+	struct fixture *fixture = context;
+
+	assert_ptr_equal(request, fixture->parked);
+	fixture->parked = NULL;
+	fixture->gone++;
+}
+
+static struct fixture *fixture_new(void)
+{
+	static const struct fw_http_limits limits = {.header_bytes = 4096, .body_bytes = 100000, .connections = 3};
+	static const struct fw_http_service service = {.accept = accept_peer, .request = on_request, .gone = on_gone};
+	struct fixture *fixture = fw_alloc(sizeof *fixture);
+
+	assert_ok(fw_loop_new(&fixture->loop, NULL), NULL);
+	int fd = listen_on_loopback(&fixture->port);
+
+	assert_ok(fw_http_server_new(fixture->loop, fd, &limits, &service, fixture, &fixture->server, NULL), NULL);
+	return fixture;
+}
+
+static void fixture_free(struct fixture *fixture)
+{
+	fw_http_server_free(fixture->server);
+	fw_loop_free(fixture->loop);
+	free(fixture);
+}
+
+static void serves_many_requests_on_one_connection(void **state)
+{
+	struct fixture *fixture = fixture_new();
+	struct client client = client_of(fixture->loop, fixture->port);
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		client_send(&client, "POST /echo HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi");
+		assert_int_equal(client_answer(&client), 200);
+		assert_true(client_body_is(&client, "hi"));
+	}
+	client_close(&client);
+	fixture_free(fixture);
+}
+
+static void answers_requests_sent_ahead_in_order(void **state)
+{
+	struct fixture *fixture = fixture_new();
+	struct client client = client_of(fixture->loop, fixture->port);
+
+	(void)state;
+	client_send(&client, "GET /park HTTP/1.1\r\n\r\nPOST /e HTTP/1.1\r\nContent-Length: 1\r\n\r\n2");
+	turn_until(fixture->loop, fixture->parked);
+	client_send(&client, "POST /e HTTP/1.1\r\nContent-Length: 1\r\n\r\n3");
+	turn(fixture->loop, FW_NS_PER_MS);
+	assert_int_equal(fixture->requests, 1);
+	fw_http_reply(fixture->parked, 200, NULL, 0, NULL, "1", 1);
+	for (const char *body = "123"; *body; body++) {
+		assert_int_equal(client_answer(&client), 200);
+		assert_int_equal(client.body[0], *body);
+	}
+	client_close(&client);
+	fixture_free(fixture);
+}
+
+static void tells_when_a_parked_peer_went_away(void **state)
+{
+	struct fixture *fixture = fixture_new();
+	struct client client = client_of(fixture->loop, fixture->port);
+
+	(void)state;
+	client_send(&client, "GET /park HTTP/1.1\r\n\r\n");
+	turn_until(fixture->loop, fixture->parked);
+	client_close(&client);
+	turn_until(fixture->loop, fixture->gone == 1);
+	fixture_free(fixture);
+}
+
+static void reads_a_body_past_the_limit_and_answers_413(void **state)
+{
+	struct fixture *fixture = fixture_new();
+	struct client client = client_of(fixture->loop, fixture->port);
+	fw_cleanup_free char *bytes = fw_alloc(1 << 20);
+
+	(void)state;
+	client_send(&client, "POST /e HTTP/1.1\r\nContent-Length: 1048576\r\n\r\n");
+	client_send_bytes(&client, bytes, 1 << 20);
+	assert_int_equal(client_answer(&client), 413);
+	client_send(&client, "POST /e HTTP/1.1\r\nContent-Length: 1\r\n\r\nx");
+	assert_int_equal(client_answer(&client), 200);
+	assert_int_equal(fixture->requests, 1);
+	client_close(&client);
+	fixture_free(fixture);
+}
+
+static void says_continue_before_a_body_that_waits_for_it(void **state)
+{
+	struct fixture *fixture = fixture_new();
+	struct client client = client_of(fixture->loop, fixture->port);
+
+	(void)state;
+	client_send(&client, "POST /e HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+	assert_int_equal(client_answer(&client), 100);
+	client_send(&client, "ok");
+	assert_int_equal(client_answer(&client), 200);
+	client_close(&client);
+	fixture_free(fixture);
+}
+
+static void answers_garbage_once_and_closes(void **state)
+{
+	struct fixture *fixture = fixture_new();
+	struct client client = client_of(fixture->loop, fixture->port);
+
+	(void)state;
+	client_send(&client, "\x16\x03\x01 not HTTP\r\n\r\n");
+	assert_int_equal(client_answer(&client), 400);
+	assert_int_equal(client_answer(&client), 0);
+	assert_int_equal(fixture->requests, 0);
+	client_close(&client);
+	fixture_free(fixture);
+}
+
+static void writes_a_large_answer_to_a_slow_reader(void **state)
+{
+	struct fixture *fixture = fixture_new();
+	struct client client = client_of(fixture->loop, fixture->port);
+	size_t length = 8 << 20, received = 0;
+	fw_cleanup_free char *bytes = fw_alloc(length);
+
+	(void)state;
+	client_send(&client, "GET /park HTTP/1.1\r\nConnection: close\r\n\r\n");
+	turn_until(fixture->loop, fixture->parked);
+	fw_http_reply(fixture->parked, 200, NULL, 0, NULL, bytes, length);
+	for (uint64_t until = fw_monotonic_ns() + DEADLINE_NS; fw_monotonic_ns() < until;) {
+		ssize_t rc = recv(client.fd, bytes, length, MSG_DONTWAIT);
+
+		if (rc == 0)
+			break;
+		received += rc > 0 ? (size_t)rc : 0;
+		turn(fixture->loop, 0);
+	}
+	assert_true(received > length);
+	client_close(&client);
+	fixture_free(fixture);
+}
+
+static void closes_connections_past_their_number(void **state)
+{
+	struct fixture *fixture = fixture_new();
+	struct client clients[4];
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		clients[i] = client_of(fixture->loop, fixture->port);
+		turn(fixture->loop, FW_NS_PER_MS);
+	}
+	assert_int_equal(client_answer(&clients[3]), 0);
+	client_send(&clients[2], "GET / HTTP/1.1\r\n\r\n");
+	assert_int_equal(client_answer(&clients[2]), 200);
+	for (size_t i = 0; i < 4; i++)
+		client_close(&clients[i]);
+	fixture_free(fixture);
+}
+
+static void closes_a_peer_that_the_service_refuses(void **state)
+{
+	struct fixture *fixture = fixture_new();
+	struct client client = client_of(fixture->loop, fixture->port);
+
+	(void)state;
+	fixture->refuse_peers = true;
+	assert_int_equal(client_answer(&client), 0);
+	client_close(&client);
+	fixture_free(fixture);
+}
+
+static void may_be_freed_inside_a_request(void **state)
+{
+	struct fixture *fixture = fixture_new();
+	struct client client = client_of(fixture->loop, fixture->port);
+
+	(void)state;
+	fixture->free_in_request = true;
+	client_send(&client, "GET / HTTP/1.1\r\n\r\n");
+	assert_int_equal(client_answer(&client), 0);
+	client_close(&client);
+	fixture_free(fixture);
+}
+
+FW_TESTS(serves_many_requests_on_one_connection, answers_requests_sent_ahead_in_order, tells_when_a_parked_peer_went_away,
+         reads_a_body_past_the_limit_and_answers_413, says_continue_before_a_body_that_waits_for_it,
+         answers_garbage_once_and_closes, writes_a_large_answer_to_a_slow_reader, closes_connections_past_their_number,
+         closes_a_peer_that_the_service_refuses, may_be_freed_inside_a_request)
