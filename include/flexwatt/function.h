@@ -41,7 +41,7 @@ struct fw_object {
 typedef int fw_handler_fn(struct fw_invocation *invocation);
 
 struct fw_handler {
-	const char *name;
+	const char *name; /**< NULL: any name; put it last */
 	fw_handler_fn *call;
 };
 

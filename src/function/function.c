@@ -34,7 +34,7 @@ int64_t fw_remaining_ms(const struct fw_invocation *invocation)
 static const struct fw_handler *find_handler(const struct fw_handler *handlers, size_t count, const char *name)
 {
 	for (size_t i = 0; i < count; i++)
-		if (strcmp(handlers[i].name, name) == 0)
+		if (!handlers[i].name || strcmp(handlers[i].name, name) == 0)
 			return &handlers[i];
 	return NULL;
 }
@@ -129,7 +129,7 @@ static void call_handler(struct fw_invocation *invocation, const struct fw_handl
 	}
 	int rc = handler->call(invocation);
 	if (rc != FW_OK)
-		fw_fail_invocation(invocation, "Function.Error", "handler '%s' returned %d and did not say why", handler->name, rc);
+		fw_fail_invocation(invocation, "Function.Error", "handler '%s' returned %d and did not say why", name, rc);
 }
 
 static int post_answer(struct fw_invocation *invocation, uint64_t ended_ns)

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Running the program of a command function. Its stderr is passed on to the log and its last lines are kept for the
+ * failure; what it leaves running in its process group is ended, so that the next invocation starts alone.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "function/command.h"
+
+enum { TAIL_BYTES = 2048, TAIL_LINES = 10 };
+
+extern char **environ;
+
+struct tail {
+	char bytes[TAIL_BYTES + 1];
+	size_t length;
+};
+
+static void keep_tail(struct tail *tail, const char *bytes, size_t length)
+{
+	if (length > TAIL_BYTES) {
+		bytes += length - TAIL_BYTES;
+		length = TAIL_BYTES;
+	}
+	size_t kept = tail->length + length > TAIL_BYTES ? TAIL_BYTES - length : tail->length;
+	memmove(tail->bytes, tail->bytes + tail->length - kept, kept);
+	memcpy(tail->bytes + kept, bytes, length);
+	tail->length = kept + length;
+	tail->bytes[tail->length] = '\0';
+}
+
+/* The last lines, without the end of the last one. */
+static const char *last_lines(struct tail *tail)
+{
+	size_t lines = 0, at;
+
+	while (tail->length && strchr("\r\n ", tail->bytes[tail->length - 1]))
+		tail->bytes[--tail->length] = '\0';
+	for (at = tail->length; at > 0; at--)
+		if (tail->bytes[at - 1] == '\n' && ++lines == TAIL_LINES)
+			break;
+	for (size_t i = 0; i < tail->length; i++)
+		if (!tail->bytes[i])
+			tail->bytes[i] = ' ';
+	return tail->bytes + at;
+}
+
+/* False at the end of what there is. */
+static bool pass_on(int fd, struct tail *tail)
+{
+	char bytes[4096];
+	ssize_t count = read(fd, bytes, sizeof bytes);
+
+	if (count < 0 && errno == EINTR)
+		return true;
+	if (count <= 0)
+		return false;
+	(void)!write(STDERR_FILENO, bytes, (size_t)count);
+	keep_tail(tail, bytes, (size_t)count);
+	return true;
+}
+
+/* Until the program ends: a daemon of its may keep the pipe open longer. */
+static int follow(pid_t pid, int fd, struct tail *tail)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd waiting[] = {{fd, POLLIN, 0}, {pidfd, POLLIN, 0}};
+	int status = 0;
+
+	for (bool open = true; open;) {
+		if (poll(waiting, 2, -1) < 0 && errno != EINTR)
+			break;
+		if (waiting[0].revents)
+			open = pass_on(fd, tail);
+		else if (waiting[1].revents)
+			break;
+	}
+	if (pidfd >= 0)
+		close(pidfd);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	kill(-pid, SIGKILL);
+	return status;
+}
+
+static int start(char **arguments, int stderr_fd, pid_t *pid)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, stderr_fd, STDERR_FILENO);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+	int error = posix_spawnp(pid, arguments[0], &actions, &attributes, arguments, environ);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
+	return error;
+}
+
+static int tell_start_failure(struct fw_invocation *invocation, const char *program, int error)
+{
+	if (error == ENOENT)
+		return fw_fail_invocation(invocation, "Command.NotFound",
+		                          "%s: no such program in the function's sandbox (or its interpreter is missing)", program);
+	if (error == EACCES)
+		return fw_fail_invocation(invocation, "Command.NotExecutable", "%s: may not be executed", program);
+	return fw_fail_invocation(invocation, "Command.Start", "%s: %s", program, strerror(error));
+}
+
+static int tell_end(struct fw_invocation *invocation, const char *program, int status, struct tail *tail)
+{
+	const char *lines = last_lines(tail), *between = *lines ? ": " : "";
+
+	if (WIFSIGNALED(status))
+		return fw_fail_invocation(invocation, "Command.Signal", "%s was killed by signal %d (%s)%s%s", program,
+		                          WTERMSIG(status), strsignal(WTERMSIG(status)), between, lines);
+	const char *meaning = WEXITSTATUS(status) == 127   ? " (a shell says so when it does not find a program)"
+	                      : WEXITSTATUS(status) == 126 ? " (a shell says so when a program may not be executed)"
+	                                                   : "";
+	return fw_fail_invocation(invocation, "Command.ExitStatus", "%s exited with status %d%s%s%s", program,
+	                          WEXITSTATUS(status), meaning, between, lines);
+}
+
+int fw_command_run(struct fw_invocation *invocation, char **arguments)
+{
+	struct tail tail = {.length = 0};
+	int ends[2];
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return tell_start_failure(invocation, arguments[0], errno);
+	int error = start(arguments, ends[1], &pid);
+	close(ends[1]);
+	if (error) {
+		close(ends[0]);
+		return tell_start_failure(invocation, arguments[0], error);
+	}
+	int status = follow(pid, ends[0], &tail);
+	close(ends[0]);
+	return status == 0 ? FW_OK : tell_end(invocation, arguments[0], status, &tail);
+}
