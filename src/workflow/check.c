@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The shape check: settings against the grammar's table. Unknown keys, wrong types, ranges, choices, required keys and what
+ * is not built yet are refused here, so that readers need not look. Short forms become full ones.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "workflow/workflow_internal.h"
+
+bool fw_name_is_valid(const char *name)
+{
+	size_t length = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
+
+	return length > 0 && length <= FW_NAME_MAX && name[length] == '\0';
+}
+
+char *fw_did_you_mean(const char *word, const char *const *candidates, size_t count)
+{
+	const char *nearest = fw_nearest(word, candidates, count);
+
+	return nearest ? fw_printf(" (did you mean '%s'?)", nearest) : fw_strdup("");
+}
+
+static int fail_type(struct fw_error **err, const struct fw_setting *setting, const char *key, const char *expected)
+{
+	fw_cleanup_free char *found = fw_setting_found(setting);
+
+	return fw_setting_fail(err, setting, FW_E_INVALID, "%s: expected %s, found %s", key, expected, found);
+}
+
+static int check_name(const struct fw_setting *setting, const char *key, struct fw_error **err)
+{
+	if (setting->kind == FW_SETTING_TEXT && fw_name_is_valid(setting->text))
+		return FW_OK;
+	if (setting->kind != FW_SETTING_TEXT && setting->kind != FW_SETTING_INTEGER)
+		return fail_type(err, setting, key, "a name");
+	if (fw_name_is_valid(setting->text))
+		return FW_OK;
+	return fw_setting_fail(err, setting, FW_E_INVALID,
+	                       "%s: '%.80s' is no name: it may have 1 to %d letters, digits, '_' and '-'", key,
+	                       setting->text, FW_NAME_MAX);
+}
+
+static int check_text(const struct fw_setting *setting, const char *key, struct fw_error **err)
+{
+	if (setting->kind == FW_SETTING_TEXT)
+		return FW_OK;
+	int rc = fail_type(err, setting, key, "text");
+	if (setting->kind == FW_SETTING_LIST || setting->kind == FW_SETTING_MAP || setting->kind == FW_SETTING_NULL)
+		return rc;
+	return fw_error_hint(err, rc, "put it in quotes: %s: \"%.60s\"", key, setting->text);
+}
+
+static int check_number(const struct fw_grammar_key *key, const struct fw_setting *setting, struct fw_error **err)
+{
+	bool whole = setting->kind == FW_SETTING_INTEGER;
+	bool real = setting->kind == FW_SETTING_REAL && key->value == FW_VALUE_SECONDS;
+	const char *unit = key->unit ? key->unit : "";
+	const char *space = key->unit ? " " : "";
+
+	if (!whole && !real) {
+		fw_cleanup_free char *expected = fw_printf("a %snumber%s%s%s", key->value == FW_VALUE_SECONDS ? "" : "whole ",
+		                                           key->unit ? " of " : "", unit,
+		                                           key->value == FW_VALUE_WORKERS ? " or auto" : "");
+		return fail_type(err, setting, key->key, expected);
+	}
+	double value = json_number_value(setting->json);
+	if (value >= (double)key->minimum && value <= (double)key->maximum)
+		return FW_OK;
+	return fw_setting_fail(err, setting, FW_E_INVALID, "%s: %.40s%s%s is out of range (%lld to %lld%s%s%s)", key->key,
+	                       setting->text, space, unit, (long long)key->minimum, (long long)key->maximum, space, unit,
+	                       key->value == FW_VALUE_WORKERS ? ", or auto" : "");
+}
+
+static int fail_unavailable(struct fw_error **err, const struct fw_setting *setting, const char *key)
+{
+	return fw_setting_fail(err, setting, FW_E_UNAVAILABLE, "%s%s%.60s is not available in this version", key,
+	                       setting->text ? ": " : "", setting->text ? setting->text : "");
+}
+
+static size_t count_words(const char *const *words)
+{
+	size_t count = 0;
+
+	while (words && words[count])
+		count++;
+	return count;
+}
+
+static bool is_word(const char *const *words, const char *word)
+{
+	for (size_t i = 0; i < count_words(words); i++)
+		if (strcmp(words[i], word) == 0)
+			return true;
+	return false;
+}
+
+static int check_choice(const struct fw_grammar_key *key, const struct fw_setting *setting, struct fw_error **err)
+{
+	size_t count = count_words(key->choices);
+	fw_cleanup_buffer struct fw_buffer list;
+
+	if (setting->kind == FW_SETTING_TEXT && is_word(key->choices, setting->text))
+		return FW_OK;
+	if (setting->kind == FW_SETTING_TEXT && is_word(key->later, setting->text))
+		return fail_unavailable(err, setting, key->key);
+	fw_buffer_init(&list, 1024);
+	for (size_t i = 0; i < count; i++)
+		fw_buffer_printf(&list, "%s%s", i == 0 ? "" : i + 1 == count ? " or " : ", ", key->choices[i]);
+	fw_cleanup_free char *found = fw_setting_found(setting);
+	fw_cleanup_free char *meant = setting->kind == FW_SETTING_TEXT ? fw_did_you_mean(setting->text, key->choices, count)
+	                                                               : fw_strdup("");
+	return fw_setting_fail(err, setting, FW_E_INVALID, "%s: expected %s, found %s%s", key->key, list.data, found, meant);
+}
+
+static bool is_scalar(const struct fw_setting *setting)
+{
+	return setting->kind != FW_SETTING_LIST && setting->kind != FW_SETTING_MAP && setting->kind != FW_SETTING_NULL;
+}
+
+static int check_list(const struct fw_grammar_key *key, const struct fw_setting *setting, struct fw_error **err)
+{
+	bool names = key->value == FW_VALUE_NAMES;
+
+	if (setting->kind != FW_SETTING_LIST) {
+		int rc = fail_type(err, setting, key->key, names ? "a list of names" : "a list of words");
+
+		return setting->kind == FW_SETTING_TEXT ? fw_error_hint(err, rc, "write it as a list: %s: [%.60s]", key->key,
+		                                                        setting->text) : rc;
+	}
+	for (size_t i = 0; i < setting->entries.count; i++) {
+		const struct fw_setting *item = setting->entries.items[i].value;
+
+		if (names) {
+			int rc = check_name(item, key->key, err);
+
+			if (rc != FW_OK)
+				return rc;
+		} else if (!is_scalar(item)) {
+			return fail_type(err, item, key->key, "a word");
+		}
+	}
+	return FW_OK;
+}
+
+/* The variables that every Lambda runtime sets itself. */
+static bool is_reserved_variable(const char *name)
+{
+	static const char *const reserved[] = {
+		"_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_NAME",
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE",
+		"AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID",
+		"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", NULL,
+	};
+
+	return is_word(reserved, name);
+}
+
+static bool is_variable(const char *name)
+{
+	size_t length = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+
+	return length > 0 && length <= 256 && name[length] == '\0' && !(name[0] >= '0' && name[0] <= '9');
+}
+
+static int check_environment(const struct fw_grammar_key *key, const struct fw_setting *setting, struct fw_error **err)
+{
+	if (setting->kind != FW_SETTING_MAP)
+		return fail_type(err, setting, key->key, "a mapping from variables to text");
+	for (size_t i = 0; i < setting->entries.count; i++) {
+		const struct fw_setting_entry *entry = &setting->entries.items[i];
+
+		if (!is_variable(entry->key))
+			return fw_setting_fail_key(err, entry, FW_E_INVALID, "%s: '%.80s' is no name of a variable", key->key,
+			                           entry->key);
+		if (is_reserved_variable(entry->key))
+			return fw_setting_fail_key(err, entry, FW_E_INVALID, "%s: %s is set by the runtime", key->key, entry->key);
+		if (!is_scalar(entry->value)) {
+			fw_cleanup_free char *name = fw_printf("%s: %s", key->key, entry->key);
+
+			return fail_type(err, entry->value, name, "text");
+		}
+	}
+	return FW_OK;
+}
+
+static int check_named(const struct fw_grammar_key *key, struct fw_setting *setting, struct fw_error **err)
+{
+	if (setting->kind == FW_SETTING_NULL)
+		setting->kind = FW_SETTING_MAP; /* "outputs:" with nothing behind it */
+	if (setting->kind != FW_SETTING_MAP) {
+		fw_cleanup_free char *expected = fw_printf("a mapping from names to %ss", key->object->name);
+
+		return fail_type(err, setting, key->key, expected);
+	}
+	for (size_t i = 0; i < setting->entries.count; i++) {
+		struct fw_setting_entry *entry = &setting->entries.items[i];
+
+		if (!fw_name_is_valid(entry->key))
+			return fw_setting_fail_key(err, entry, FW_E_INVALID,
+			                           "'%.80s' is no name of a%s %s: it may have 1 to %d letters, digits, '_' and '-'",
+			                           entry->key, strchr("aio", key->object->name[0]) ? "n" : "", key->object->name,
+			                           FW_NAME_MAX);
+		int rc = fw_grammar_check(key->object, entry->value, err);
+		if (rc != FW_OK)
+			return fw_error_wrap(err, rc, "%s '%s'", key->object->name, entry->key);
+	}
+	return FW_OK;
+}
+
+static int check_value(const struct fw_grammar_key *key, struct fw_setting *setting, struct fw_error **err)
+{
+	if (key->unavailable)
+		return fail_unavailable(err, setting, key->key);
+	switch (key->value) {
+	case FW_VALUE_NAME:
+		return check_name(setting, key->key, err);
+	case FW_VALUE_TEXT:
+		return check_text(setting, key->key, err);
+	case FW_VALUE_WORKERS:
+		if (setting->kind == FW_SETTING_TEXT && strcmp(setting->text, "auto") == 0)
+			return FW_OK;
+		return check_number(key, setting, err);
+	case FW_VALUE_INTEGER:
+	case FW_VALUE_SECONDS:
+		return check_number(key, setting, err);
+	case FW_VALUE_BOOLEAN:
+		return setting->kind == FW_SETTING_BOOLEAN ? FW_OK : fail_type(err, setting, key->key, "true or false");
+	case FW_VALUE_CHOICE:
+		return check_choice(key, setting, err);
+	case FW_VALUE_OBJECT:
+		return fw_error_wrap(err, fw_grammar_check(key->object, setting, err), "%s", key->key);
+	case FW_VALUE_NAMED:
+		return check_named(key, setting, err);
+	case FW_VALUE_WORDS:
+	case FW_VALUE_NAMES:
+		return check_list(key, setting, err);
+	case FW_VALUE_ENVIRONMENT:
+		return check_environment(key, setting, err);
+	case FW_VALUE_PARAMS:
+		if (setting->kind == FW_SETTING_NULL)
+			setting->kind = FW_SETTING_MAP;
+		return setting->kind == FW_SETTING_MAP ? FW_OK : fail_type(err, setting, key->key, "a mapping");
+	case FW_VALUE_SCALAR:
+		return is_scalar(setting) ? FW_OK : fail_type(err, setting, key->key, "text, a number or a truth value");
+	case FW_VALUE_ANY:
+		return FW_OK;
+	}
+	return FW_OK;
+}
+
+/* A key that another object knows is misplaced rather than misspelt. */
+static int fail_unknown(struct fw_error **err, const struct fw_grammar *grammar, const struct fw_setting_entry *entry)
+{
+	const char **known = fw_alloc_array(grammar->count, sizeof *known);
+
+	for (size_t i = 0; i < grammar->count; i++)
+		known[i] = grammar->keys[i].key;
+	fw_cleanup_free char *meant = fw_did_you_mean(entry->key, known, grammar->count);
+	free(known);
+	int rc = fw_setting_fail_key(err, entry, FW_E_INVALID, "unknown key '%.80s'%s", entry->key, meant);
+	for (size_t i = 0; *meant == '\0' && fw_grammars[i]; i++)
+		if (fw_grammar_find(fw_grammars[i], entry->key))
+			return fw_error_hint(err, rc, "'%s' is a key of %s%s", entry->key,
+			                     fw_grammars[i] == &fw_grammar_workflow ? "the " : "", fw_grammars[i]->name);
+	return rc;
+}
+
+static void expand(const struct fw_grammar *grammar, struct fw_setting *setting)
+{
+	struct fw_setting *full = NULL;
+
+	if (setting->kind == FW_SETTING_NULL)
+		setting->kind = FW_SETTING_MAP;
+	if (setting->kind != FW_SETTING_TEXT || !grammar->shorthand)
+		return;
+	full = fw_alloc(sizeof *full);
+	*full = *setting;
+	setting->kind = FW_SETTING_MAP;
+	setting->json = NULL;
+	setting->text = NULL;
+	fw_setting_put(setting, grammar->shorthand, full);
+}
+
+int fw_grammar_check(const struct fw_grammar *grammar, struct fw_setting *setting, struct fw_error **err)
+{
+	expand(grammar, setting);
+	if (setting->kind != FW_SETTING_MAP) {
+		fw_cleanup_free char *found = fw_setting_found(setting);
+
+		return fw_setting_fail(err, setting, FW_E_INVALID, "expected a mapping%s, found %s",
+		                       grammar->shorthand ? " or text" : "", found);
+	}
+	for (size_t i = 0; i < setting->entries.count; i++) {
+		const struct fw_setting_entry *entry = &setting->entries.items[i];
+		const struct fw_grammar_key *key = fw_grammar_find(grammar, entry->key);
+		int rc = key ? check_value(key, entry->value, err) : fail_unknown(err, grammar, entry);
+
+		if (rc != FW_OK)
+			return rc;
+	}
+	for (size_t i = 0; i < grammar->count; i++)
+		if (grammar->keys[i].required && !fw_setting_get(setting, grammar->keys[i].key))
+			return fw_setting_fail(err, setting, FW_E_INVALID, "'%s' is missing", grammar->keys[i].key);
+	return FW_OK;
+}

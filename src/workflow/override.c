@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Overrides of the command line: "stages.split.params.chunk_seconds=5". They are put into the settings before anything is
+ * checked, so they obey the same rules as the file. "*" in front stands for every stage.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "workflow/workflow_internal.h"
+
+enum { PATH_MAX_PARTS = 32 };
+
+void fw_documents_done(struct fw_documents *documents)
+{
+	for (size_t i = 0; i < documents->list.count; i++)
+		fw_yaml_free(documents->list.items[i]);
+	free(documents->list.items);
+	*documents = (struct fw_documents){0};
+}
+
+struct override {
+	const char *text; /* the whole of it: what errors name */
+	FW_VECTOR(char *) path;
+	const struct fw_yaml_document *document; /* of the value */
+};
+
+static void override_done(struct override *override)
+{
+	for (size_t i = 0; i < override->path.count; i++)
+		free(override->path.items[i]);
+	free(override->path.items);
+}
+
+static int fail(struct fw_error **err, const struct override *override, const char *reason)
+{
+	return fw_error_wrap(err, fw_fail(err, FW_E_USAGE, "%s", reason), "override '%s'", override->text);
+}
+
+static int split(struct override *override, struct fw_documents *documents, struct fw_error **err)
+{
+	const char *equals = strchr(override->text, '=');
+	struct fw_yaml_document *document = NULL;
+	struct fw_str rest, part;
+
+	if (!equals || equals == override->text)
+		return fw_error_hint(err, fail(err, override, "expected SETTING=VALUE"),
+		                     "for example --set stages.split.memory=512");
+	rest = (struct fw_str){override->text, (size_t)(equals - override->text)};
+	while (fw_str_next_field(&rest, '.', &part)) {
+		if (part.length == 0)
+			return fail(err, override, "a part of the setting's name is empty");
+		if (override->path.count == PATH_MAX_PARTS)
+			return fail(err, override, "the setting's name has too many parts");
+		FW_PUSH(&override->path, fw_strndup(part.text, part.length));
+	}
+	if (equals[-1] == '.')
+		return fail(err, override, "a part of the setting's name is empty");
+	int rc = fw_yaml_load("value", equals + 1, strlen(equals + 1), &document, err);
+	if (rc != FW_OK)
+		return fw_error_wrap(err, rc, "override '%s'", override->text);
+	FW_PUSH(&documents->list, document);
+	override->document = document;
+	return FW_OK;
+}
+
+static int value_of(const struct override *override, struct fw_setting **value, struct fw_error **err)
+{
+	return fw_setting_new(override->document, fw_yaml_root(override->document), override->text, value, err);
+}
+
+/* The item of a list by its number, counted from 0. */
+static struct fw_setting **list_item(struct fw_setting *list, const char *part)
+{
+	uint64_t index = 0;
+
+	if (!fw_str_to_u64(fw_str_of(part), &index) || index >= list->entries.count)
+		return NULL;
+	return &list->entries.items[index].value;
+}
+
+static int put(const struct override *override, struct fw_setting *parent, const char *part, struct fw_error **err)
+{
+	struct fw_setting *value = NULL;
+	struct fw_setting **item = NULL;
+
+	if (parent->kind == FW_SETTING_LIST && !(item = list_item(parent, part)))
+		return fail(err, override, "the list has no such item");
+	int rc = value_of(override, &value, err);
+	if (rc != FW_OK)
+		return rc;
+	if (item) {
+		fw_setting_free(*item);
+		*item = value;
+	} else {
+		fw_setting_put(parent, part, value);
+	}
+	return FW_OK;
+}
+
+/* One step down; makes mappings that are not there yet. NULL when the setting cannot hold others. */
+static struct fw_setting *descend(const struct override *override, struct fw_setting *parent, const char *part)
+{
+	struct fw_setting *child = NULL;
+
+	if (parent->kind == FW_SETTING_LIST) {
+		struct fw_setting **item = list_item(parent, part);
+
+		return item ? *item : NULL;
+	}
+	child = fw_setting_get(parent, part);
+	if (!child) {
+		child = fw_setting_new_map(override->text);
+		fw_setting_put(parent, part, child);
+	}
+	if (child->kind == FW_SETTING_NULL)
+		child->kind = FW_SETTING_MAP;
+	return child->kind == FW_SETTING_MAP || child->kind == FW_SETTING_LIST ? child : NULL;
+}
+
+static int apply_from(const struct override *override, struct fw_setting *setting, size_t first, struct fw_error **err)
+{
+	for (size_t i = first; i + 1 < override->path.count; i++) {
+		setting = descend(override, setting, override->path.items[i]);
+		if (!setting) {
+			fw_cleanup_free char *reason = fw_printf("'%s' is not a mapping", override->path.items[i]);
+
+			return fw_error_hint(err, fail(err, override, reason), "set the whole of it");
+		}
+	}
+	return put(override, setting, override->path.items[override->path.count - 1], err);
+}
+
+/* A stage that the file does not have is a mistake, never a new stage. */
+static int check_stage(const struct override *override, const struct fw_setting *stages, struct fw_error **err)
+{
+	const char *name = override->path.items[1];
+	const char **known = NULL;
+
+	if (fw_setting_get(stages, name))
+		return FW_OK;
+	known = fw_alloc_array(stages->entries.count + 1, sizeof *known);
+	for (size_t i = 0; i < stages->entries.count; i++)
+		known[i] = stages->entries.items[i].key;
+	fw_cleanup_free char *meant = fw_did_you_mean(name, known, stages->entries.count);
+	free(known);
+	fw_cleanup_free char *reason = fw_printf("no stage named '%s'%s", name, meant);
+	return fail(err, override, reason);
+}
+
+static int apply_to_every_stage(const struct override *override, const struct fw_setting *stages, struct fw_error **err)
+{
+	if (override->path.count < 2)
+		return fail(err, override, "'*' needs a setting behind it: *.memory=512");
+	for (size_t i = 0; i < stages->entries.count; i++) {
+		struct fw_setting *stage = stages->entries.items[i].value;
+
+		if (stage->kind == FW_SETTING_NULL)
+			stage->kind = FW_SETTING_MAP;
+		if (stage->kind != FW_SETTING_MAP)
+			continue; /* the shape check says so */
+		int rc = apply_from(override, stage, 1, err);
+		if (rc != FW_OK)
+			return rc;
+	}
+	return FW_OK;
+}
+
+static int apply(const struct override *override, struct fw_setting *root, struct fw_error **err)
+{
+	const struct fw_setting *stages = fw_setting_get(root, "stages");
+	bool has_stages = stages && stages->kind == FW_SETTING_MAP;
+
+	if (strcmp(override->path.items[0], "*") == 0)
+		return has_stages ? apply_to_every_stage(override, stages, err) : FW_OK;
+	if (has_stages && override->path.count > 1 && strcmp(override->path.items[0], "stages") == 0) {
+		int rc = check_stage(override, stages, err);
+
+		if (rc != FW_OK)
+			return rc;
+	}
+	return apply_from(override, root, 0, err);
+}
+
+int fw_overrides_apply(const struct fw_overrides *overrides, struct fw_setting *root, struct fw_documents *documents,
+                       struct fw_error **err)
+{
+	for (size_t i = 0; overrides && i < overrides->settings.count; i++) {
+		struct override override __attribute__((cleanup(override_done))) = {.text = overrides->settings.items[i]};
+		int rc = split(&override, documents, err);
+
+		if (rc == FW_OK)
+			rc = apply(&override, root, err);
+		if (rc != FW_OK)
+			return rc;
+	}
+	return FW_OK;
+}
