@@ -3,7 +3,6 @@
  * The shape check: settings against the grammar's table. Unknown keys, wrong types, ranges, choices, required keys and what
  * is not built yet are refused here, so that readers need not look. Short forms become full ones.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

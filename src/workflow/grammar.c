@@ -3,7 +3,6 @@
  * The grammar of a workflow file: one table of keys, types, ranges, choices, defaults and help. The shape check, the JSON
  * Schema (docs/workflow.schema.json) and the reference in docs/workflow.md are all made from it, so they cannot disagree.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "workflow/workflow_internal.h"

@@ -56,14 +56,12 @@ static enum scan scan(const char *text, size_t from, struct placeholder *placeho
 
 /* ---- before the run ---- */
 
-static int find_output(const struct fw_stage *stage, struct fw_str name, size_t *index)
+static bool has_output(const struct fw_stage *stage, struct fw_str name)
 {
 	for (size_t i = 0; i < stage->outputs.count; i++)
-		if (fw_str_is(name, stage->outputs.items[i].name)) {
-			*index = i;
-			return FW_OK;
-		}
-	return FW_E_ABSENT;
+		if (fw_str_is(name, stage->outputs.items[i].name))
+			return true;
+	return false;
 }
 
 static int fail_output(const struct fw_stage *stage, const struct fw_setting *where, struct fw_str name,
@@ -95,7 +93,7 @@ static int link_text(struct fw_reader *reader, size_t consumer, const struct fw_
 			                                          setting->text + placeholder.start),
 			                     "write $${ for a plain ${");
 		if (placeholder.is_output) {
-			if (find_output(stage, placeholder.name, &index) != FW_OK)
+			if (!has_output(stage, placeholder.name))
 				return fail_output(stage, setting, placeholder.name, err);
 			continue;
 		}
@@ -126,7 +124,7 @@ struct filling {
 	const struct fw_workflow *workflow;
 	const struct fw_stage *stage;
 	json_t *const *results;
-	const char *const *directories;
+	const char *directory;
 };
 
 static int fill(const struct filling *filling, const json_t *json, json_t **filled, struct fw_error **err);
@@ -139,12 +137,9 @@ static int value_of(const struct filling *filling, const struct placeholder *pla
 	fw_cleanup_free char *path = fw_strndup(placeholder->path.text, placeholder->path.length);
 	const struct fw_stage *stage = NULL;
 	const json_t *result = NULL;
-	size_t index = 0;
 
 	if (placeholder->is_output) {
-		if (find_output(filling->stage, placeholder->name, &index) != FW_OK || !filling->directories[index])
-			return fw_fail(err, FW_E_ABSENT, "the output '%s' has no directory", name);
-		*value = json_string(filling->directories[index]);
+		*value = json_sprintf("%s/%s", filling->directory, name);
 		return *value ? FW_OK : fw_fail(err, FW_E_INVALID, "the directory of the output '%s' is no UTF-8", name);
 	}
 	stage = fw_workflow_stage(filling->workflow, name);
@@ -257,9 +252,9 @@ static int fill(const struct filling *filling, const json_t *json, json_t **fill
 }
 
 int fw_payload_fill(const struct fw_workflow *workflow, const struct fw_stage *stage, json_t *const *results,
-                    const char *const *directories, json_t **filled, struct fw_error **err)
+                    const char *directory, json_t **filled, struct fw_error **err)
 {
-	const struct filling filling = {workflow, stage, results, directories};
+	const struct filling filling = {workflow, stage, results, directory};
 	int rc = fill(&filling, stage->payload, filled, err);
 
 	return rc == FW_OK ? FW_OK : fw_error_wrap(err, rc, "payload of stage '%s'", stage->name);

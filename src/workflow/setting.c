@@ -3,7 +3,6 @@
  * Settings: what the file and the overrides say together, as one tree. Each setting remembers the place that said it, so
  * that an error found much later still points at the line of the file or names the override.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -173,19 +172,12 @@ static int fail_at(struct fw_error **err, const struct fw_setting *setting, cons
 	return fw_yaml_fail(err, setting->document, node, code, "%s", message);
 }
 
-static __attribute__((format(printf, 1, 0))) char *message_of(const char *format, va_list arguments)
-{
-	char *message = NULL;
-
-	return vasprintf(&message, format, arguments) < 0 ? fw_strdup(format) : message;
-}
-
 int fw_setting_fail(struct fw_error **err, const struct fw_setting *setting, int code, const char *format, ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
-	fw_cleanup_free char *message = message_of(format, arguments);
+	fw_cleanup_free char *message = fw_vprintf(format, arguments);
 	va_end(arguments);
 	return fail_at(err, setting, setting->node, code, message);
 }
@@ -195,7 +187,7 @@ int fw_setting_fail_key(struct fw_error **err, const struct fw_setting_entry *en
 	va_list arguments;
 
 	va_start(arguments, format);
-	fw_cleanup_free char *message = message_of(format, arguments);
+	fw_cleanup_free char *message = fw_vprintf(format, arguments);
 	va_end(arguments);
 	return fail_at(err, entry->value, entry->key_node ? entry->key_node : entry->value->node, code, message);
 }

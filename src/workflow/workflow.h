@@ -118,10 +118,10 @@ const struct fw_input *fw_stage_partitioned(const struct fw_stage *stage); /* th
 int64_t fw_memory_millivcpus(int64_t memory_mb);
 
 /* The payload of a stage that has one, its placeholders filled in: ${STAGE.result.PATH} from results (by stage index, NULL
- * when none), ${output.NAME} from directories (by output index: where the attempt may write that output's files). *filled
- * is a new reference that shares values with the results. FW_E_ABSENT names what a producer did not give. */
+ * when none), ${output.NAME} with <directory>/NAME, where the attempt may write that output's files. *filled is a new
+ * reference that shares values with the results. FW_E_ABSENT names what a producer did not give. */
 int fw_payload_fill(const struct fw_workflow *workflow, const struct fw_stage *stage, json_t *const *results,
-                    const char *const *directories, json_t **filled, struct fw_error **err);
+                    const char *directory, json_t **filled, struct fw_error **err);
 /* Evaluates a condition on a result (NULL when the stage gave none: then false). */
 bool fw_condition_holds(const struct fw_condition *condition, const json_t *result);
 
