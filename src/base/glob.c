@@ -29,19 +29,11 @@ struct token {
 /* A byte that is not UTF-8 is a character of its own, apart from all real ones. */
 static uint32_t next_character(const char **text)
 {
-	const unsigned char *bytes = (const unsigned char *)*text;
-	size_t length = bytes[0] < 0xc0 ? 1 : bytes[0] < 0xe0 ? 2 : bytes[0] < 0xf0 ? 3 : 4;
-	uint32_t value = length == 1 ? bytes[0] : bytes[0] & (0x7fU >> length);
+	uint32_t character = 0x80000000U | (unsigned char)**text;
+	size_t length = fw_utf8_next(*text, strnlen(*text, 4), &character);
 
-	for (size_t i = 1; i < length; i++) {
-		if ((bytes[i] & 0xc0) != 0x80) {
-			(*text)++;
-			return 0x80000000U | bytes[0];
-		}
-		value = value << 6 | (bytes[i] & 0x3f);
-	}
-	*text += length;
-	return length == 1 && bytes[0] >= 0x80 ? 0x80000000U | bytes[0] : value;
+	*text += length > 0 ? length : 1;
+	return character;
 }
 
 static bool set_has(struct fw_str set, uint32_t character)

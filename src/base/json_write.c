@@ -12,62 +12,36 @@
 #include "base/json.h"
 #include "base/memory.h"
 
-/* Length of the well-formed UTF-8 sequence (RFC 3629) at the front, 0 when there is none. */
-static size_t sequence_length(const unsigned char *text, size_t length)
-{
-	static const struct {
-		unsigned char first, last, second_from, second_to, length;
-	} forms[] = {
-		{0x00, 0x7f, 0x00, 0x00, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-		{0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-		{0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-	};
-
-	for (size_t i = 0; i < FW_COUNT_OF(forms); i++) {
-		if (text[0] < forms[i].first || text[0] > forms[i].last)
-			continue;
-		if (forms[i].length > length)
-			return 0;
-		if (forms[i].length > 1 && (text[1] < forms[i].second_from || text[1] > forms[i].second_to))
-			return 0;
-		for (size_t j = 2; j < forms[i].length; j++)
-			if ((text[j] & 0xc0) != 0x80)
-				return 0;
-		return forms[i].length;
-	}
-	return 0;
-}
-
-static int append_escaped(unsigned char c, struct fw_buffer *out)
+static int append_escaped(char c, struct fw_buffer *out)
 {
 	static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
 	const char *known = c ? strchr(from, c) : NULL;
 
 	if (known)
 		return fw_buffer_printf(out, "\\%c", to[known - from]);
-	return fw_buffer_printf(out, "\\u%04x", c);
+	return fw_buffer_printf(out, "\\u%04x", (unsigned)(unsigned char)c);
 }
 
-static bool needs_escape(unsigned char c)
+static bool needs_escape(char c)
 {
-	return c < 0x20 || c == '"' || c == '\\' || c == 0x7f;
+	return (unsigned char)c < 0x20 || c == '"' || c == '\\' || c == 0x7f;
 }
 
 int fw_json_quote(struct fw_str text, struct fw_buffer *out)
 {
-	const unsigned char *bytes = (const unsigned char *)text.text;
+	uint32_t character;
 
 	fw_buffer_text(out, "\"");
 	for (size_t i = 0; i < text.length;) {
 		size_t run = i, length = 0;
 
-		while (run < text.length && !needs_escape(bytes[run]) &&
-		       (length = sequence_length(bytes + run, text.length - run)) > 0)
+		while (run < text.length && !needs_escape(text.text[run]) &&
+		       (length = fw_utf8_next(text.text + run, text.length - run, &character)) > 0)
 			run += length;
-		fw_buffer_append(out, bytes + i, run - i);
+		fw_buffer_append(out, text.text + i, run - i);
 		if (run < text.length) {
-			if (needs_escape(bytes[run]))
-				append_escaped(bytes[run], out);
+			if (needs_escape(text.text[run]))
+				append_escaped(text.text[run], out);
 			else
 				fw_buffer_text(out, "\xef\xbf\xbd");
 			run++;

@@ -22,10 +22,14 @@ bool fw_str_starts(struct fw_str a, const char *prefix);
 bool fw_str_ends(struct fw_str a, const char *suffix);
 struct fw_str fw_str_trim(struct fw_str a); /* ASCII white space at both ends */
 
-/* Takes the next line (without its newline, a CR before it dropped) or field off the front; false at the end. */
+/* Takes the next line (without its newline, a CR before it dropped) or field off the front; false at the end.
+ * An empty text has no line but one empty field; "a," has two fields. */
 bool fw_str_next_line(struct fw_str *rest, struct fw_str *line);
 bool fw_str_next_field(struct fw_str *rest, char separator, struct fw_str *field);
 bool fw_str_next_word(struct fw_str *rest, struct fw_str *word); /* runs of blanks and tabs separate */
+
+/* The length of the UTF-8 character at the front (1 to 4 bytes), 0 when there is none or it is malformed. */
+size_t fw_utf8_next(const char *text, size_t length, uint32_t *character);
 
 /* Whole-text numbers: no sign tricks, no trailing bytes, no overflow; false leaves *value alone. */
 bool fw_str_to_u64(struct fw_str a, uint64_t *value);

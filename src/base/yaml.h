@@ -44,9 +44,13 @@ enum fw_yaml_kind fw_yaml_kind(const struct fw_yaml_node *node);
 const char *fw_yaml_kind_name(enum fw_yaml_kind kind); /* "a mapping", "text", ... */
 struct fw_yaml_mark fw_yaml_mark(const struct fw_yaml_document *document, const struct fw_yaml_node *node);
 
-/* Text of a scalar (unquoted, NUL-terminated, lives with the document); NULL when not a scalar. */
+/* An alias is the node of its anchor, with the anchor's position. Plain null, ~ and nothing are FW_YAML_NULL.
+ * A quoted scalar's range includes its quotes, a block scalar's its indicator; an empty value has an empty range.
+ *
+ * Text of a scalar (unquoted, NUL-terminated, lives with the document); NULL when not a scalar. */
 const char *fw_yaml_text(const struct fw_yaml_node *node);
 bool fw_yaml_is_plain(const struct fw_yaml_node *node); /* unquoted: may mean a number, a truth value or null */
+const char *fw_yaml_tag(const struct fw_yaml_node *node); /* "!Ref"; NULL when there is none */
 
 size_t fw_yaml_count(const struct fw_yaml_node *node); /* pairs or items */
 const struct fw_yaml_node *fw_yaml_item(const struct fw_yaml_node *sequence, size_t index);
@@ -54,9 +58,10 @@ const struct fw_yaml_node *fw_yaml_key(const struct fw_yaml_node *mapping, size_
 const struct fw_yaml_node *fw_yaml_value(const struct fw_yaml_node *mapping, size_t index);
 const struct fw_yaml_node *fw_yaml_get(const struct fw_yaml_node *mapping, const char *key); /* or NULL */
 
-/* The core schema: plain scalars become null, booleans, integers, reals; all else text. */
+/* The core schema: plain scalars become null, booleans, integers, reals; all else text, also what JSON cannot hold
+ * exactly (.inf, .nan, integers beyond 64 bits). The caller json_decref()s. */
 json_t *fw_yaml_to_json(const struct fw_yaml_node *node);
 
-/* fw_fail() with the node's position and source line. */
+/* fw_fail() with the node's position and source line; a node of NULL stands for the whole document. */
 int fw_yaml_fail(struct fw_error **err, const struct fw_yaml_document *document, const struct fw_yaml_node *node,
                  int code, const char *format, ...) __attribute__((format(printf, 5, 6)));

@@ -78,7 +78,7 @@ void assert_error_is(int rc, struct fw_error **err, int code, const char *text)
 	*err = NULL;
 }
 
-void assert_ok(int rc, struct fw_error *err)
+void assert_ok_after(int rc, struct fw_error *err)
 {
 	if (rc != FW_OK) {
 		fw_cleanup_free char *described = err ? fw_error_describe(err) : NULL;

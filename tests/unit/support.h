@@ -50,5 +50,10 @@ void tree_remove_cleanup(struct tree *tree);
 
 /* rc must be `code` and the described error contain `text`; frees the error. */
 void assert_error_is(int rc, struct fw_error **err, int code, const char *text);
-/* rc must be FW_OK, else prints the error. */
-void assert_ok(int rc, struct fw_error *err);
+/* rc must be FW_OK, else prints the error. A macro, so that a call given as rc has filled err before err is read. */
+#define assert_ok(rc, err)              \
+	do {                                \
+		int assert_ok_rc_ = (rc);       \
+		assert_ok_after(assert_ok_rc_, err); \
+	} while (0)
+void assert_ok_after(int rc, struct fw_error *err);
