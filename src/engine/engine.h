@@ -6,6 +6,17 @@
  *
  * Invariants: every task ends once; nothing is dispatched before its inputs are known; the reservations of dispatched
  * invocations never exceed the machine; the same events give the same state and actions.
+ *
+ * What a stage waits for, and what becomes of it:
+ * - A scattered or broadcast input waits for the closed list of its producer; an `each` input turns every object into a
+ *   task as soon as it is committed. Listed keys are asked for when `after`, `when` and ${stage.result...} are satisfied;
+ *   nothing is dispatched before the lists asked for at the start are there. An empty list of keys fails the run.
+ * - A scattered input gives min(workers, objects) tasks; without a partitioned input all workers run.
+ * - All tasks of a failed stage finish. With `on_failure: continue` its list closes without what failed; with `stop` it is
+ *   broken: who waits for the closed list (or, by `after`, for the end) is skipped, an `each` consumer keeps what it got
+ *   and its own list is broken in turn. The run fails either way.
+ * - A stage whose `when` is false is skipped without failing the run, and so is who needs its objects or its result;
+ *   who only comes after it runs.
  */
 #pragma once
 
@@ -19,6 +30,12 @@
 #include "workflow/workflow.h"
 
 struct fw_engine;
+
+enum {
+	FW_ENGINE_OVERTAKES_MAX = 16,        /* of the oldest ready task while it does not fit; then the machine drains for it */
+	FW_ENGINE_OVERSUBSCRIBED_MAX = 1024, /* invocations at once when admission is lifted */
+	FW_ENGINE_LOST_MAX = 10,             /* attempts lost in a row before a task fails as lost */
+};
 
 enum fw_status { /* of an invocation, and of a task or stage when it has ended */
 	FW_STATUS_OK,
@@ -42,15 +59,18 @@ struct fw_engine_object {
 /* ---- events: what happened. All are logged before they are stepped. ---- */
 enum fw_event_kind {
 	FW_EV_RUN_STARTED,  /* machine: millivcpus, memory_mb, seed, oversubscribe */
-	FW_EV_LISTED,       /* stage, input, objects: answers FW_ACT_LIST; sorted by key */
-	FW_EV_LIST_FAILED,  /* stage, input, message: the run fails in its environment */
+	FW_EV_LISTED,       /* stage, input, objects: answers FW_ACT_LIST; without objects the run fails */
+	FW_EV_LIST_FAILED,  /* stage, input, message: the run fails in its environment; running invocations finish */
 	FW_EV_STARTED,      /* stage, task, attempt: the event was written to its worker */
 	FW_EV_ENDED,        /* stage, task, attempt, status, objects (published, when ok), result, error; is the commit */
-	FW_EV_TIMER,        /* timer: a timer set by FW_ACT_TIMER ran out */
+	FW_EV_TIMER,        /* timer: a timer set by FW_ACT_TIMER ran out; ignored when nobody waits for it any more */
 	FW_EV_CANCEL,       /* now: false = let running invocations finish (graceful), true = kill them */
 	FW_EV_RESUMED,      /* the previous engine died: what was dispatched and has not ended is lost and re-dispatched
-	                       without using up a retry; machine as in RUN_STARTED; outstanding lists and timers are asked again */
-	FW_EV_RESTARTED,    /* stage: --from STAGE: that stage and its descendants start afresh, the rest is kept */
+	                       without using up a retry; machine as in RUN_STARTED; outstanding lists are asked again, who waited
+	                       for a timer is ready. A finished run goes on, too: what failed (unless consumers went on without
+	                       it, `on_failure: continue`), was skipped or was cancelled gets a fresh chance */
+	FW_EV_RESTARTED,    /* stage: --from STAGE: that stage and its descendants start afresh, the rest is kept. Nothing is
+	                       dispatched: RESUMED follows. Attempts count on, so that keys never meet those of before */
 };
 
 struct fw_engine_event {
@@ -108,11 +128,14 @@ void fw_engine_free(struct fw_engine *engine);
 FW_DEFINE_CLEANUP(struct fw_engine *, fw_engine_free)
 
 /* One event in, actions out. An event that contradicts the state (unknown task, second end) is refused with
- * FW_E_CONFLICT and changes nothing. A task that can never fit the machine's memory is refused at RUN_STARTED (FW_E_LIMIT). */
+ * FW_E_CONFLICT and changes nothing. A stage that can never fit the machine's memory is refused at RUN_STARTED and RESUMED
+ * (FW_E_LIMIT), unless oversubscribed. After FW_ACT_FINISH only CANCEL and TIMER (ignored), RESUMED and RESTARTED come. */
 int fw_engine_step(struct fw_engine *engine, const struct fw_engine_event *event, struct fw_engine_actions *actions,
                    struct fw_error **err);
 
-/* ---- what the driver and the summary ask ---- */
+/* ---- what the driver and the summary ask ----
+ * A task's number never depends on the order of arrival: its place where the width is known before, else made from
+ * (producer task, ordinal). So the numbers of an `each` stage over another one may have gaps and exceed `total`. */
 struct fw_task_inputs {
 	/* per input of the stage, in order: the objects of this task */
 	struct {
@@ -135,12 +158,18 @@ struct fw_stage_progress {
 };
 struct fw_stage_progress fw_engine_stage(const struct fw_engine *engine, uint32_t stage);
 bool fw_engine_finished(const struct fw_engine *engine, enum fw_status *status);
-/* Results by stage index for fw_payload_fill(): a single task's result, or an array of all tasks' by index. Borrowed. */
+/* Results by stage index for fw_payload_fill(), NULL before the stage ends and when no task gave one: the result of a
+ * stage with one worker, else an array of all tasks' by (producer task, ordinal), null where there is none. Borrowed. */
 json_t *const *fw_engine_results(const struct fw_engine *engine);
-size_t fw_engine_memory(const struct fw_engine *engine); /* bytes held, for the benchmark */
+bool fw_engine_committed(const struct fw_engine *engine, uint32_t stage, uint32_t task, uint32_t attempt);
+/* Why the run fails, so far: FW_E_INVALID nothing matched a glob, FW_E_ENVIRONMENT a list failed or a task was lost too
+ * often, FW_E_FUNCTION "stage/task: status: type: message" of the first failure, FW_E_CANCELLED; FW_OK when it does not. */
+int fw_engine_failure(const struct fw_engine *engine, struct fw_error **err);
+size_t fw_engine_memory(const struct fw_engine *engine); /* bytes held without the texts of keys */
 
 /* ---- the log ---- */
-/* One event as a JSON text and back; replay = decode and step all. `event` borrows from the returned document. */
+/* One event as a JSON text and back; replay = decode and step all. `event` borrows from the returned document. Encoding
+ * appends; FW_E_INVALID for a key that is not UTF-8 (JSON cannot carry it), FW_E_LIMIT when the buffer is full. */
 int fw_event_log_encode(const struct fw_engine_event *event, struct fw_buffer *out);
 int fw_event_log_decode(const char *text, size_t length, struct fw_engine_event *event, json_t **owner,
                         struct fw_error **err);
