@@ -17,6 +17,11 @@ enum {
 	FW_EVENT_LIST_MAX_BYTES = 128 << 10,   /* longer input lists go by manifest */
 	FW_RESULT_MAX_BYTES = 256 << 10,       /* larger results go by reference */
 	FW_PAYLOAD_MAX_BYTES = 6 * 1024 * 1024 + 100,
+	FW_ANSWER_MAX_OBJECTS = 100000,        /* over all outputs */
+	FW_ANSWER_MAX_OUTPUTS = 256,
+	FW_ANSWER_MAX_METRICS = 1000,
+	FW_OBJECT_NAME_MAX_BYTES = 512,        /* leaves room for the rest of a key: S3 ends at 1024 */
+	FW_MANIFEST_MAX_BYTES = 1 << 30,
 };
 
 struct fw_object_ref {
@@ -55,9 +60,12 @@ struct fw_event {
 	const json_t *params; /* object or NULL */
 };
 
-/* The event as bytes. An input whose list would pass FW_EVENT_LIST_MAX_BYTES must have its manifest set. */
+/* True when the input's list is too long for the event: then the caller writes its manifest and sets it. */
+bool fw_event_needs_manifest(const struct fw_event_input *input);
+/* The event as bytes, newly allocated; NULL when it would pass FW_PAYLOAD_MAX_BYTES (then params are too large, or a
+ * list that needs a manifest has none). */
 char *fw_event_encode(const struct fw_event *event, size_t *length);
-/* JSON lines of an input's list, and its digest. */
+/* JSON lines of an input's list, newly allocated, and its digest; NULL when it would pass FW_MANIFEST_MAX_BYTES. */
 char *fw_event_manifest(const struct fw_event_input *input, size_t *length, char sha256[65]);
 
 struct fw_answer_output {
@@ -73,6 +81,7 @@ struct fw_answer {
 	json_t *result;                       /* or NULL */
 };
 
-/* Strict: unknown keys, wrong types, names that leave their directory and duplicates are refused, saying which. */
+/* Strict: unknown keys, wrong types, names that leave their directory and duplicates are refused, saying which. Every
+ * key is optional: {} is the answer of a function that has nothing to tell. `answer` is initialised here. */
 int fw_answer_decode(const char *text, size_t length, struct fw_answer *answer, struct fw_error **err);
 void fw_answer_done(struct fw_answer *answer);

@@ -5,35 +5,36 @@
  */
 #pragma once
 
-/* X(kind, name, description): TEXT is char * (NULL = null), INT is int64_t (FW_NULL_INT), REAL is double (NAN). */
+/* X(kind, name, description): TEXT is char * (NULL = null), NAME a text that repeats from row to row (the store keeps it
+ * once a run), INT is int64_t (FW_NULL_INT), REAL is double (NAN). */
 
 #define FW_RECORD_IDENTITY(X)                                                                                           \
 	X(TEXT, run, "run id, time-ordered")                                                                                \
-	X(TEXT, sweep, "sweep that the run belongs to")                                                                     \
+	X(NAME, sweep, "sweep that the run belongs to")                                                                     \
 	X(INT, repetition, "repetition within the sweep, from 0")                                                           \
-	X(TEXT, stage, "stage of the workflow")                                                                             \
+	X(NAME, stage, "stage of the workflow")                                                                             \
 	X(INT, task, "index of the task in its stage, from 0")                                                              \
 	X(INT, attempt, "attempt of the task, from 1")                                                                      \
 	X(TEXT, request_id, "AWS request id (UUID) of the invocation")                                                      \
-	X(TEXT, backend, "local, kubernetes, lambda or sim")                                                                \
-	X(TEXT, worker, "worker that executed it")                                                                          \
-	X(TEXT, function, "function name: workflow and stage")                                                              \
-	X(TEXT, handler, "handler that was asked for")                                                                      \
-	X(TEXT, package_digest, "SHA-256 of the function's package")                                                        \
-	X(TEXT, architecture, "x86_64 or arm64")                                                                            \
-	X(TEXT, cpu_model, "processor as the worker sees it")                                                               \
+	X(NAME, backend, "local, kubernetes, lambda or sim")                                                                \
+	X(NAME, worker, "worker that executed it")                                                                          \
+	X(NAME, function, "function name: workflow and stage")                                                              \
+	X(NAME, handler, "handler that was asked for")                                                                      \
+	X(NAME, package_digest, "SHA-256 of the function's package")                                                        \
+	X(NAME, architecture, "x86_64 or arm64")                                                                            \
+	X(NAME, cpu_model, "processor as the worker sees it")                                                               \
 	X(INT, cpus_visible, "CPUs the worker may run on")                                                                  \
 	X(INT, memory_mb, "memory of the configuration, MiB")                                                               \
 	X(REAL, vcpus, "CPU quota of the configuration: memory_mb / 1769")                                                  \
 	X(INT, workers, "workers of the stage's configuration")                                                             \
-	X(TEXT, method_version, "methods that made the figures, name/version separated by spaces")
+	X(NAME, method_version, "methods that made the figures, name/version separated by spaces")
 
 #define FW_RECORD_OUTCOME(X)                                                                                            \
-	X(TEXT, status, "ok, function_error, timeout, out_of_memory, lost or cancelled")                                    \
-	X(TEXT, error_type, "type of the error as the function or the host named it")                                       \
+	X(NAME, status, "ok, function_error, timeout, out_of_memory, lost or cancelled")                                    \
+	X(NAME, error_type, "type of the error as the function or the host named it")                                       \
 	X(TEXT, error_message, "message of the error")                                                                      \
 	X(INT, exit, "exit status of the worker when it ended with the invocation; 128 + n for signal n")                   \
-	X(TEXT, flags, "cpu_capped, contended, throttled_unknown, limits_not_enforced: separated by spaces")
+	X(NAME, flags, "cpu_capped, contended, throttled_unknown, limits_not_enforced: separated by spaces")
 
 #define FW_RECORD_TIMES(X)                                                                                              \
 	X(INT, wall_ms, "wall clock at submission, ms since 1970 UTC: a label")                                             \
@@ -88,8 +89,8 @@
 	X(REAL, cstate_residency_percent, "share of the interval that CPUs spent in deep idle states")
 
 #define FW_RECORD_MONEY(X)                                                                                              \
-	X(TEXT, price_basis, "price list: provider, architecture, date; 'as if on Lambda' when local")                      \
-	X(TEXT, price_region, "region of the price list")                                                                   \
+	X(NAME, price_basis, "price list: provider, architecture, date; 'as if on Lambda' when local")                      \
+	X(NAME, price_region, "region of the price list")                                                                   \
 	X(REAL, duration_usd, "billed_ms x memory x price per GB-s")                                                        \
 	X(REAL, request_usd, "price of one request")                                                                        \
 	X(REAL, storage_usd, "price of ephemeral storage above 512 MB")                                                     \
@@ -102,7 +103,7 @@
 	X(REAL, embodied_gco2e, "share of the machine's making: time and CPUs reserved")                                    \
 	X(REAL, grid_gco2e_per_kwh, "grid intensity used")                                                                  \
 	X(INT, grid_year, "year of the intensity")                                                                          \
-	X(TEXT, grid_kind, "average or marginal, location-based")                                                           \
+	X(NAME, grid_kind, "average or marginal, location-based")                                                           \
 	X(REAL, pue, "power usage effectiveness used")
 
 #define FW_RECORD_FIELDS(X)  \
@@ -116,12 +117,12 @@
 
 /* One energy figure of an invocation; a record has a list of them. */
 #define FW_ENERGY_FIELDS(X)                                                                                             \
-	X(TEXT, source, "perf, rapl, ebpf+rapl, nvml, hwmon, model or tdp")                                                 \
-	X(TEXT, domain, "package, core, uncore, dram, psys or gpu")                                                         \
+	X(NAME, source, "perf, rapl, ebpf+rapl, nvml, hwmon, model or tdp")                                                 \
+	X(NAME, domain, "package, core, uncore, dram, psys or gpu")                                                         \
 	X(REAL, joules, "mid estimate: dynamic + idle share, before PUE")                                                   \
 	X(REAL, low, "lower end of the interval, joules")                                                                   \
 	X(REAL, high, "upper end of the interval, joules")                                                                  \
 	X(REAL, dynamic_j, "part caused by the work")                                                                       \
 	X(REAL, idle_j, "share of the idle floor, by reserved CPU")                                                         \
-	X(TEXT, flags, "measured or modelled; ok, wrap, reset, gap, skew, contended: separated by spaces")                  \
-	X(TEXT, method, "method and version, e.g. model/1")
+	X(NAME, flags, "measured or modelled; ok, wrap, reset, gap, skew, contended: separated by spaces")                  \
+	X(NAME, method, "method and version, e.g. model/1")

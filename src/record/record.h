@@ -18,6 +18,7 @@
 #define FW_NULL_REAL ((double)NAN)
 
 #define FW_MEMBER_TEXT(name) char *name;
+#define FW_MEMBER_NAME(name) char *name;
 #define FW_MEMBER_INT(name) int64_t name;
 #define FW_MEMBER_REAL(name) double name;
 #define FW_MEMBER(kind, name, description) FW_MEMBER_##kind(name)
@@ -37,7 +38,7 @@ enum fw_field_kind { FW_FIELD_TEXT, FW_FIELD_INT, FW_FIELD_REAL };
 struct fw_field {
 	const char *name;
 	const char *group; /* identity, outcome, times, resources, counters, money, carbon */
-	enum fw_field_kind kind;
+	enum fw_field_kind kind; /* NAME is FW_FIELD_TEXT here */
 	size_t offset; /* in struct fw_record */
 	const char *description;
 };
@@ -52,8 +53,9 @@ void fw_record_done(struct fw_record *record);
 void fw_record_set_text(char **field, const char *text); /* replaces, copies */
 struct fw_energy *fw_record_add_energy(struct fw_record *record); /* all null */
 
-/* Object in table order; nulls are written as null. */
+/* Object in table order, then "energy" and "metrics"; nulls are written as null, and so is a real that is not finite. */
 json_t *fw_record_to_json(const struct fw_record *record);
+/* Strict: unknown fields and wrong types are refused; an absent field is null. `record` is initialised here. */
 int fw_record_from_json(const json_t *json, struct fw_record *record, struct fw_error **err);
 
 /* Adds a word to a space-separated flags field, once. */

@@ -22,13 +22,16 @@ struct fw_store;
 char *fw_store_default_path(void);
 /* Creates and migrates. A file that is not ours or is from a newer flexwatt is refused. read_only: FW_E_ABSENT if missing. */
 int fw_store_open(const char *path, bool read_only, struct fw_store **store, struct fw_error **err);
+/* Commits what is pending; a failure of that is only logged: flush before, to know. */
 void fw_store_close(struct fw_store *store);
 FW_DEFINE_CLEANUP(struct fw_store *, fw_store_close)
 const char *fw_store_path(const struct fw_store *store);
 
-/* Commits what has been written since the last flush. */
+/* Commits what has been written since the last flush. A write that fails undoes all that was written since the last
+ * flush; the event log then refuses to go on with a hole. One thread uses a store; other threads open their own. */
 int fw_store_flush(struct fw_store *store, struct fw_error **err);
-/* Makes flushed transactions durable. Any thread; opens a connection of its own. */
+/* Makes flushed transactions durable, and moves them into the main file when the log beside it has grown large. Any
+ * thread; opens what it needs itself. */
 int fw_store_checkpoint(const char *path, struct fw_error **err);
 
 struct fw_run_row {
@@ -48,8 +51,15 @@ struct fw_run_row {
 	int64_t pid;           /* of the engine, to tell a running from a dead one, */
 	char *boot_id;         /* with its boot and start time */
 	int64_t pid_start;
+	char *sweep;           /* that it belongs to, or NULL */
+	int64_t repetition;    /* within the sweep, from 0; FW_NULL_INT without one */
+	json_t *configuration; /* of its stages: memory, workers, architecture; or NULL */
 };
 void fw_run_row_done(struct fw_run_row *row);
+/* Fills pid, boot_id and pid_start with the calling process. root_fd is a directory that stands for "/". */
+int fw_run_row_set_engine(struct fw_run_row *row, int root_fd, struct fw_error **err);
+/* False when the run's engine has ended: another boot, no such process, or its pid was given to a later process. */
+bool fw_store_run_is_alive(const struct fw_run_row *row, int root_fd);
 int fw_store_run_insert(struct fw_store *store, const struct fw_run_row *row, struct fw_error **err);
 int fw_store_run_update(struct fw_store *store, const struct fw_run_row *row, struct fw_error **err); /* by run */
 /* By full id, or by a unique tail or prefix ("k3f"); FW_E_ABSENT, or FW_E_INVALID when ambiguous (hint lists them). */
@@ -58,14 +68,14 @@ int fw_store_run_get(struct fw_store *store, const char *id, struct fw_run_row *
 int fw_store_run_list(struct fw_store *store, size_t limit, struct fw_run_row **rows, size_t *count, struct fw_error **err);
 int fw_store_run_delete(struct fw_store *store, const char *run, struct fw_error **err); /* with all that hangs on it */
 
-/* The event log. seq counts from 1 without holes. */
+/* The event log of an inserted run. seq counts from 1 without holes, else FW_E_CONFLICT. */
 int fw_store_event_append(struct fw_store *store, const char *run, int64_t seq, const char *text, size_t length,
                           struct fw_error **err);
 int fw_store_event_each(struct fw_store *store, const char *run,
                         int (*visit)(void *context, int64_t seq, const char *text, size_t length, struct fw_error **err),
                         void *context, struct fw_error **err);
 
-/* Records; a second one of the same (run, stage, task, attempt) replaces the first. */
+/* Records of an inserted run; a second one of the same (run, stage, task, attempt) replaces the first. */
 int fw_store_record_put(struct fw_store *store, const struct fw_record *record, struct fw_error **err);
 /* stage NULL: all; task < 0: all. Ordered by stage's first start, task, attempt. */
 int fw_store_record_each(struct fw_store *store, const char *run, const char *stage, int64_t task,
