@@ -61,9 +61,10 @@ const char *fw_cgroup_name(const struct fw_cgroup *group);
 int fw_cgroup_v2_fd(const struct fw_cgroup *group);
 /* Moves a process into every hierarchy (writes cgroup.procs). */
 int fw_cgroup_add(struct fw_cgroup *group, pid_t pid, struct fw_error **err);
-/* Descriptors of cgroup.procs that a child writes "0" to before exec (v1 hierarchies; v2 when CLONE_INTO_CGROUP was not
- * used). Returns how many; fds are the group's. */
-size_t fw_cgroup_procs_fds(const struct fw_cgroup *group, int fds[8]);
+/* Descriptors of cgroup.procs that a child writes "0" to before exec: those of v1 first, and last, where
+ * fw_cgroup_v2_fd() is not -1, that of v2, which CLONE_INTO_CGROUP makes unnecessary. Returns how many; fds are the
+ * group's. The kernel's first migration after a quiet time waits for a grace period (some 10 ms), the next ones do not. */
+size_t fw_cgroup_procs_fds(struct fw_cgroup *group, int fds[8]);
 
 int fw_cgroup_set_cpu(struct fw_cgroup *group, int64_t quota_us, int64_t period_us, struct fw_error **err);
 
@@ -79,8 +80,10 @@ struct fw_cgroup_stat { /* what cannot be read is -1 */
 	int64_t pressure_cpu_us, pressure_memory_us, pressure_io_us;
 	int64_t io_read_bytes, io_written_bytes;
 };
-/* Kept-open descriptors, no allocation: any thread, one at a time per group. */
+/* Kept-open descriptors, no allocation: any thread. */
 void fw_cgroup_read(struct fw_cgroup *group, struct fw_cgroup_stat *stat);
+/* memory_bytes alone, for the samples within an invocation; -1 unknown. */
+int64_t fw_cgroup_read_memory(struct fw_cgroup *group);
 /* CPU time alone (one or two preads), for the edges of an invocation. */
 void fw_cgroup_read_cpu(struct fw_cgroup *group, int64_t *user_ns, int64_t *system_ns, int64_t *total_ns);
 
@@ -93,3 +96,10 @@ int fw_cgroup_signal(struct fw_cgroup *group, int signal_number, struct fw_error
 /* Removes the directories; FW_E_BUSY while processes remain. */
 int fw_cgroup_remove(struct fw_cgroup *group, struct fw_error **err);
 void fw_cgroup_close(struct fw_cgroup *group); /* descriptors only, the group stays */
+
+/* What this process itself may use; -1 where nothing limits it. */
+struct fw_cgroup_own {
+	int64_t memory_bytes;
+	double cpus; /* CPU quota over its period */
+};
+void fw_cgroup_read_own(const struct fw_root *root, struct fw_cgroup_own *own);

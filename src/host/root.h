@@ -5,6 +5,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <sys/types.h>
+
 #include "base/buffer.h"
 #include "base/error.h"
 
@@ -17,3 +20,12 @@ void fw_root_close(struct fw_root *root);
 
 /* path is relative: "proc/stat". Reads at most `maximum` bytes. */
 int fw_root_read(const struct fw_root *root, const char *path, struct fw_buffer *buffer, struct fw_error **err);
+
+/* True when the root is this process's own "/": only then may system calls complete what files tell. */
+bool fw_root_is_live(const struct fw_root *root);
+
+/* For samplers: no allocation, no error text. Opens, reads into text[size] (NUL-terminated, cut when longer) and closes.
+ * Returns the length, or -1 with errno. */
+ssize_t fw_root_peek(const struct fw_root *root, const char *path, char *text, size_t size);
+/* The same from a kept-open descriptor, from its beginning. */
+ssize_t fw_pread_text(int fd, char *text, size_t size);

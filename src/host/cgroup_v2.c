@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Limits and delegation in the unified hierarchy. A group that hands controllers to its children may hold no processes
+ * itself: when the parent's parent is our own group, this process first moves into <parent>/engine. Nobody else is moved:
+ * with others in our group the controllers stay where they are, and that is said.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/cgroup_internal.h"
+
+static unsigned controllers_in(int directory_fd, const char *file)
+{
+	fw_cleanup_fd int fd = openat(directory_fd, file, O_RDONLY | O_CLOEXEC);
+	char text[512];
+	ssize_t length = fd < 0 ? -1 : fw_pread_text(fd, text, sizeof text);
+	struct fw_str rest, word;
+	unsigned controllers = 0;
+
+	if (length < 0)
+		return 0;
+	rest = fw_str_trim((struct fw_str){text, (size_t)length});
+	while (fw_str_next_word(&rest, &word)) {
+		int controller = fw_controller_by_name(word);
+
+		if (controller >= 0)
+			controllers |= 1u << controller;
+	}
+	return controllers;
+}
+
+static bool write_text(int directory_fd, const char *file, const char *text)
+{
+	fw_cleanup_fd int fd = openat(directory_fd, file, O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+static bool move_aside(const struct fw_hierarchy *hierarchy)
+{
+	return (mkdirat(hierarchy->parent_fd, "engine", 0755) == 0 || errno == EEXIST) &&
+	       write_text(hierarchy->parent_fd, "engine/cgroup.procs", "0");
+}
+
+/* One at a time, so that one that is refused does not hinder the others. */
+static unsigned hand_down(const struct fw_hierarchy *hierarchy, int directory_fd, bool own_group, unsigned wanted)
+{
+	unsigned missing = wanted & controllers_in(directory_fd, "cgroup.controllers") &
+	                   ~controllers_in(directory_fd, "cgroup.subtree_control");
+	bool moved = false;
+
+	for (int controller = 0; controller < FW_CONTROLLER_COUNT; controller++) {
+		char text[32];
+
+		if (!(missing & 1u << controller))
+			continue;
+		snprintf(text, sizeof text, "+%s", fw_controller_name(controller));
+		if (write_text(directory_fd, "cgroup.subtree_control", text) || errno != EBUSY || !own_group || moved)
+			continue;
+		moved = true;
+		if (move_aside(hierarchy))
+			write_text(directory_fd, "cgroup.subtree_control", text);
+	}
+	return wanted & controllers_in(directory_fd, "cgroup.subtree_control");
+}
+
+void fw_cgroup_v2_enable(struct fw_hierarchy *hierarchy, bool own_group, unsigned wanted)
+{
+	wanted = hand_down(hierarchy, hierarchy->base_fd, own_group, wanted);
+	hierarchy->controllers = hand_down(hierarchy, hierarchy->parent_fd, false, wanted);
+}
+
+int fw_cgroup_v2_set_cpu(struct fw_cgroup *group, int64_t quota_us, int64_t period_us, struct fw_error **err)
+{
+	char text[64];
+
+	if (!fw_cgroup_has_file(group->cgroups, FW_FILE_CPU_MAX))
+		return FW_OK;
+	if (quota_us > 0)
+		snprintf(text, sizeof text, "%lld %lld", (long long)quota_us, (long long)period_us);
+	else
+		snprintf(text, sizeof text, "max");
+	return fw_cgroup_file_write(group, FW_FILE_CPU_MAX, text, err);
+}
+
+static int write_number(struct fw_cgroup *group, enum fw_cgroup_file file, int64_t number, struct fw_error **err)
+{
+	char text[24];
+
+	snprintf(text, sizeof text, "%lld", (long long)number);
+	return fw_cgroup_file_write(group, file, text, err);
+}
+
+int fw_cgroup_v2_limit(struct fw_cgroup *group, const struct fw_cgroup_limits *limits, struct fw_error **err)
+{
+	const struct fw_cgroups *cgroups = group->cgroups;
+	int rc = FW_OK;
+
+	if (limits->memory_bytes > 0 && fw_cgroup_has_file(cgroups, FW_FILE_MEMORY_MAX)) {
+		rc = write_number(group, FW_FILE_MEMORY_MAX, limits->memory_bytes, err);
+		(void)write_number(group, FW_FILE_MEMORY_SWAP_MAX, 0, NULL); /* absent on kernels without swap accounting */
+	}
+	if (rc == FW_OK && limits->cpu_quota_us > 0)
+		rc = fw_cgroup_v2_set_cpu(group, limits->cpu_quota_us, limits->cpu_period_us, err);
+	if (rc == FW_OK && limits->pids > 0 && fw_cgroup_has_file(cgroups, FW_FILE_PIDS_MAX))
+		rc = write_number(group, FW_FILE_PIDS_MAX, limits->pids, err);
+	return rc;
+}

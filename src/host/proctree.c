@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The tree of a process in /proc, and the device totals. The tree comes from task/<tid>/children where the kernel lists
+ * them; no scan of all processes, so that the cost grows with the tree alone.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "host/procfs.h"
+
+FW_DEFINE_CLEANUP(DIR *, closedir)
+
+static void add_children(struct fw_str text, pid_t *pids, size_t capacity, size_t *count)
+{
+	struct fw_str word;
+	uint64_t pid;
+
+	text = fw_str_trim(text);
+	while (*count < capacity && fw_str_next_word(&text, &word))
+		if (fw_str_to_u64(word, &pid) && pid <= INT32_MAX)
+			pids[(*count)++] = (pid_t)pid;
+}
+
+/* Children belong to the thread that forked them. */
+static void add_children_of(const struct fw_root *root, pid_t pid, pid_t *pids, size_t capacity, size_t *count)
+{
+	char path[64], text[4096];
+
+	snprintf(path, sizeof path, "proc/%d/task", pid);
+	int fd = openat(root->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	FW_CLEANUP(closedir) DIR *tasks = fdopendir(fd);
+	if (!tasks) {
+		close(fd);
+		return;
+	}
+	for (struct dirent *task; (task = readdir(tasks));) {
+		char children[300];
+
+		if (task->d_name[0] == '.')
+			continue;
+		snprintf(children, sizeof children, "%s/children", task->d_name);
+		fw_cleanup_fd int file = openat(fd, children, O_RDONLY | O_CLOEXEC);
+		ssize_t length = file < 0 ? -1 : fw_pread_text(file, text, sizeof text);
+
+		if (length > 0)
+			add_children((struct fw_str){text, (size_t)length}, pids, capacity, count);
+	}
+}
+
+size_t fw_process_tree(const struct fw_root *root, pid_t pid, pid_t *pids, size_t capacity)
+{
+	size_t count = 0;
+
+	if (capacity == 0)
+		return 0;
+	pids[count++] = pid;
+	for (size_t i = 0; i < count; i++)
+		add_children_of(root, pids[i], pids, capacity, &count);
+	return count;
+}
+
+/* sda, vda, nvme0n1, xvda, mmcblk0: whole disks. A partition is its disk's name with a number behind. */
+static bool is_whole_disk(struct fw_str name)
+{
+	static const char *const lettered[] = {"sd", "vd", "hd", "xvd"};
+
+	for (size_t i = 0; i < sizeof lettered / sizeof lettered[0]; i++)
+		if (fw_str_starts(name, lettered[i]))
+			return name.text[name.length - 1] < '0' || name.text[name.length - 1] > '9';
+	if (fw_str_starts(name, "nvme") || fw_str_starts(name, "mmcblk"))
+		return !memchr(name.text + 4, 'p', name.length - 4);
+	return fw_str_starts(name, "pmem") || fw_str_starts(name, "dasd");
+}
+
+/* Foreign numbers: the total stays at its maximum instead of overflowing. */
+static void add(int64_t *total, uint64_t value, uint64_t factor)
+{
+	uint64_t product, sum;
+
+	if (__builtin_mul_overflow(value, factor, &product) || __builtin_add_overflow((uint64_t)*total, product, &sum) ||
+	    sum > INT64_MAX)
+		*total = INT64_MAX;
+	else
+		*total = (int64_t)sum;
+}
+
+void fw_diskstats_parse(struct fw_str text, struct fw_disk_totals *totals)
+{
+	struct fw_str line, word;
+
+	*totals = (struct fw_disk_totals){0};
+	while (fw_str_next_line(&text, &line)) {
+		uint64_t columns[14] = {0};
+		int count = 0;
+		bool counted = false;
+
+		while (count < 14 && fw_str_next_word(&line, &word)) {
+			count++;
+			if (count == 3)
+				counted = word.length > 0 && is_whole_disk(word);
+			else if (!fw_str_to_u64(word, &columns[count - 1]))
+				counted = false;
+		}
+		if (!counted || count < 14)
+			continue;
+		add(&totals->reads, columns[3], 1);
+		add(&totals->read_bytes, columns[5], 512);
+		add(&totals->writes, columns[7], 1);
+		add(&totals->written_bytes, columns[9], 512);
+		add(&totals->busy_ms, columns[12], 1);
+	}
+}
+
+void fw_net_dev_parse(struct fw_str text, struct fw_net_totals *totals)
+{
+	struct fw_str line, name, word;
+
+	*totals = (struct fw_net_totals){0};
+	while (fw_str_next_line(&text, &line)) {
+		uint64_t columns[12] = {0};
+		int count = 0;
+
+		if (!memchr(line.text, ':', line.length) || !fw_str_next_field(&line, ':', &name) ||
+		    fw_str_is(fw_str_trim(name), "lo"))
+			continue;
+		while (count < 12 && fw_str_next_word(&line, &word) && fw_str_to_u64(word, &columns[count]))
+			count++;
+		if (count < 12)
+			continue;
+		add(&totals->received_bytes, columns[0], 1);
+		add(&totals->received_packets, columns[1], 1);
+		add(&totals->errors, columns[2], 1);
+		add(&totals->errors, columns[10], 1);
+		add(&totals->drops, columns[3], 1);
+		add(&totals->drops, columns[11], 1);
+		add(&totals->sent_bytes, columns[8], 1);
+		add(&totals->sent_packets, columns[9], 1);
+	}
+}
