@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The commands, one file each.
+ */
+#pragma once
+
+#include "cli/options.h"
+
+extern const struct fw_command fw_command_run;
+extern const struct fw_command fw_command_check;
+extern const struct fw_command fw_command_runs;
+extern const struct fw_command fw_command_show;
+extern const struct fw_command fw_command_monitors;
+
+/* Prints the chain to standard error, frees it, returns the exit status of rc. */
+int fw_print_error(struct fw_error *error, int rc);

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reading a command's options by its table, and printing its help from the same table.
+ */
+#include "cli/options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+
+enum { FIRST = 256, HELP = FIRST + 100, MAX_OPTIONS = 40 };
+
+void fw_text_list_done(struct fw_text_list *list)
+{
+	free(list->texts.items);
+}
+
+static void print_help(const struct fw_command *command, const struct fw_option *options, size_t count)
+{
+	printf("flexwatt %s %s\n  %s\n\n", command->name, command->arguments, command->summary);
+	for (size_t i = 0; i < count; i++) {
+		fw_cleanup_free char *left = options[i].argument ? fw_printf("--%s %s", options[i].name, options[i].argument)
+		                                                 : fw_printf("--%s", options[i].name);
+
+		printf("  %-20s %s\n", left, options[i].help);
+	}
+	printf("  %-20s %s\n\nexample:\n%s\n", "--help", "this page", command->example);
+}
+
+static int unknown_option(const struct fw_command *command, const struct fw_option *options, size_t count,
+                          const char *word, struct fw_error **err)
+{
+	const char *names[MAX_OPTIONS];
+	bool is_long = strncmp(word, "--", 2) == 0;
+	fw_cleanup_free char *name = is_long ? fw_strndup(word + 2, strcspn(word + 2, "=")) : NULL;
+	int rc = fw_fail(err, FW_E_USAGE, "%s: unknown option %s", command->name, word);
+
+	for (size_t i = 0; i < count; i++)
+		names[i] = options[i].name;
+	const char *near = is_long ? fw_nearest(name, names, count) : NULL;
+
+	if (near)
+		return fw_error_hint(err, rc, "did you mean --%s?", near);
+	return fw_error_hint(err, rc, "flexwatt %s --help lists the options", command->name);
+}
+
+static int take(const struct fw_command *command, const struct fw_option *option, const char *argument,
+                struct fw_error **err)
+{
+	int64_t count = 0;
+
+	switch (option->kind) {
+	case FW_OPTION_FLAG:
+		*(bool *)option->target = true;
+		break;
+	case FW_OPTION_TEXT:
+		*(const char **)option->target = argument;
+		break;
+	case FW_OPTION_LIST:
+		FW_PUSH(&((struct fw_text_list *)option->target)->texts, argument);
+		break;
+	case FW_OPTION_COUNT:
+		if (!fw_str_to_i64(fw_str_of(argument), &count) || count < 1)
+			return fw_fail(err, FW_E_USAGE, "%s: --%s needs a whole number of 1 or more, not '%s'", command->name,
+			               option->name, argument);
+		*(int64_t *)option->target = count;
+		break;
+	}
+	return FW_OK;
+}
+
+static void fill_long_options(struct option *longs, const struct fw_option *options, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		longs[i] = (struct option){options[i].name, options[i].argument ? required_argument : no_argument, NULL,
+		                           FIRST + (int)i};
+	longs[count] = (struct option){"help", no_argument, NULL, HELP};
+	longs[count + 1] = (struct option){0};
+}
+
+static int check_positional(const struct fw_command *command, size_t least, size_t most, size_t given,
+                            struct fw_error **err)
+{
+	if (given >= least && given <= most)
+		return FW_OK;
+	int rc = given < least ? fw_fail(err, FW_E_USAGE, "%s: %s is missing", command->name, command->arguments)
+	                       : fw_fail(err, FW_E_USAGE, "%s: too many arguments", command->name);
+
+	return fw_error_hint(err, rc, "flexwatt %s %s", command->name, command->arguments);
+}
+
+int fw_options_read(const struct fw_command *command, const struct fw_option *options, size_t count, int argc, char **argv,
+                    size_t least, size_t most, struct fw_text_list *positional, bool *help, struct fw_error **err)
+{
+	struct option longs[MAX_OPTIONS + 2];
+	int letter;
+
+	fill_long_options(longs, options, count);
+	opterr = 0;
+	optind = 1;
+	*help = false;
+	while ((letter = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
+		if (letter == HELP || letter == 'h') {
+			print_help(command, options, count);
+			*help = true;
+			return FW_OK;
+		}
+		if (letter == ':')
+			return fw_fail(err, FW_E_USAGE, "%s: %s needs an argument", command->name, argv[optind - 1]);
+		if (letter == '?')
+			return unknown_option(command, options, count, argv[optind - 1], err);
+		int rc = take(command, &options[letter - FIRST], optarg, err);
+
+		if (rc != FW_OK)
+			return rc;
+	}
+	for (int i = optind; i < argc; i++)
+		FW_PUSH(&positional->texts, argv[i]);
+	return check_positional(command, least, most, positional->texts.count, err);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What may be done on a terminal, and writing a result to standard output.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/buffer.h"
+#include "base/json.h"
+
+bool fw_terminal_is(int fd);     /* a terminal that understands cursor moves */
+bool fw_terminal_colour(int fd); /* a terminal, and NO_COLOR is not set */
+
+/* Writes the buffer to standard output; FW_E_IO when it cannot be. */
+int fw_print(const struct fw_buffer *text, struct fw_error **err);
+/* One line of JSON; takes the reference. */
+int fw_print_json(json_t *json, struct fw_error **err);
