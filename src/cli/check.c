@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * flexwatt check: validates a workflow without starting anything, and draws it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/terminal.h"
+#include "workflow/workflow.h"
+
+static json_t *to_json(const struct fw_workflow *workflow)
+{
+	json_t *order = json_array();
+
+	for (size_t i = 0; i < workflow->order.count; i++)
+		json_array_append_new(order, json_string(workflow->stages.items[workflow->order.items[i]].name));
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:O}", "workflow", workflow->name, "path", workflow->path, "digest",
+	                 workflow->digest, "storage", workflow->storage, "order", order, "effective", workflow->effective);
+}
+
+static int print_graph(const struct fw_workflow *workflow, const char *graph, struct fw_error **err)
+{
+	fw_cleanup_buffer struct fw_buffer out;
+
+	fw_buffer_init(&out, 64 << 20);
+	int rc = fw_workflow_graph(workflow, graph, &out, err);
+
+	return rc == FW_OK ? fw_print(&out, err) : rc;
+}
+
+static int print(const struct fw_workflow *workflow, const char *graph, bool json, struct fw_error **err)
+{
+	if (json)
+		return fw_print_json(to_json(workflow), err);
+	if (graph)
+		return print_graph(workflow, graph, err);
+	printf("%s: valid, %zu %s\n", workflow->name, workflow->stages.count,
+	       workflow->stages.count == 1 ? "stage" : "stages");
+	return print_graph(workflow, "text", err);
+}
+
+static int run(int argc, char **argv, struct fw_error **err)
+{
+	fw_cleanup_text_list struct fw_text_list set = {0}, positional = {0};
+	FW_CLEANUP(fw_workflow_free) struct fw_workflow *workflow = NULL;
+	struct fw_overrides overrides = {0};
+	const char *graph = NULL;
+	bool json = false, help = false;
+	const struct fw_option options[] = {
+		{"graph", "FORMAT", "only the graph: text, dot or svg", FW_OPTION_TEXT, &graph},
+		{"set", "KEY=VALUE", "override a value of the file, as run does", FW_OPTION_LIST, &set},
+		{"json", NULL, "the workflow as flexwatt understands it", FW_OPTION_FLAG, &json},
+	};
+	int rc = fw_options_read(&fw_command_check, options, FW_COUNT_OF(options), argc, argv, 1, 1, &positional, &help, err);
+
+	if (rc != FW_OK || help)
+		return rc;
+	for (size_t i = 0; i < set.texts.count; i++)
+		FW_PUSH(&overrides.settings, set.texts.items[i]);
+	rc = fw_workflow_load(positional.texts.items[0], &overrides, &workflow, err);
+	free(overrides.settings.items);
+	return rc == FW_OK ? print(workflow, graph, json, err) : rc;
+}
+
+const struct fw_command fw_command_check = {
+	.name = "check",
+	.arguments = "WORKFLOW",
+	.summary = "validate a workflow file and show its graph; nothing is started",
+	.example = "  flexwatt check examples/video/workflow.yaml --graph svg > video.svg",
+	.run = run,
+};

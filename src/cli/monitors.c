@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * flexwatt monitors: what can be measured here, what cannot, why, and what would enable it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "catalogue/catalogue.h"
+#include "cli/commands.h"
+#include "cli/terminal.h"
+#include "energy/manager.h"
+#include "report/table.h"
+
+static json_t *to_json(struct fw_energy_manager *manager, const struct fw_monitor_report *reports, size_t count)
+{
+	json_t *monitors = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(monitors, json_pack("{s:s, s:s, s:s, s:b, s:s?, s:s?}", "monitor", reports[i].ops->name,
+		                                          "method", reports[i].ops->method, "gives", reports[i].ops->gives,
+		                                          "works", reports[i].works, "detail", reports[i].detail, "hint",
+		                                          reports[i].hint));
+	return json_pack("{s:o, s:o}", "monitors", monitors, "metrics", fw_energy_manager_metrics(manager));
+}
+
+static int print_table(const struct fw_machine *machine, const struct fw_monitor_report *reports, size_t count,
+                       struct fw_error **err)
+{
+	fw_cleanup_buffer struct fw_buffer out;
+	struct fw_table *table = fw_table_new();
+
+	fw_buffer_init(&out, 1 << 20);
+	fw_buffer_printf(&out, "%s, %u CPUs, %s%s%s\n", machine->cpu_model, machine->threads, machine->architecture,
+	                 machine->hypervisor[0] ? ", guest of " : "", machine->hypervisor);
+	fw_table_column(table, "monitor", FW_LEFT);
+	fw_table_column(table, "works", FW_LEFT);
+	fw_table_column(table, "gives", FW_LEFT);
+	fw_table_column(table, "here", FW_LEFT);
+	for (size_t i = 0; i < count; i++) {
+		fw_table_row(table);
+		fw_table_cell(table, "%s", reports[i].ops->name);
+		fw_table_cell(table, "%s", reports[i].works ? "yes" : "no");
+		fw_table_cell(table, "%s", reports[i].ops->gives);
+		fw_table_cell(table, "%s", reports[i].detail ? reports[i].detail : "");
+	}
+	fw_table_print(table, fw_terminal_colour(STDOUT_FILENO), &out);
+	fw_table_free(table);
+	for (size_t i = 0; i < count; i++)
+		if (reports[i].hint)
+			fw_buffer_printf(&out, "  %s: %s\n", reports[i].ops->name, reports[i].hint);
+	return fw_print(&out, err);
+}
+
+static int show(bool json, struct fw_error **err)
+{
+	struct fw_root root = {-1};
+	fw_cleanup_free struct fw_machine *machine = fw_alloc(sizeof *machine);
+	FW_CLEANUP(fw_catalogue_close) struct fw_catalogue *catalogue = NULL;
+	FW_CLEANUP(fw_energy_manager_free) struct fw_energy_manager *manager = NULL;
+	const struct fw_monitor_report *reports = NULL;
+	int rc = fw_root_open("/", &root, err);
+
+	if (rc == FW_OK)
+		rc = fw_machine_read(&root, machine, err);
+	if (rc == FW_OK)
+		rc = fw_catalogue_open(NULL, &catalogue, err);
+	struct fw_energy_options options = {.context = {&root, machine, catalogue}, .no_sampler = true};
+
+	if (rc == FW_OK)
+		rc = fw_energy_manager_new(&options, &manager, err);
+	if (rc == FW_OK) {
+		size_t count = fw_energy_manager_monitors(manager, &reports);
+
+		rc = json ? fw_print_json(to_json(manager, reports, count), err) : print_table(machine, reports, count, err);
+	}
+	fw_root_close(&root);
+	return rc;
+}
+
+static int run(int argc, char **argv, struct fw_error **err)
+{
+	fw_cleanup_text_list struct fw_text_list positional = {0};
+	bool json = false, help = false;
+	const struct fw_option options[] = {
+		{"json", NULL, "with all system metrics, as JSON", FW_OPTION_FLAG, &json},
+	};
+	int rc = fw_options_read(&fw_command_monitors, options, FW_COUNT_OF(options), argc, argv, 0, 0, &positional, &help, err);
+
+	return rc == FW_OK && !help ? show(json, err) : rc;
+}
+
+const struct fw_command fw_command_monitors = {
+	.name = "monitors",
+	.arguments = "",
+	.summary = "what can be measured here, and why not",
+	.example = "  flexwatt monitors --json",
+	.run = run,
+};

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * flexwatt run: executes a workflow, or takes a killed run up again, and ends with the summary. When it fails, the last
+ * lines say which task, its own error, the end of its log, and the commands that go on from there.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "backend/driver.h"
+#include "base/time.h"
+#include "base/tree.h"
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "cli/store_path.h"
+#include "cli/terminal.h"
+#include "report/summary.h"
+
+enum { LOG_LINES = 5 };
+
+struct settings {
+	struct fw_text_list set;
+	const char *storage, *region, *resume, *from;
+	int64_t memory, workers;
+	bool oversubscribe, json;
+};
+
+/* ---- overrides: from the command line, or from the row of the run to resume ---- */
+
+struct collected {
+	struct fw_overrides overrides;
+	FW_VECTOR(char *) owned;
+};
+
+static void collected_done(struct collected *collected)
+{
+	for (size_t i = 0; i < collected->owned.count; i++)
+		free(collected->owned.items[i]);
+	free(collected->owned.items);
+	free(collected->overrides.settings.items);
+}
+
+static void add_override(struct collected *collected, char *owned)
+{
+	FW_PUSH(&collected->owned, owned);
+	FW_PUSH(&collected->overrides.settings, owned);
+}
+
+static void collect(struct collected *collected, const struct settings *settings)
+{
+	if (settings->storage)
+		add_override(collected, fw_printf("storage=%s", settings->storage));
+	if (settings->memory)
+		add_override(collected, fw_printf("*.memory=%lld", (long long)settings->memory));
+	if (settings->workers)
+		add_override(collected, fw_printf("*.workers=%lld", (long long)settings->workers));
+	for (size_t i = 0; i < settings->set.texts.count; i++)
+		add_override(collected, fw_strdup(settings->set.texts.items[i]));
+}
+
+static void collect_from_row(struct collected *collected, const struct fw_run_row *row)
+{
+	const json_t *set = fw_json_at(row->environment, "options.set");
+
+	for (size_t i = 0; i < json_array_size(set); i++)
+		add_override(collected, fw_strdup(json_string_value(json_array_get(set, i))));
+}
+
+/* ---- one run ---- */
+
+struct session {
+	struct settings settings;
+	struct fw_store *store;
+	struct fw_workflow *workflow;
+	struct fw_driver *driver;
+	struct fw_run_row previous; /* of the run to resume */
+	struct collected collected;
+	char run[24];
+};
+
+static void on_signal(void *context, int signal_number)
+{
+	struct session *session = context;
+
+	(void)signal_number;
+	fprintf(stderr, "\ninterrupted: running invocations may finish; once more ends them now\n");
+	fw_driver_cancel(session->driver);
+}
+
+static int load_previous(struct session *session, struct fw_error **err)
+{
+	int rc = fw_store_run_get(session->store, session->settings.resume, &session->previous, err);
+
+	if (rc != FW_OK)
+		return rc;
+	const char *state = fw_run_row_state(&session->previous);
+
+	if (strcmp(state, "running") == 0)
+		return fw_fail(err, FW_E_BUSY, "run %s is still running (process %lld)", session->previous.run,
+		               (long long)session->previous.pid);
+	if (strcmp(state, "ok") == 0 && !session->settings.from) {
+		rc = fw_fail(err, FW_E_USAGE, "run %s is complete: there is nothing to resume", session->previous.run);
+		return fw_error_hint(err, rc, "run a stage and what follows it again with --from STAGE");
+	}
+	snprintf(session->run, sizeof session->run, "%s", session->previous.run);
+	collect_from_row(&session->collected, &session->previous);
+	return FW_OK;
+}
+
+static int load_workflow(struct session *session, const char *path, struct fw_error **err)
+{
+	if (session->settings.resume)
+		path = path ? path : session->previous.workflow_path;
+	return fw_workflow_load(path, &session->collected.overrides, &session->workflow, err);
+}
+
+static json_t *options_json(const struct session *session)
+{
+	json_t *set = json_array();
+
+	for (size_t i = 0; i < session->collected.overrides.settings.count; i++)
+		json_array_append_new(set, json_string(session->collected.overrides.settings.items[i]));
+	return json_pack("{s:o, s:b, s:s}", "set", set, "oversubscribe", session->settings.oversubscribe, "region",
+	                 session->settings.region);
+}
+
+static int open_driver(struct session *session, struct fw_error **err)
+{
+	fw_cleanup_json json_t *options = options_json(session);
+	fw_cleanup_free char *state = fw_state_directory(session->store);
+	uint32_t random[3] = {0};
+
+	if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+		random[0] = (uint32_t)getpid();
+	if (!session->settings.resume)
+		fw_run_id(fw_wall_ms(), random[0], session->run);
+	struct fw_driver_options driver = {
+		.workflow = session->workflow,
+		.backend = &fw_backend_local,
+		.store = session->store,
+		.state_directory = state,
+		.region = session->settings.region,
+		.run = session->run,
+		.resume = session->settings.resume != NULL,
+		.from_stage = session->settings.from,
+		.oversubscribe = session->settings.oversubscribe,
+		.options = options,
+		.seed = (uint64_t)random[1] << 32 | random[2],
+	};
+
+	return fw_driver_new(&driver, &session->driver, err);
+}
+
+static void print_missing(const struct session *session)
+{
+	struct fw_str rest = fw_str_of(fw_driver_missing(session->driver)), line;
+
+	while (fw_str_next_line(&rest, &line))
+		if (line.length > 0)
+			fprintf(stderr, "warning: %.*s\n", (int)line.length, line.text);
+}
+
+static int execute(struct session *session, enum fw_status *status, struct fw_error **err)
+{
+	struct fw_loop *loop = fw_driver_loop(session->driver);
+	struct fw_watch *interrupt = fw_signal_new(loop, SIGINT, on_signal, session);
+	struct fw_watch *terminate = fw_signal_new(loop, SIGTERM, on_signal, session);
+	struct fw_progress *progress = fw_progress_new(session->driver, session->workflow);
+
+	print_missing(session);
+	int rc = fw_driver_run(session->driver, status, err);
+
+	fw_progress_free(progress);
+	fw_watch_free(interrupt);
+	fw_watch_free(terminate);
+	return rc;
+}
+
+/* ---- the end ---- */
+
+static void print_log_tail(const char *path)
+{
+	fw_cleanup_buffer struct fw_buffer text;
+	struct fw_str lines[LOG_LINES], rest, line;
+	size_t count = 0;
+
+	fw_buffer_init(&text, 64 << 20);
+	if (!path || fw_read_file(AT_FDCWD, path, &text, NULL) != FW_OK)
+		return;
+	rest = fw_buffer_str(&text);
+	while (fw_str_next_line(&rest, &line))
+		if (!fw_str_starts(line, "START ") && !fw_str_starts(line, "END ") && !fw_str_starts(line, "REPORT ") &&
+		    line.length > 0)
+			lines[count++ % LOG_LINES] = line;
+	for (size_t i = count > LOG_LINES ? count - LOG_LINES : 0; i < count; i++)
+		fprintf(stderr, "  | %.*s\n", (int)lines[i % LOG_LINES].length, lines[i % LOG_LINES].text);
+}
+
+static void print_failure(const struct session *session, enum fw_status status)
+{
+	const struct fw_driver_failure *failure = fw_driver_failure(session->driver);
+	const char *tail = strrchr(session->run, '-') + 1;
+
+	if (failure) {
+		const char *stage = session->workflow->stages.items[failure->stage].name;
+
+		fprintf(stderr, "failed: %s/%u (attempt %u): %s%s%s\n", stage, failure->task, failure->attempt,
+		        failure->error_type ? failure->error_type : "", failure->error_type ? ": " : "",
+		        failure->error_message ? failure->error_message : "no message");
+		print_log_tail(failure->log_path);
+		fprintf(stderr, "  more:   flexwatt show %s --task %s/%u --logs\n", tail, stage, failure->task);
+	} else if (fw_driver_failure_text(session->driver)) {
+		fprintf(stderr, "failed: %s\n", fw_driver_failure_text(session->driver));
+	}
+	if (status != FW_STATUS_OK)
+		fprintf(stderr, "  resume: flexwatt run --resume %s\n", tail);
+}
+
+static int print_summary(struct session *session, struct fw_error **err)
+{
+	struct fw_summary summary;
+	fw_cleanup_buffer struct fw_buffer out;
+	int rc = fw_summary_load(session->store, session->run, &summary, err);
+
+	if (rc != FW_OK)
+		return rc;
+	fw_buffer_init(&out, 16 << 20);
+	if (session->settings.json) {
+		rc = fw_print_json(fw_summary_to_json(&summary), err);
+	} else {
+		fw_summary_print(&summary, fw_terminal_colour(STDOUT_FILENO), &out);
+		rc = fw_print(&out, err);
+	}
+	fw_summary_done(&summary);
+	return rc;
+}
+
+static int exit_status_of(enum fw_status status)
+{
+	return status == FW_STATUS_OK ? 0 : status == FW_STATUS_CANCELLED ? 130 : 1;
+}
+
+static int run_session(struct session *session, const char *path, struct fw_error **err)
+{
+	enum fw_status status = FW_STATUS_LOST;
+	int rc = FW_OK;
+
+	collect(&session->collected, &session->settings);
+	if (session->settings.resume) {
+		rc = fw_open_default_store(false, &session->store, err);
+		if (rc == FW_OK)
+			rc = load_previous(session, err);
+	}
+	if (rc == FW_OK)
+		rc = load_workflow(session, path, err);
+	if (rc == FW_OK && !session->store)
+		rc = fw_open_default_store(false, &session->store, err);
+	if (rc == FW_OK)
+		rc = open_driver(session, err);
+	if (rc == FW_OK)
+		rc = execute(session, &status, err);
+	if (rc == FW_OK)
+		rc = print_summary(session, err);
+	if (rc != FW_OK)
+		return rc;
+	if (status != FW_STATUS_OK)
+		print_failure(session, status);
+	return exit_status_of(status);
+}
+
+static int run(int argc, char **argv, struct fw_error **err)
+{
+	struct session session = {.settings = {.region = "eu-central-1"}};
+	struct settings *settings = &session.settings;
+	const struct fw_option options[] = {
+		{"set", "KEY=VALUE", "override a value of the file: stages.split.params.fps=1", FW_OPTION_LIST, &settings->set},
+		{"storage", "URI", "where objects are read and written: a directory or file:/path", FW_OPTION_TEXT,
+	     &settings->storage},
+		{"memory", "MB", "memory of every stage, 128 to 10240", FW_OPTION_COUNT, &settings->memory},
+		{"workers", "N", "workers of every stage that has a number of them", FW_OPTION_COUNT, &settings->workers},
+		{"region", "REGION", "prices and grid as if there (default eu-central-1)", FW_OPTION_TEXT, &settings->region},
+		{"resume", "RUN", "take up a run that was killed, cancelled or failed", FW_OPTION_TEXT, &settings->resume},
+		{"from", "STAGE", "with --resume: run this stage and what follows it again", FW_OPTION_TEXT, &settings->from},
+		{"oversubscribe", NULL, "promise more than the machine has; figures are flagged contended", FW_OPTION_FLAG,
+	     &settings->oversubscribe},
+		{"json", NULL, "the summary as JSON", FW_OPTION_FLAG, &settings->json},
+	};
+	fw_cleanup_text_list struct fw_text_list positional = {0};
+	bool help = false;
+	int rc = fw_options_read(&fw_command_run, options, FW_COUNT_OF(options), argc, argv, 0, 1, &positional, &help, err);
+
+	if (rc == FW_OK && !help) {
+		const char *path = positional.texts.count ? positional.texts.items[0] : NULL;
+
+		if (!path && !settings->resume)
+			rc = fw_error_hint(err, fw_fail(err, FW_E_USAGE, "run: WORKFLOW is missing"), "flexwatt run WORKFLOW");
+		else if (settings->from && !settings->resume)
+			rc = fw_fail(err, FW_E_USAGE, "run: --from goes with --resume RUN");
+		else if (settings->resume && (settings->set.texts.count || settings->memory || settings->workers))
+			rc = fw_fail(err, FW_E_USAGE, "run: a resumed run keeps its settings: --set, --memory and --workers do not apply");
+		else
+			rc = run_session(&session, path, err);
+	}
+	fw_driver_free(session.driver);
+	fw_workflow_free(session.workflow);
+	fw_store_close(session.store);
+	fw_run_row_done(&session.previous);
+	collected_done(&session.collected);
+	fw_text_list_done(&settings->set);
+	return rc;
+}
+
+const struct fw_command fw_command_run = {
+	.name = "run",
+	.arguments = "WORKFLOW",
+	.summary = "execute a workflow; progress, summary, a record of every invocation",
+	.example = "  flexwatt run examples/video/workflow.yaml --set stages.split.params.chunk_seconds=5",
+	.run = run,
+};
