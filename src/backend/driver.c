@@ -359,6 +359,19 @@ static int open_parts(struct fw_driver *driver, struct fw_error **err)
 	return options->backend->open(&context, &driver->backend, err);
 }
 
+/* So that others can tell this run from one whose engine died. */
+static int own_row(struct fw_run_row *row, struct fw_error **err)
+{
+	struct fw_root root;
+	int rc = fw_root_open("/", &root, err);
+
+	if (rc != FW_OK)
+		return rc;
+	rc = fw_run_row_set_engine(row, root.fd, err);
+	fw_root_close(&root);
+	return rc;
+}
+
 static int write_row(struct fw_driver *driver, struct fw_error **err)
 {
 	struct fw_run_row *row = &driver->row;
@@ -380,7 +393,7 @@ static int write_row(struct fw_driver *driver, struct fw_error **err)
 	json_decref(row->environment);
 	row->environment = json_pack("{s:o, s:O, s:O?}", "backend", driver->backend->ops->describe(driver->backend),
 	                             "packages", driver->packages, "options", driver->options.options);
-	int rc = fw_run_row_owner(row, err);
+	int rc = own_row(row, err);
 
 	if (rc == FW_OK)
 		rc = driver->options.resume ? fw_store_run_update(driver->store, row, err)
@@ -517,6 +530,11 @@ double fw_driver_elapsed_ms(const struct fw_driver *driver)
 const char *fw_driver_missing(const struct fw_driver *driver)
 {
 	return driver->backend->ops->missing(driver->backend);
+}
+
+int fw_driver_reason(const struct fw_driver *driver, struct fw_error **err)
+{
+	return fw_engine_failure(driver->engine, err);
 }
 
 const struct fw_driver_failure *fw_driver_failure(const struct fw_driver *driver)

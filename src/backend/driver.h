@@ -57,3 +57,5 @@ struct fw_driver_failure {
 	char *error_type, *error_message, *log_path;
 };
 const struct fw_driver_failure *fw_driver_failure(const struct fw_driver *driver);
+/* Why the run fails, as fw_engine_failure() says. */
+int fw_driver_reason(const struct fw_driver *driver, struct fw_error **err);

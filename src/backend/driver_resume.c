@@ -4,6 +4,7 @@
  * record yet (the kill came before the meters) gets one with what is known. A workflow or package that has changed since
  * is refused, saying what changed; --from STAGE accepts the change from there on.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -4,6 +4,7 @@
  * outputs are published, the commit event is fed, and when the meters have had their say the record is stored.
  * Publication comes before the commit, so that what a consumer sees is there; the record may be final before or after.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ static int by_manifest(struct fw_task_run *run, struct fw_event_input *input, co
 	size_t length = 0;
 	char *digest = fw_alloc(65);
 	fw_cleanup_free char *lines = fw_event_manifest(input, &length, digest);
+
 	char *path = fw_printf("%s/%s.jsonl", directory, input->name);
 
 	FW_PUSH(&run->texts, digest);
@@ -38,16 +40,9 @@ static int by_manifest(struct fw_task_run *run, struct fw_event_input *input, co
 	input->manifest = path;
 	input->manifest_count = input->objects.count;
 	input->manifest_sha256 = digest;
+	if (!lines)
+		return fw_fail(err, FW_E_LIMIT, "the list of input '%s' is too long", input->name);
 	return fw_write_file(AT_FDCWD, path, lines, length, 0644, err);
-}
-
-static size_t list_bytes(const struct fw_event_input *input)
-{
-	size_t bytes = 0;
-
-	for (size_t i = 0; i < input->objects.count; i++)
-		bytes += strlen(input->objects.items[i].uri) + strlen(input->objects.items[i].path) + 64;
-	return bytes;
 }
 
 static int add_inputs(struct fw_task_run *run, struct fw_event *event, const char *directory, struct fw_error **err)
@@ -63,7 +58,7 @@ static int add_inputs(struct fw_task_run *run, struct fw_event *event, const cha
 
 		for (size_t o = 0; o < inputs.inputs[i].count; o++)
 			FW_PUSH(&input.objects, object_ref(run, &inputs.inputs[i].objects[o]));
-		if (directory && list_bytes(&input) > FW_EVENT_LIST_MAX_BYTES)
+		if (directory && fw_event_needs_manifest(&input))
 			rc = by_manifest(run, &input, directory, err);
 		FW_PUSH(&event->inputs, input);
 	}
@@ -99,6 +94,9 @@ static int stage_aware_event(struct fw_task_run *run, const char *directory, cha
 	if (rc == FW_OK) {
 		add_outputs(run, &event, directory);
 		*body = fw_event_encode(&event, length);
+		if (!*body)
+			rc = fw_fail(err, FW_E_LIMIT, "the event is larger than %d bytes: its params are too large",
+			             FW_PAYLOAD_MAX_BYTES);
 	}
 	for (size_t i = 0; i < event.inputs.count; i++)
 		free(event.inputs.items[i].objects.items);

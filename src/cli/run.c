@@ -95,7 +95,7 @@ static int load_previous(struct session *session, struct fw_error **err)
 
 	if (rc != FW_OK)
 		return rc;
-	const char *state = fw_run_row_state(&session->previous);
+	const char *state = fw_run_state(&session->previous);
 
 	if (strcmp(state, "running") == 0)
 		return fw_fail(err, FW_E_BUSY, "run %s is still running (process %lld)", session->previous.run,
@@ -211,8 +211,11 @@ static void print_failure(const struct session *session, enum fw_status status)
 		        failure->error_message ? failure->error_message : "no message");
 		print_log_tail(failure->log_path);
 		fprintf(stderr, "  more:   flexwatt show %s --task %s/%u --logs\n", tail, stage, failure->task);
-	} else if (fw_driver_failure_text(session->driver)) {
-		fprintf(stderr, "failed: %s\n", fw_driver_failure_text(session->driver));
+	} else {
+		fw_cleanup_error struct fw_error *reason = NULL;
+
+		if (fw_driver_reason(session->driver, &reason) != FW_OK)
+			fprintf(stderr, "failed: %s\n", fw_error_message(reason));
 	}
 	if (status != FW_STATUS_OK)
 		fprintf(stderr, "  resume: flexwatt run --resume %s\n", tail);

@@ -13,6 +13,7 @@
 #include "cli/store_path.h"
 #include "cli/terminal.h"
 #include "report/format.h"
+#include "report/summary.h"
 #include "report/table.h"
 #include "storage/storage.h"
 
@@ -61,7 +62,7 @@ static void add_row(struct fw_table *table, const struct fw_store *store, const 
 	fw_table_row(table);
 	fw_table_cell(table, "%s", row->run);
 	fw_table_cell(table, "%s", row->workflow);
-	fw_table_cell(table, "%s", fw_run_row_state(row));
+	fw_table_cell(table, "%s", fw_run_state(row));
 	fw_table_cell(table, "%s", fw_format_time(text, row->wall_ms));
 	fw_table_cell(table, "%s", fw_format_ms(text, row->makespan_ms));
 	fw_table_cell(table, "%s%s", fw_format_joules(text, total(row, "joules")),
@@ -98,7 +99,7 @@ static int print_list_json(const struct fw_store *store, const struct rows *rows
 		json_array_append_new(
 			list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:O?, s:s?, s:o}", "run", row->run, "workflow",
 		                    row->workflow, "backend", row->backend, "storage", row->storage, "state",
-		                    fw_run_row_state(row), "wall_ms", (json_int_t)row->wall_ms, "makespan_ms",
+		                    fw_run_state(row), "wall_ms", (json_int_t)row->wall_ms, "makespan_ms",
 		                    isnan(row->makespan_ms) ? json_null() : json_real(row->makespan_ms), "totals", row->totals,
 		                    "error", row->error, "disk_bytes", isnan(kept) ? json_null() : json_real(kept)));
 	}
@@ -130,7 +131,7 @@ static int delete_run(struct fw_store *store, const struct fw_run_row *row, stru
 	fw_cleanup_free char *state = fw_state_directory(store);
 	fw_cleanup_free char *logs = fw_printf("%s/logs/%s", state, row->run);
 
-	if (strcmp(fw_run_row_state(row), "running") == 0)
+	if (strcmp(fw_run_state(row), "running") == 0)
 		return fw_fail(err, FW_E_BUSY, "run %s is running: end it first", row->run);
 	int rc = fw_storage_open(row->storage, NULL, NULL, &storage, err);
 
@@ -205,7 +206,7 @@ static int prune(struct fw_store *store, int64_t keep, const char *older, struct
 		const struct fw_run_row *row = &rows.items[i];
 		bool goes = older ? (uint64_t)row->wall_ms + age_ms < now_ms : i >= (size_t)keep;
 
-		if (!goes || strcmp(fw_run_row_state(row), "running") == 0)
+		if (!goes || strcmp(fw_run_state(row), "running") == 0)
 			continue;
 		rc = delete_run(store, row, err);
 		removed += rc == FW_OK;

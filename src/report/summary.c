@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "catalogue/catalogue.h"
+#include "host/root.h"
 
 static void add(double *sum, double value)
 {
@@ -135,6 +136,20 @@ static void mean_of_cold(struct fw_stage_summary *stage)
 		stage->cold_ms /= (double)stage->cold_starts;
 }
 
+const char *fw_run_state(const struct fw_run_row *row)
+{
+	struct fw_root root;
+	bool alive = true;
+
+	if (strcmp(row->state, "running") != 0)
+		return row->state;
+	if (fw_root_open("/", &root, NULL) == FW_OK) {
+		alive = fw_store_run_is_alive(row, root.fd);
+		fw_root_close(&root);
+	}
+	return alive ? "running" : "interrupted";
+}
+
 int fw_summary_load(struct fw_store *store, const char *run, struct fw_summary *summary, struct fw_error **err)
 {
 	memset(summary, 0, sizeof *summary);
@@ -149,7 +164,7 @@ int fw_summary_load(struct fw_store *store, const char *run, struct fw_summary *
 		fw_summary_done(summary);
 		return rc;
 	}
-	summary->state = fw_strdup(fw_run_row_state(&summary->row));
+	summary->state = fw_strdup(fw_run_state(&summary->row));
 	for (size_t i = 0; i < summary->count; i++)
 		mean_of_cold(&summary->stages[i]);
 	mean_of_cold(&summary->total);

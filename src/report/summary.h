@@ -40,6 +40,9 @@ struct fw_summary {
 	char *state;  /* running, ok, failed, cancelled, interrupted (running, but its engine is gone) */
 };
 
+/* The state of a row as it is now: "interrupted" when it says running and its engine is gone. */
+const char *fw_run_state(const struct fw_run_row *row);
+
 int fw_summary_load(struct fw_store *store, const char *run, struct fw_summary *summary, struct fw_error **err);
 void fw_summary_done(struct fw_summary *summary);
 
