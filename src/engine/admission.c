@@ -120,7 +120,7 @@ void fw_engine_ready(struct fw_engine *engine, uint32_t stage, uint32_t slot)
 	struct demand *demand = demand_of(engine, fw_task_memory_mb(engine, of, of->tasks.items[slot].growth));
 
 	of->tasks.items[slot].state = TASK_READY;
-	queue_push(&demand->queue, (struct queue_entry){engine->sequence++, stage, slot});
+	queue_push(&demand->queue, (struct queue_entry){engine->sequence++, engine->step_ns, stage, slot});
 }
 
 void fw_engine_queues_clear(struct fw_engine *engine)
@@ -158,6 +158,7 @@ static void dispatch(struct fw_engine *engine, struct demand *demand)
 		.memory_mb = demand->memory_mb,
 		.millivcpus = millivcpus,
 		.cpu_capped = capped,
+		.ready_ns = entry.ready_ns,
 	});
 }
 

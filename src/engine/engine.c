@@ -320,6 +320,7 @@ int fw_engine_step(struct fw_engine *engine, const struct fw_engine_event *event
 
 	actions->list.count = 0;
 	engine->actions = actions;
+	engine->step_ns = event->time_ns;
 	engine->beginning = false;
 	if (!engine->started && event->kind != FW_EV_RUN_STARTED)
 		return fw_engine_conflict(err, "it has not started");

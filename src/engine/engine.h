@@ -112,6 +112,7 @@ struct fw_engine_action {
 	uint32_t attempt;
 	int64_t memory_mb;
 	int64_t millivcpus; /* reserved, at most the machine's */
+	uint64_t ready_ns;  /* time_ns of the event that made it ready: waiting for room counts from there */
 	bool cpu_capped;    /* asks for more CPU than the machine has: runs alone */
 	uint64_t timer;
 	uint64_t delay_ms;

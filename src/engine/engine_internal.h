@@ -32,6 +32,7 @@ struct task {
 
 struct queue_entry {
 	uint64_t sequence;
+	uint64_t ready_ns; /* of the event that made it ready */
 	uint32_t stage;
 	uint32_t slot;
 };
@@ -115,6 +116,7 @@ struct fw_engine {
 	char *key_end;
 
 	struct fw_engine_actions *actions; /* of the step in hand */
+	uint64_t step_ns;                  /* its event's time: only handed on */
 	FW_VECTOR(uint32_t) touched;
 
 	int64_t millivcpus, memory_mb, used_millivcpus, used_memory_mb;
