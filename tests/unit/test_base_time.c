@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/time.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/unit/support.h"
+
+static void a_time_is_spelled_in_utc_whatever_the_zone(void **state)
+{
+	char text[25];
+
+	(void)state;
+	setenv("TZ", "Asia/Tokyo", 1);
+	tzset();
+	fw_time_iso(1795254312123, text);
+	assert_string_equal(text, "2026-11-21T09:45:12.123Z");
+	fw_time_iso(0, text);
+	assert_string_equal(text, "1970-01-01T00:00:00.000Z");
+}
+
+static void a_time_beyond_all_calendars_still_fits(void **state)
+{
+	char text[25], id[24];
+
+	(void)state;
+	fw_time_iso(UINT64_MAX, text);
+	assert_string_equal(text, "9999-12-31T23:59:59.999Z");
+	fw_run_id(UINT64_MAX, 0, id);
+	assert_string_equal(id, "99991231-235959-222");
+}
+
+static void a_run_id_is_its_time_and_a_random_tail(void **state)
+{
+	char first[24], second[24];
+
+	(void)state;
+	fw_run_id(1795254312123, 0, first);
+	fw_run_id(1795254312123, 31 | 8 << 5 | 1 << 10, second);
+	assert_string_equal(first, "20261121-094512-222");
+	assert_string_equal(second, "20261121-094512-za3");
+}
+
+static void run_ids_sort_by_time(void **state)
+{
+	char earlier[24], later[24];
+
+	(void)state;
+	fw_run_id(1795254312123, UINT32_MAX, earlier);
+	fw_run_id(1795254313123, 0, later);
+	assert_true(strcmp(earlier, later) < 0);
+}
+
+static void no_two_digits_of_a_run_id_look_alike(void **state)
+{
+	char id[24];
+
+	(void)state;
+	for (uint32_t i = 0; i < 32; i++) {
+		fw_run_id(0, i, id);
+		assert_null(strpbrk(id + 16, "01lo"));
+	}
+}
+
+static void the_monotonic_clock_does_not_go_back(void **state)
+{
+	uint64_t before_ns = fw_monotonic_ns();
+
+	(void)state;
+	assert_true(before_ns > 0);
+	assert_true(fw_monotonic_ns() >= before_ns);
+	assert_true(fw_wall_ms() > 1700000000000);
+}
+
+FW_TESTS(a_time_is_spelled_in_utc_whatever_the_zone, a_time_beyond_all_calendars_still_fits,
+         a_run_id_is_its_time_and_a_random_tail, run_ids_sort_by_time, no_two_digits_of_a_run_id_look_alike,
+         the_monotonic_clock_does_not_go_back)
