@@ -96,22 +96,29 @@ static bool is_word(const char *const *words, const char *word)
 	return false;
 }
 
+/* "a, b or c" */
+static char *list_words(const char *const *words, const char *quote, const char *last)
+{
+	fw_cleanup_buffer struct fw_buffer list;
+	size_t count = count_words(words);
+
+	fw_buffer_init(&list, 1024);
+	for (size_t i = 0; i < count; i++)
+		fw_buffer_printf(&list, "%s%s%s%s", i == 0 ? "" : i + 1 == count ? last : ", ", quote, words[i], quote);
+	return fw_buffer_take(&list);
+}
+
 static int check_choice(const struct fw_grammar_key *key, const struct fw_setting *setting, struct fw_error **err)
 {
-	size_t count = count_words(key->choices);
-	fw_cleanup_buffer struct fw_buffer list;
-
 	if (setting->kind == FW_SETTING_TEXT && is_word(key->choices, setting->text))
 		return FW_OK;
 	if (setting->kind == FW_SETTING_TEXT && is_word(key->later, setting->text))
 		return fail_unavailable(err, setting, key->key);
-	fw_buffer_init(&list, 1024);
-	for (size_t i = 0; i < count; i++)
-		fw_buffer_printf(&list, "%s%s", i == 0 ? "" : i + 1 == count ? " or " : ", ", key->choices[i]);
+	fw_cleanup_free char *list = list_words(key->choices, "", " or ");
 	fw_cleanup_free char *found = fw_setting_found(setting);
-	fw_cleanup_free char *meant = setting->kind == FW_SETTING_TEXT ? fw_did_you_mean(setting->text, key->choices, count)
-	                                                               : fw_strdup("");
-	return fw_setting_fail(err, setting, FW_E_INVALID, "%s: expected %s, found %s%s", key->key, list.data, found, meant);
+	fw_cleanup_free char *meant = fw_did_you_mean(setting->text ? setting->text : "", key->choices,
+	                                              count_words(key->choices));
+	return fw_setting_fail(err, setting, FW_E_INVALID, "%s: expected %s, found %s%s", key->key, list, found, meant);
 }
 
 static bool is_scalar(const struct fw_setting *setting)
@@ -267,7 +274,7 @@ static int fail_unknown(struct fw_error **err, const struct fw_grammar *grammar,
 	return rc;
 }
 
-static void expand(const struct fw_grammar *grammar, struct fw_setting *setting)
+void fw_grammar_expand(const struct fw_grammar *grammar, struct fw_setting *setting)
 {
 	struct fw_setting *full = NULL;
 
@@ -283,9 +290,22 @@ static void expand(const struct fw_grammar *grammar, struct fw_setting *setting)
 	fw_setting_put(setting, grammar->shorthand, full);
 }
 
+static int check_one_of(const struct fw_grammar *grammar, const struct fw_setting *setting, struct fw_error **err)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i < count_words(grammar->one_of); i++)
+		found += fw_setting_get(setting, grammar->one_of[i]) != NULL;
+	if (found == 1 || !grammar->one_of)
+		return FW_OK;
+	fw_cleanup_free char *list = list_words(grammar->one_of, "'", " and ");
+	return fw_error_hint(err, fw_setting_fail(err, setting, FW_E_INVALID, "exactly one of %s is needed", list), "%s",
+	                     grammar->one_of_hint);
+}
+
 int fw_grammar_check(const struct fw_grammar *grammar, struct fw_setting *setting, struct fw_error **err)
 {
-	expand(grammar, setting);
+	fw_grammar_expand(grammar, setting);
 	if (setting->kind != FW_SETTING_MAP) {
 		fw_cleanup_free char *found = fw_setting_found(setting);
 
@@ -303,5 +323,5 @@ int fw_grammar_check(const struct fw_grammar *grammar, struct fw_setting *settin
 	for (size_t i = 0; i < grammar->count; i++)
 		if (grammar->keys[i].required && !fw_setting_get(setting, grammar->keys[i].key))
 			return fw_setting_fail(err, setting, FW_E_INVALID, "'%s' is missing", grammar->keys[i].key);
-	return FW_OK;
+	return check_one_of(grammar, setting, err);
 }

@@ -14,20 +14,13 @@ static const char *const kinds[] = {
 	[FW_FUNCTION_COMMAND] = "command",
 };
 
-static int read_kind(const struct fw_setting *setting, struct fw_function *function, struct fw_error **err)
+static enum fw_function_kind kind_of(const struct fw_setting *setting)
 {
-	size_t found = 0;
+	enum fw_function_kind kind = FW_FUNCTION_PACKAGE;
 
-	for (size_t i = 0; i < FW_COUNT_OF(kinds); i++)
-		if (fw_setting_get(setting, kinds[i])) {
-			function->kind = (enum fw_function_kind)i;
-			found++;
-		}
-	if (found == 1)
-		return FW_OK;
-	return fw_error_hint(err, fw_setting_fail(err, setting, FW_E_INVALID,
-	                                          "exactly one of 'package', 'python', 'node' and 'command' is needed"),
-	                     "for example function: {package: ./functions}");
+	while (!fw_setting_get(setting, kinds[kind]))
+		kind++;
+	return kind;
 }
 
 static int read_command(const struct fw_setting *setting, const struct fw_setting *own_handler, struct fw_stage *stage,
@@ -153,9 +146,8 @@ int fw_read_function(struct fw_reader *reader, const struct fw_setting *setting,
 	if (!function)
 		return fw_error_hint(err, fw_setting_fail(err, setting, FW_E_INVALID, "'function' is missing"),
 		                     "give the stage or the whole workflow one: function: {package: ./functions}");
-	rc = read_kind(function, &stage->function, err);
-	if (rc == FW_OK)
-		rc = read_payload_rules(setting, stage, err);
+	stage->function.kind = kind_of(function);
+	rc = read_payload_rules(setting, stage, err);
 	if (rc != FW_OK)
 		return rc;
 	add_environment(fw_setting_get(function, "environment"), &stage->function);

@@ -12,6 +12,8 @@ static const char *const networks[] = {"host", "none", NULL};
 static const char *const failures[] = {"stop", "continue", NULL};
 static const char *const per_choices[] = {"task", "object", NULL};
 static const char *const operators[] = {"==", "!=", "<", "<=", ">", ">=", NULL};
+static const char *const kinds[] = {"package", "python", "node", "command", NULL};
+static const char *const origins[] = {"from", "keys", NULL};
 static const char *const fan_ins[] = {"classic", NULL};
 static const char *const later_fan_ins[] = {"eager", "future", NULL};
 
@@ -44,8 +46,8 @@ static const struct fw_grammar_key function_keys[] = {
 	 .help = "How a Python handler is called."},
 };
 const struct fw_grammar fw_grammar_function = {
-	OBJECT(function_keys, .name = "function",
-	       .help = "What runs. Exactly one of `package`, `python`, `node` and `command`.")};
+	OBJECT(function_keys, .name = "function", .help = "What runs: exactly one of `package`, `python`, `node`, `command`.",
+	       .one_of = kinds, .one_of_hint = "for example function: {package: ./functions}")};
 
 /* What a stage may say and `defaults` may say for all of them. */
 #define CONFIGURATION_KEYS                                                                                            \
@@ -85,7 +87,9 @@ static const struct fw_grammar_key input_keys[] = {
 };
 const struct fw_grammar fw_grammar_input = {
 	OBJECT(input_keys, .name = "input", .shorthand = "from",
-	       .help = "Where objects come from: exactly one of `from` and `keys`. Plain text is short for `from`.")};
+	       .help = "Where objects come from: exactly one of `from` and `keys`. Plain text is short for `from`.",
+	       .one_of = origins,
+	       .one_of_hint = "objects of a stage: STAGE.OUTPUT; of the storage: {keys: \"videos/*.mp4\"}")};
 
 static const struct fw_grammar_key output_keys[] = {
 	{.key = "suffix", .value = FW_VALUE_TEXT, .fallback = "\"\"", .help = "End of the file names: `.mp4`."},

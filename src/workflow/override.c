@@ -31,36 +31,64 @@ static void override_done(struct override *override)
 	free(override->path.items);
 }
 
-static int fail(struct fw_error **err, const struct override *override, const char *reason)
+static int fail_at(struct fw_error **err, const struct override *override, size_t offset, const char *reason)
 {
-	return fw_error_wrap(err, fw_fail(err, FW_E_USAGE, "%s", reason), "override '%s'", override->text);
+	return fw_error_at_offset(err, fw_fail(err, FW_E_USAGE, "%s", reason), "override", override->text,
+	                          strlen(override->text), offset);
+}
+
+/* Points at a part of the setting's name. */
+static int fail(struct fw_error **err, const struct override *override, size_t part, const char *reason)
+{
+	size_t offset = 0;
+
+	for (size_t i = 0; i < part && i < override->path.count; i++)
+		offset += strlen(override->path.items[i]) + 1;
+	return fail_at(err, override, offset, reason);
+}
+
+static int split_name(struct override *override, size_t length, struct fw_error **err)
+{
+	struct fw_str rest = {override->text, length}, part;
+
+	while (fw_str_next_field(&rest, '.', &part)) {
+		if (part.length == 0)
+			return fail(err, override, override->path.count, "a part of the setting's name is empty");
+		if (override->path.count == PATH_MAX_PARTS)
+			return fail(err, override, PATH_MAX_PARTS, "the setting's name has too many parts");
+		FW_PUSH(&override->path, fw_strndup(part.text, part.length));
+	}
+	if (override->text[length - 1] == '.')
+		return fail_at(err, override, length - 1, "a part of the setting's name is empty");
+	return FW_OK;
+}
+
+static int read_value(struct override *override, const char *value, struct fw_documents *documents,
+                      struct fw_error **err)
+{
+	struct fw_error *reason FW_CLEANUP(fw_error_free) = NULL;
+	struct fw_yaml_document *document = NULL;
+	int rc = fw_yaml_load("override", value, strlen(value), &document, &reason);
+
+	if (rc != FW_OK) {
+		size_t column = fw_error_line(reason) == 1 ? fw_error_column(reason) : 1;
+
+		return fail_at(err, override, (size_t)(value - override->text) + column - 1, fw_error_message(reason));
+	}
+	FW_PUSH(&documents->list, document);
+	override->document = document;
+	return FW_OK;
 }
 
 static int split(struct override *override, struct fw_documents *documents, struct fw_error **err)
 {
 	const char *equals = strchr(override->text, '=');
-	struct fw_yaml_document *document = NULL;
-	struct fw_str rest, part;
 
 	if (!equals || equals == override->text)
-		return fw_error_hint(err, fail(err, override, "expected SETTING=VALUE"),
+		return fw_error_hint(err, fail(err, override, 0, "expected SETTING=VALUE"),
 		                     "for example --set stages.split.memory=512");
-	rest = (struct fw_str){override->text, (size_t)(equals - override->text)};
-	while (fw_str_next_field(&rest, '.', &part)) {
-		if (part.length == 0)
-			return fail(err, override, "a part of the setting's name is empty");
-		if (override->path.count == PATH_MAX_PARTS)
-			return fail(err, override, "the setting's name has too many parts");
-		FW_PUSH(&override->path, fw_strndup(part.text, part.length));
-	}
-	if (equals[-1] == '.')
-		return fail(err, override, "a part of the setting's name is empty");
-	int rc = fw_yaml_load("value", equals + 1, strlen(equals + 1), &document, err);
-	if (rc != FW_OK)
-		return fw_error_wrap(err, rc, "override '%s'", override->text);
-	FW_PUSH(&documents->list, document);
-	override->document = document;
-	return FW_OK;
+	int rc = split_name(override, (size_t)(equals - override->text), err);
+	return rc == FW_OK ? read_value(override, equals + 1, documents, err) : rc;
 }
 
 static int value_of(const struct override *override, struct fw_setting **value, struct fw_error **err)
@@ -78,13 +106,14 @@ static struct fw_setting **list_item(struct fw_setting *list, const char *part)
 	return &list->entries.items[index].value;
 }
 
-static int put(const struct override *override, struct fw_setting *parent, const char *part, struct fw_error **err)
+static int put(const struct override *override, struct fw_setting *parent, size_t index, struct fw_error **err)
 {
+	const char *part = override->path.items[index];
 	struct fw_setting *value = NULL;
 	struct fw_setting **item = NULL;
 
 	if (parent->kind == FW_SETTING_LIST && !(item = list_item(parent, part)))
-		return fail(err, override, "the list has no such item");
+		return fail(err, override, index, "the list has no such item");
 	int rc = value_of(override, &value, err);
 	if (rc != FW_OK)
 		return rc;
@@ -97,8 +126,26 @@ static int put(const struct override *override, struct fw_setting *parent, const
 	return FW_OK;
 }
 
+/* What the grammar says about a place, so that a short form can be opened before something is set in it. */
+struct place {
+	const struct fw_grammar *object; /* of the mapping itself, or NULL */
+	const struct fw_grammar *member; /* of what its names stand for, or NULL */
+};
+
+static struct place below(struct place place, const char *part)
+{
+	const struct fw_grammar_key *key = place.object ? fw_grammar_find(place.object, part) : NULL;
+
+	if (place.member)
+		return (struct place){.object = place.member};
+	if (!key)
+		return (struct place){0};
+	return key->value == FW_VALUE_NAMED ? (struct place){.member = key->object} : (struct place){.object = key->object};
+}
+
 /* One step down; makes mappings that are not there yet. NULL when the setting cannot hold others. */
-static struct fw_setting *descend(const struct override *override, struct fw_setting *parent, const char *part)
+static struct fw_setting *descend(const struct override *override, struct fw_setting *parent, const char *part,
+                                  struct place place)
 {
 	struct fw_setting *child = NULL;
 
@@ -112,22 +159,26 @@ static struct fw_setting *descend(const struct override *override, struct fw_set
 		child = fw_setting_new_map(override->text);
 		fw_setting_put(parent, part, child);
 	}
+	if (place.object)
+		fw_grammar_expand(place.object, child);
 	if (child->kind == FW_SETTING_NULL)
 		child->kind = FW_SETTING_MAP;
 	return child->kind == FW_SETTING_MAP || child->kind == FW_SETTING_LIST ? child : NULL;
 }
 
-static int apply_from(const struct override *override, struct fw_setting *setting, size_t first, struct fw_error **err)
+static int apply_from(const struct override *override, struct fw_setting *setting, struct place place, size_t first,
+                      struct fw_error **err)
 {
 	for (size_t i = first; i + 1 < override->path.count; i++) {
-		setting = descend(override, setting, override->path.items[i]);
+		place = below(place, override->path.items[i]);
+		setting = descend(override, setting, override->path.items[i], place);
 		if (!setting) {
 			fw_cleanup_free char *reason = fw_printf("'%s' is not a mapping", override->path.items[i]);
 
-			return fw_error_hint(err, fail(err, override, reason), "set the whole of it");
+			return fw_error_hint(err, fail(err, override, i, reason), "set the whole of it");
 		}
 	}
-	return put(override, setting, override->path.items[override->path.count - 1], err);
+	return put(override, setting, override->path.count - 1, err);
 }
 
 /* A stage that the file does not have is a mistake, never a new stage. */
@@ -144,13 +195,13 @@ static int check_stage(const struct override *override, const struct fw_setting 
 	fw_cleanup_free char *meant = fw_did_you_mean(name, known, stages->entries.count);
 	free(known);
 	fw_cleanup_free char *reason = fw_printf("no stage named '%s'%s", name, meant);
-	return fail(err, override, reason);
+	return fail(err, override, 1, reason);
 }
 
 static int apply_to_every_stage(const struct override *override, const struct fw_setting *stages, struct fw_error **err)
 {
 	if (override->path.count < 2)
-		return fail(err, override, "'*' needs a setting behind it: *.memory=512");
+		return fail(err, override, 0, "'*' needs a setting behind it: *.memory=512");
 	for (size_t i = 0; i < stages->entries.count; i++) {
 		struct fw_setting *stage = stages->entries.items[i].value;
 
@@ -158,7 +209,7 @@ static int apply_to_every_stage(const struct override *override, const struct fw
 			stage->kind = FW_SETTING_MAP;
 		if (stage->kind != FW_SETTING_MAP)
 			continue; /* the shape check says so */
-		int rc = apply_from(override, stage, 1, err);
+		int rc = apply_from(override, stage, (struct place){.object = &fw_grammar_stage}, 1, err);
 		if (rc != FW_OK)
 			return rc;
 	}
@@ -178,7 +229,7 @@ static int apply(const struct override *override, struct fw_setting *root, struc
 		if (rc != FW_OK)
 			return rc;
 	}
-	return apply_from(override, root, 0, err);
+	return apply_from(override, root, (struct place){.object = &fw_grammar_workflow}, 0, err);
 }
 
 int fw_overrides_apply(const struct fw_overrides *overrides, struct fw_setting *root, struct fw_documents *documents,

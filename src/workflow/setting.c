@@ -167,9 +167,14 @@ char *fw_setting_found(const struct fw_setting *setting)
 static int fail_at(struct fw_error **err, const struct fw_setting *setting, const struct fw_yaml_node *node, int code,
                    const char *message)
 {
-	if (setting->override)
-		return fw_error_wrap(err, fw_fail(err, code, "%s", message), "override '%s'", setting->override);
-	return fw_yaml_fail(err, setting->document, node, code, "%s", message);
+	const char *override = setting->override;
+	size_t offset = 0;
+
+	if (!override)
+		return fw_yaml_fail(err, setting->document, node, code, "%s", message);
+	if (node)
+		offset = (size_t)(strchr(override, '=') + 1 - override) + fw_yaml_mark(setting->document, node).start;
+	return fw_error_at_offset(err, fw_fail(err, code, "%s", message), "override", override, strlen(override), offset);
 }
 
 int fw_setting_fail(struct fw_error **err, const struct fw_setting *setting, int code, const char *format, ...)
@@ -189,5 +194,5 @@ int fw_setting_fail_key(struct fw_error **err, const struct fw_setting_entry *en
 	va_start(arguments, format);
 	fw_cleanup_free char *message = fw_vprintf(format, arguments);
 	va_end(arguments);
-	return fail_at(err, entry->value, entry->key_node ? entry->key_node : entry->value->node, code, message);
+	return fail_at(err, entry->value, entry->key_node, code, message);
 }

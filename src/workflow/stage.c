@@ -63,12 +63,8 @@ int fw_check_glob(const struct fw_setting *setting, struct fw_error **err)
 static int read_input(const struct fw_setting *setting, struct fw_input *input, struct fw_error **err)
 {
 	const struct fw_setting *keys = fw_setting_get(setting, "keys");
-	const struct fw_setting *from = fw_setting_get(setting, "from");
 
 	input->from_stage = SIZE_MAX;
-	if (!keys == !from)
-		return fw_error_hint(err, fw_setting_fail(err, setting, FW_E_INVALID, "exactly one of 'from' and 'keys' is needed"),
-		                     "objects of a stage: STAGE.OUTPUT; of the storage: {keys: \"videos/*.mp4\"}");
 	if (!keys)
 		return FW_OK; /* link.c resolves it */
 	int rc = fw_check_glob(keys, err);

@@ -39,6 +39,8 @@ struct fw_grammar {
 	const char *name;      /* singular, as errors say it: "stage" */
 	const char *shorthand; /* plain text stands for this key; NULL: no short form */
 	const char *help;
+	const char *const *one_of; /* keys of which exactly one must be there, ends with NULL; or NULL */
+	const char *one_of_hint;
 	const struct fw_grammar_key *keys;
 	size_t count;
 };
@@ -122,6 +124,8 @@ void fw_documents_done(struct fw_documents *documents);
 int fw_overrides_apply(const struct fw_overrides *overrides, struct fw_setting *root, struct fw_documents *documents,
                        struct fw_error **err);
 
+/* Turns a short form, or nothing, into a mapping. */
+void fw_grammar_expand(const struct fw_grammar *grammar, struct fw_setting *setting);
 /* Checks the shape and turns short forms into full ones. */
 int fw_grammar_check(const struct fw_grammar *grammar, struct fw_setting *setting, struct fw_error **err);
 bool fw_name_is_valid(const char *name);
