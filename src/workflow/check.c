@@ -8,6 +8,8 @@
 
 #include "workflow/workflow_internal.h"
 
+enum { NAMES_LISTED_MAX = 400 }; /* characters */
+
 bool fw_name_is_valid(const char *name)
 {
 	size_t length = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
@@ -20,6 +22,29 @@ char *fw_did_you_mean(const char *word, const char *const *candidates, size_t co
 	const char *nearest = fw_nearest(word, candidates, count);
 
 	return nearest ? fw_printf(" (did you mean '%s'?)", nearest) : fw_strdup("");
+}
+
+/* Without a near one the hint lists what there is. */
+static int hint_names(struct fw_error **err, int rc, const struct fw_names *names, const char *what)
+{
+	fw_cleanup_buffer struct fw_buffer known;
+
+	fw_buffer_init(&known, NAMES_LISTED_MAX);
+	for (size_t i = 0; i < names->list.count; i++)
+		fw_buffer_printf(&known, "%s%s", i == 0 ? "" : ", ", names->list.items[i]);
+	return known.length > 0 ? fw_error_hint(err, rc, "%s: %s%s", what, known.data, known.failed ? ", …" : "")
+	                        : fw_error_hint(err, rc, "there are no %s", what);
+}
+
+int fw_fail_unknown(struct fw_error **err, const struct fw_setting *where, struct fw_names *names, const char *what,
+                    const char *word, const char *message)
+{
+	fw_cleanup_free char *meant = fw_did_you_mean(word, names->list.items, names->list.count);
+	int rc = fw_setting_fail(err, where, FW_E_INVALID, "%s '%.80s'%s", message, word, meant);
+
+	rc = *meant ? rc : hint_names(err, rc, names, what);
+	free(names->list.items);
+	return rc;
 }
 
 static int fail_type(struct fw_error **err, const struct fw_setting *setting, const char *key, const char *expected)
@@ -73,10 +98,13 @@ static int check_number(const struct fw_grammar_key *key, const struct fw_settin
 	                       key->value == FW_VALUE_WORKERS ? ", or auto" : "");
 }
 
-static int fail_unavailable(struct fw_error **err, const struct fw_setting *setting, const char *key)
+static int fail_unavailable(struct fw_error **err, const struct fw_setting *setting, const struct fw_grammar_key *key)
 {
-	return fw_setting_fail(err, setting, FW_E_UNAVAILABLE, "%s%s%.60s is not available in this version", key,
-	                       setting->text ? ": " : "", setting->text ? setting->text : "");
+	int rc = fw_setting_fail(err, setting, FW_E_UNAVAILABLE, "%s%s%.60s is not available in this version", key->key,
+	                         setting->text ? ": " : "", setting->text ? setting->text : "");
+
+	return key->choices ? fw_error_hint(err, rc, "this version knows %s: %s", key->key, key->choices[0])
+	                    : fw_error_hint(err, rc, "leave '%s' out", key->key);
 }
 
 static size_t count_words(const char *const *words)
@@ -113,7 +141,7 @@ static int check_choice(const struct fw_grammar_key *key, const struct fw_settin
 	if (setting->kind == FW_SETTING_TEXT && is_word(key->choices, setting->text))
 		return FW_OK;
 	if (setting->kind == FW_SETTING_TEXT && is_word(key->later, setting->text))
-		return fail_unavailable(err, setting, key->key);
+		return fail_unavailable(err, setting, key);
 	fw_cleanup_free char *list = list_words(key->choices, "", " or ");
 	fw_cleanup_free char *found = fw_setting_found(setting);
 	fw_cleanup_free char *meant = fw_did_you_mean(setting->text ? setting->text : "", key->choices,
@@ -179,10 +207,13 @@ static int check_environment(const struct fw_grammar_key *key, const struct fw_s
 		const struct fw_setting_entry *entry = &setting->entries.items[i];
 
 		if (!is_variable(entry->key))
-			return fw_setting_fail_key(err, entry, FW_E_INVALID, "%s: '%.80s' is no name of a variable", key->key,
-			                           entry->key);
+			return fw_error_hint(err, fw_setting_fail_key(err, entry, FW_E_INVALID, "%s: '%.80s' is no name of a variable",
+			                                              key->key, entry->key),
+			                     "letters, digits and '_', no digit first");
 		if (is_reserved_variable(entry->key))
-			return fw_setting_fail_key(err, entry, FW_E_INVALID, "%s: %s is set by the runtime", key->key, entry->key);
+			return fw_error_hint(err, fw_setting_fail_key(err, entry, FW_E_INVALID, "%s: %s is set by the runtime", key->key,
+			                                              entry->key),
+			                     "every Lambda runtime sets it; choose another name");
 		if (!is_scalar(entry->value)) {
 			fw_cleanup_free char *name = fw_printf("%s: %s", key->key, entry->key);
 
@@ -216,10 +247,10 @@ static int check_named(const struct fw_grammar_key *key, struct fw_setting *sett
 	return FW_OK;
 }
 
-static int check_value(const struct fw_grammar_key *key, struct fw_setting *setting, struct fw_error **err)
+static int check_type(const struct fw_grammar_key *key, struct fw_setting *setting, struct fw_error **err)
 {
 	if (key->unavailable)
-		return fail_unavailable(err, setting, key->key);
+		return fail_unavailable(err, setting, key);
 	switch (key->value) {
 	case FW_VALUE_NAME:
 		return check_name(setting, key->key, err);
@@ -257,16 +288,38 @@ static int check_value(const struct fw_grammar_key *key, struct fw_setting *sett
 	return FW_OK;
 }
 
+/* The hint of an error that has none: what the key is for. Help is Markdown; a terminal shows it without backticks. */
+static int hint_help(struct fw_error **err, int rc, const struct fw_grammar_key *key)
+{
+	fw_cleanup_free char *help = fw_strdup(key->help);
+	size_t length = 0;
+
+	if (rc == FW_OK || !err || fw_error_hint_text(*err) || key->object)
+		return rc; /* what is wrong inside an object has its own hint */
+	for (const char *from = key->help; *from; from++)
+		if (*from != '`')
+			help[length++] = *from;
+	help[length] = '\0';
+	return fw_error_hint(err, rc, "%s", help);
+}
+
+static int check_value(const struct fw_grammar_key *key, struct fw_setting *setting, struct fw_error **err)
+{
+	return hint_help(err, check_type(key, setting, err), key);
+}
+
 /* A key that another object knows is misplaced rather than misspelt. */
 static int fail_unknown(struct fw_error **err, const struct fw_grammar *grammar, const struct fw_setting_entry *entry)
 {
-	const char **known = fw_alloc_array(grammar->count, sizeof *known);
+	struct fw_names names = {0};
 
 	for (size_t i = 0; i < grammar->count; i++)
-		known[i] = grammar->keys[i].key;
-	fw_cleanup_free char *meant = fw_did_you_mean(entry->key, known, grammar->count);
-	free(known);
+		FW_PUSH(&names.list, grammar->keys[i].key);
+	fw_cleanup_free char *what = fw_printf("keys of %s%s", grammar == &fw_grammar_workflow ? "the " : "", grammar->name);
+	fw_cleanup_free char *meant = fw_did_you_mean(entry->key, names.list.items, names.list.count);
 	int rc = fw_setting_fail_key(err, entry, FW_E_INVALID, "unknown key '%.80s'%s", entry->key, meant);
+	rc = *meant ? rc : hint_names(err, rc, &names, what);
+	free(names.list.items);
 	for (size_t i = 0; *meant == '\0' && fw_grammars[i]; i++)
 		if (fw_grammar_find(fw_grammars[i], entry->key))
 			return fw_error_hint(err, rc, "'%s' is a key of %s%s", entry->key,
@@ -322,6 +375,7 @@ int fw_grammar_check(const struct fw_grammar *grammar, struct fw_setting *settin
 	}
 	for (size_t i = 0; i < grammar->count; i++)
 		if (grammar->keys[i].required && !fw_setting_get(setting, grammar->keys[i].key))
-			return fw_setting_fail(err, setting, FW_E_INVALID, "'%s' is missing", grammar->keys[i].key);
+			return fw_error_hint(err, fw_setting_fail(err, setting, FW_E_INVALID, "'%s' is missing", grammar->keys[i].key),
+			                     "%s: %s", grammar->keys[i].key, grammar->keys[i].help);
 	return check_one_of(grammar, setting, err);
 }

@@ -36,11 +36,7 @@ static bool next_placeholder(const char **text, struct placeholder *placeholder)
 	return false;
 }
 
-struct names {
-	FW_VECTOR(const char *) list;
-};
-
-static void names_of(const struct fw_stage *stage, const char *kind, struct names *names)
+static void names_of(const struct fw_stage *stage, const char *kind, struct fw_names *names)
 {
 	const char *key = NULL;
 	json_t *value = NULL;
@@ -61,7 +57,7 @@ static int check_placeholder(const struct fw_stage *stage, const struct placehol
 {
 	static const char *const kinds[] = {"input", "output", "param"};
 	const char *kind = fw_nearest(placeholder->kind, kinds, FW_COUNT_OF(kinds));
-	struct names names = {0};
+	struct fw_names names = {0};
 	bool known = false;
 
 	if (!kind)
@@ -72,11 +68,13 @@ static int check_placeholder(const struct fw_stage *stage, const struct placehol
 	names_of(stage, kind, &names);
 	for (size_t i = 0; i < names.list.count; i++)
 		known = known || strcmp(names.list.items[i], placeholder->name) == 0;
-	fw_cleanup_free char *meant = fw_did_you_mean(placeholder->name, names.list.items, names.list.count);
-	free(names.list.items);
-	if (known)
+	if (known) {
+		free(names.list.items);
 		return FW_OK;
-	return fw_setting_fail(err, word, FW_E_INVALID, "command: the stage has no %s '%s'%s", kind, placeholder->name, meant);
+	}
+	fw_cleanup_free char *message = fw_printf("command: the stage has no %s", kind);
+	fw_cleanup_free char *what = fw_printf("%ss of the stage", kind);
+	return fw_fail_unknown(err, word, &names, what, placeholder->name, message);
 }
 
 int fw_check_command(const struct fw_stage *stage, const struct fw_setting *words, struct fw_error **err)

@@ -31,7 +31,8 @@ static int read_command(const struct fw_setting *setting, const struct fw_settin
 	const struct fw_setting *handler = own_handler ? own_handler : fw_setting_get(setting, "handler");
 
 	if (handler)
-		return fw_setting_fail(err, handler, FW_E_INVALID, "handler: a command has none");
+		return fw_error_hint(err, fw_setting_fail(err, handler, FW_E_INVALID, "handler: a command has none"),
+		                     "the first word of the command is the program");
 	if (words->entries.count == 0 || *words->entries.items[0].value->text == '\0')
 		return fw_error_hint(err, fw_setting_fail(err, words, FW_E_INVALID, "command: it is empty"),
 		                     "for example command: [gzip, -k, \"{input.logs}\"]");
@@ -127,7 +128,8 @@ static int read_payload_rules(const struct fw_setting *stage_setting, const stru
 	if (!payload)
 		return FW_OK;
 	if (stage->function.kind == FW_FUNCTION_COMMAND)
-		return fw_setting_fail(err, payload, FW_E_INVALID, "payload: a command takes none");
+		return fw_error_hint(err, fw_setting_fail(err, payload, FW_E_INVALID, "payload: a command takes none"),
+		                     "give it params and write {param.NAME} in the command");
 	if (stage->inputs.count > 0)
 		return fw_error_hint(err, fw_setting_fail(err, fw_setting_get(stage_setting, "inputs"), FW_E_INVALID,
 		                                          "inputs: a payload: stage gets its payload and nothing else"),
@@ -155,7 +157,9 @@ int fw_read_function(struct fw_reader *reader, const struct fw_setting *setting,
 	if (stage->function.kind == FW_FUNCTION_COMMAND)
 		return read_command(function, handler, stage, err);
 	if (fw_setting_get(function, "per"))
-		return fw_setting_fail(err, fw_setting_get(function, "per"), FW_E_INVALID, "per: only a command has it");
+		return fw_error_hint(err, fw_setting_fail(err, fw_setting_get(function, "per"), FW_E_INVALID,
+		                                          "per: only a command has it"),
+		                     "leave it out, or write command: [...]");
 	rc = read_handler(function, handler, setting, stage, err);
 	return rc == FW_OK ? read_files(reader, function, &stage->function, err) : rc;
 }

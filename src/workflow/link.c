@@ -17,36 +17,34 @@ int fw_find_stage(const struct fw_reader *reader, const struct fw_setting *where
 {
 	const struct fw_workflow *workflow = reader->workflow;
 	fw_cleanup_free char *wanted = fw_strndup(name, length);
-	const char **known = NULL;
+	struct fw_names names = {0};
 
-	for (size_t i = 0; i < workflow->stages.count; i++)
+	for (size_t i = 0; i < workflow->stages.count; i++) {
+		FW_PUSH(&names.list, workflow->stages.items[i].name);
 		if (strcmp(workflow->stages.items[i].name, wanted) == 0) {
+			free(names.list.items);
 			*index = i;
 			return FW_OK;
 		}
-	known = fw_alloc_array(workflow->stages.count, sizeof *known);
-	for (size_t i = 0; i < workflow->stages.count; i++)
-		known[i] = workflow->stages.items[i].name;
-	fw_cleanup_free char *meant = fw_did_you_mean(wanted, known, workflow->stages.count);
-	free(known);
-	return fw_setting_fail(err, where, FW_E_INVALID, "no stage named '%.80s'%s", wanted, meant);
+	}
+	return fw_fail_unknown(err, where, &names, "stages", wanted, "no stage named");
 }
 
 static int find_output(const struct fw_stage *stage, const struct fw_setting *where, const char *name,
                        struct fw_error **err)
 {
-	const char **known = fw_alloc_array(stage->outputs.count + 1, sizeof *known);
-	bool found = false;
+	struct fw_names names = {0};
 
 	for (size_t i = 0; i < stage->outputs.count; i++) {
-		known[i] = stage->outputs.items[i].name;
-		found = found || strcmp(known[i], name) == 0;
+		FW_PUSH(&names.list, stage->outputs.items[i].name);
+		if (strcmp(stage->outputs.items[i].name, name) == 0) {
+			free(names.list.items);
+			return FW_OK;
+		}
 	}
-	fw_cleanup_free char *meant = fw_did_you_mean(name, known, stage->outputs.count);
-	free(known);
-	if (found)
-		return FW_OK;
-	return fw_setting_fail(err, where, FW_E_INVALID, "stage '%s' has no output '%.80s'%s", stage->name, name, meant);
+	fw_cleanup_free char *message = fw_printf("stage '%s' has no output", stage->name);
+	fw_cleanup_free char *what = fw_printf("outputs of '%s'", stage->name);
+	return fw_fail_unknown(err, where, &names, what, name, message);
 }
 
 static int fail_no_reference(struct fw_error **err, const struct fw_setting *from)
@@ -104,7 +102,8 @@ static int link_after(struct fw_reader *reader, size_t index, const struct fw_se
 			return fw_error_wrap(err, rc, "after");
 		for (size_t k = 0; k < stage->after.count; k++)
 			if (stage->after.items[k] == producer)
-				return fw_setting_fail(err, name, FW_E_INVALID, "after: '%s' is named twice", name->text);
+				return fw_error_hint(err, fw_setting_fail(err, name, FW_E_INVALID, "after: '%s' is named twice", name->text),
+				                     "remove one");
 		FW_PUSH(&stage->after, producer);
 		fw_add_link(reader, producer, index, name);
 	}
@@ -137,8 +136,9 @@ static int link_condition(struct fw_reader *reader, size_t index, const struct f
 	condition->value = fw_setting_json(value);
 	fw_add_link(reader, condition->stage, index, result);
 	if (condition->operator_ > FW_OP_NE && value->kind == FW_SETTING_BOOLEAN)
-		return fw_setting_fail(err, value, FW_E_INVALID, "when: '%s' cannot compare a truth value",
-		                       fw_operator_name(condition->operator_));
+		return fw_error_hint(err, fw_setting_fail(err, value, FW_E_INVALID, "when: '%s' cannot compare a truth value",
+		                                          fw_operator_name(condition->operator_)),
+		                     "use == or !=");
 	return FW_OK;
 }
 

@@ -87,11 +87,12 @@ static int fail_cycle(const struct fw_reader *reader, const bool *done, struct f
 		fw_buffer_text(&text, "… → ");
 	size_t first = cycle.stages.items[0], last = cycle.stages.items[cycle.stages.count - 1];
 	free(cycle.stages.items);
-	return fw_error_hint(err, fw_setting_fail(err, where_of(reader, last, first), FW_E_INVALID,
-	                                          "the stages wait for each other: %s%s", text.data,
-	                                          workflow->stages.items[first].name),
-	                     "'%s' needs '%s' here; one of these edges must go", workflow->stages.items[first].name,
-	                     workflow->stages.items[last].name);
+	int rc = fw_setting_fail(err, where_of(reader, last, first), FW_E_INVALID, "the stages wait for each other: %s%s",
+	                         text.data, workflow->stages.items[first].name);
+	if (first == last)
+		return fw_error_hint(err, rc, "a stage cannot use what it makes itself");
+	return fw_error_hint(err, rc, "'%s' needs '%s' here; one of these edges must go",
+	                     workflow->stages.items[first].name, workflow->stages.items[last].name);
 }
 
 int fw_order_stages(struct fw_reader *reader, struct fw_error **err)

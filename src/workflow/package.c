@@ -14,7 +14,9 @@
 
 static int fail_missing(struct fw_error **err, const struct fw_setting *where, const char *path)
 {
-	return fw_setting_fail(err, where, FW_E_INVALID, "cannot read '%s': %s", path, strerror(errno));
+	return fw_error_hint(err, fw_setting_fail(err, where, FW_E_INVALID, "cannot read '%s': %s", path, strerror(errno)),
+	                     where->override ? "paths of an override are relative to the current directory"
+	                                     : "paths are relative to the workflow file");
 }
 
 static int check_directory_package(int fd, const struct fw_setting *where, struct fw_error **err)
@@ -115,7 +117,8 @@ static int check_modules(const struct fw_function *function, const struct fw_set
 	fw_cleanup_fd int fd = open(function->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0 && errno == ENOTDIR)
-		return fw_setting_fail(err, where, FW_E_INVALID, "'%s' is not a directory", where->text);
+		return fw_error_hint(err, fw_setting_fail(err, where, FW_E_INVALID, "'%s' is not a directory", where->text),
+		                     "name the directory that holds the modules");
 	if (fd < 0)
 		return fail_missing(err, where, where->text);
 	return check_module(fd, function, where, err);
@@ -127,7 +130,8 @@ int fw_check_function_files(const struct fw_function *function, const struct fw_
 	if (function->kind == FW_FUNCTION_PACKAGE)
 		return check_package(function->path, where, err);
 	if (interpreter && access(function->interpreter, X_OK) < 0)
-		return fw_setting_fail(err, interpreter, FW_E_INVALID, "interpreter: cannot run '%s': %s", interpreter->text,
-		                       strerror(errno));
+		return fw_error_hint(err, fw_setting_fail(err, interpreter, FW_E_INVALID, "interpreter: cannot run '%s': %s",
+		                                          interpreter->text, strerror(errno)),
+		                     "the path of a Python, for example ./venv/bin/python3");
 	return check_modules(function, where, err);
 }

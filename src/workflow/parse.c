@@ -79,7 +79,8 @@ static int resolve_storage(struct fw_reader *reader, const struct fw_setting *se
 	fw_cleanup_free char *absolute = NULL;
 
 	if (*path == '\0')
-		return fw_setting_fail(err, setting, FW_E_INVALID, "storage: a directory is missing");
+		return fw_error_hint(err, fw_setting_fail(err, setting, FW_E_INVALID, "storage: the directory is missing"),
+		                     "storage: ./data");
 	absolute = resolve(here, path);
 	if (strcmp(absolute, "/") == 0)
 		return fw_error_hint(err, fw_setting_fail(err, setting, FW_E_INVALID, "storage: '/' cannot be a storage"),
@@ -95,14 +96,17 @@ int fw_read_storage(struct fw_reader *reader, struct fw_error **err)
 	const char *path = setting->text;
 
 	if (scheme && strcmp(scheme, "s3") == 0)
-		return fw_setting_fail(err, setting, FW_E_UNAVAILABLE, "storage: s3 is not available in this version");
+		return fw_error_hint(err, fw_setting_fail(err, setting, FW_E_UNAVAILABLE,
+		                                          "storage: s3 is not available in this version"),
+		                     "use a directory: storage: ./data");
 	if (scheme && strcmp(scheme, "file") != 0)
 		return fw_error_hint(err, fw_setting_fail(err, setting, FW_E_INVALID, "storage: unknown scheme '%.20s:'", scheme),
 		                     "a directory, relative to the workflow file: storage: ./data");
 	if (scheme) {
 		path += strlen("file:");
 		if (strncmp(path, "//", 2) == 0 && path[2] != '/')
-			return fw_setting_fail(err, setting, FW_E_INVALID, "storage: a file: URI has no host: file:///directory");
+			return fw_error_hint(err, fw_setting_fail(err, setting, FW_E_INVALID, "storage: a file: URI has no host"),
+			                     "three slashes: file:///directory");
 	}
 	return resolve_storage(reader, setting, path, err);
 }
@@ -113,7 +117,8 @@ static int read_stages(struct fw_reader *reader, struct fw_error **err)
 	struct fw_workflow *workflow = reader->workflow;
 
 	if (stages->entries.count == 0)
-		return fw_setting_fail(err, stages, FW_E_INVALID, "the workflow has no stages");
+		return fw_error_hint(err, fw_setting_fail(err, stages, FW_E_INVALID, "the workflow has no stages"),
+		                     "stages: {hello: {function: {command: [echo, hello]}}}");
 	if (stages->entries.count > FW_STAGES_MAX)
 		return fw_setting_fail(err, stages, FW_E_LIMIT, "more than %d stages", FW_STAGES_MAX);
 	for (size_t i = 0; i < stages->entries.count; i++) {
@@ -125,8 +130,8 @@ static int read_stages(struct fw_reader *reader, struct fw_error **err)
 		struct fw_stage *stage = &workflow->stages.items[i];
 
 		if (strcmp(stage->name, "output") == 0)
-			return fw_setting_fail_key(err, entry, FW_E_INVALID, "no stage may be named 'output': ${output.NAME} would "
-			                                                     "be ambiguous");
+			return fw_error_hint(err, fw_setting_fail_key(err, entry, FW_E_INVALID, "no stage may be named 'output'"),
+			                     "${output.NAME} would be ambiguous in payloads");
 		if (entry->key_node && !entry->value->override)
 			stage->line = fw_yaml_mark(entry->value->document, entry->key_node).line;
 		int rc = fw_read_stage(reader, entry->value, stage, err);
@@ -161,7 +166,7 @@ static int read_document(const struct fw_yaml_document *document, const struct f
 	const struct fw_yaml_node *node = fw_yaml_root(document);
 
 	if (!node || fw_yaml_kind(node) == FW_YAML_NULL)
-		return fw_fail(err, FW_E_INVALID, "%s: the workflow is empty", fw_yaml_name(document));
+		return fw_error_at(err, fw_fail(err, FW_E_INVALID, "the workflow is empty"), fw_yaml_name(document), 1, 1, NULL, 0);
 	int rc = fw_setting_new(document, node, NULL, &root, err);
 	if (rc != FW_OK)
 		return rc;
@@ -179,6 +184,14 @@ static int read_document(const struct fw_yaml_document *document, const struct f
 	return rc;
 }
 
+/* Every error says what to do, if only where to read. */
+static int hint_page(struct fw_error **err, int rc)
+{
+	if (!err || fw_error_hint_text(*err) || strstr(fw_error_message(*err), "did you mean"))
+		return rc;
+	return fw_error_hint(err, rc, "docs/workflow.md shows what a workflow file looks like");
+}
+
 int fw_workflow_parse(const char *path, const char *text, size_t length, const struct fw_overrides *overrides,
                       bool check_files, struct fw_workflow **workflow, struct fw_error **err)
 {
@@ -189,13 +202,13 @@ int fw_workflow_parse(const char *path, const char *text, size_t length, const s
 	int rc = fw_yaml_load(path, text, length, &document, err);
 
 	if (rc != FW_OK)
-		return rc;
+		return hint_page(err, rc);
 	made->path = resolve(here, path);
 	made->directory = directory_of(made->path);
 	made->text = fw_strndup(text, length);
 	rc = read_document(document, overrides, &reader, err);
 	if (rc != FW_OK)
-		return rc;
+		return hint_page(err, rc);
 	*workflow = FW_TAKE(made);
 	return FW_OK;
 }

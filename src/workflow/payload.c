@@ -68,13 +68,11 @@ static int fail_output(const struct fw_stage *stage, const struct fw_setting *wh
                        struct fw_error **err)
 {
 	fw_cleanup_free char *wanted = fw_strndup(name.text, name.length);
-	const char **known = fw_alloc_array(stage->outputs.count + 1, sizeof *known);
+	struct fw_names names = {0};
 
 	for (size_t i = 0; i < stage->outputs.count; i++)
-		known[i] = stage->outputs.items[i].name;
-	fw_cleanup_free char *meant = fw_did_you_mean(wanted, known, stage->outputs.count);
-	free(known);
-	return fw_setting_fail(err, where, FW_E_INVALID, "payload: the stage has no output '%.80s'%s", wanted, meant);
+		FW_PUSH(&names.list, stage->outputs.items[i].name);
+	return fw_fail_unknown(err, where, &names, "outputs of the stage", wanted, "payload: the stage has no output");
 }
 
 static int link_text(struct fw_reader *reader, size_t consumer, const struct fw_setting *setting, struct fw_error **err)

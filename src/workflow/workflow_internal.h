@@ -131,6 +131,12 @@ int fw_grammar_check(const struct fw_grammar *grammar, struct fw_setting *settin
 bool fw_name_is_valid(const char *name);
 /* " (did you mean 'x'?)" or "": newly allocated. */
 char *fw_did_you_mean(const char *word, const char *const *candidates, size_t count);
+struct fw_names {
+	FW_VECTOR(const char *) list;
+};
+/* "<message> 'word' (did you mean 'x'?)"; without a near one the hint lists what there is: "<what>: a, b". Frees the names. */
+int fw_fail_unknown(struct fw_error **err, const struct fw_setting *where, struct fw_names *names, const char *what,
+                    const char *word, const char *message);
 
 /* ---- reading ---- */
 
