@@ -39,14 +39,15 @@ struct fw_attempt_key {
 };
 
 /* What an attempt declares: names below <directory>/<output>/, in order. */
+struct fw_publication_output {
+	const char *output;
+	const char *const *names; /* declared by the answer; NULL: whatever regular files lie there, sorted */
+	size_t count;
+};
 struct fw_publication {
 	struct fw_attempt_key key;
 	const char *directory; /* the attempt's working directory, with one directory an output inside */
-	struct {
-		const char *output;
-		const char *const *names; /* declared by the answer; NULL: whatever regular files lie there, sorted */
-		size_t count;
-	} *outputs;
+	struct fw_publication_output *outputs;
 	size_t output_count;
 };
 

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What every storage must do, as src/storage/storage.h says; run for each member of the family.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "base/buffer.h"
+#include "base/tree.h"
+#include "storage/storage.h"
+#include "tests/unit/support.h"
+
+enum { DEADLINE_S = 20 };
+
+/* A storage on a fixture tree, with the loop that its callbacks come on. */
+struct fixture {
+	struct tree tree;
+	struct fw_loop *loop;
+	struct fw_pool *pool;
+	struct fw_storage *storage;
+	/* of the last call */
+	int rc;
+	char *message;
+	struct fw_storage_objects objects;
+	uint32_t outputs[16];
+};
+
+static void fixture_done(struct fixture *fixture)
+{
+	fw_storage_objects_done(&fixture->objects);
+	free(fixture->message);
+	fw_storage_close(fixture->storage);
+	fw_pool_free(fixture->pool);
+	fw_loop_free(fixture->loop);
+	tree_remove_cleanup(&fixture->tree);
+}
+#define fw_cleanup_fixture __attribute__((cleanup(fixture_done)))
+
+static struct fixture open_on(struct tree tree)
+{
+	struct fixture fixture = {.tree = tree};
+	struct fw_error *error = NULL;
+	fw_cleanup_free char *uri = fw_printf("file:%s", tree.path);
+
+	alarm(DEADLINE_S);
+	assert_ok(fw_loop_new(&fixture.loop, &error), error);
+	assert_ok(fw_pool_new(fixture.loop, 1, &fixture.pool, &error), error);
+	assert_ok(fw_storage_open(uri, fixture.loop, fixture.pool, &fixture.storage, &error), error);
+	return fixture;
+}
+
+static void remember(struct fixture *fixture, int rc, const struct fw_error *error)
+{
+	fixture->rc = rc;
+	free(fixture->message);
+	fixture->message = error ? fw_error_describe(error) : NULL;
+	fw_loop_stop(fixture->loop);
+}
+
+static void take_objects(struct fixture *fixture, struct fw_storage_objects *objects)
+{
+	fw_storage_objects_done(&fixture->objects);
+	fixture->objects = *objects;
+	memset(objects, 0, sizeof *objects);
+}
+
+static void listed(void *context, int rc, struct fw_storage_objects *objects, const struct fw_error *error)
+{
+	take_objects(context, objects);
+	remember(context, rc, error);
+}
+
+static void published(void *context, int rc, struct fw_storage_objects *objects, const uint32_t *output_of,
+                      const struct fw_error *error)
+{
+	struct fixture *fixture = context;
+
+	for (size_t i = 0; i < objects->list.count && i < FW_COUNT_OF(fixture->outputs); i++)
+		fixture->outputs[i] = output_of[i];
+	take_objects(fixture, objects);
+	remember(fixture, rc, error);
+}
+
+static void done(void *context, int rc, const struct fw_error *error)
+{
+	remember(context, rc, error);
+}
+
+static void list(struct fixture *fixture, const char *pattern)
+{
+	fixture->storage->ops->list(fixture->storage, pattern, listed, fixture);
+	fw_loop_run(fixture->loop, NULL);
+}
+
+/* Publishes the directory "work" of the tree as split/3.1 with outputs "chunks" (and "reports"). */
+static void publish(struct fixture *fixture, const char *const *names, size_t count)
+{
+	fw_cleanup_free char *directory = fw_printf("%s/work", fixture->tree.path);
+	struct fw_publication_output outputs[2] = {{"chunks", names, count}, {"reports", NULL, 0}};
+	struct fw_publication publication = {
+		.key = {"r1", "split", 3, 1}, .directory = directory, .outputs = outputs, .output_count = 2};
+
+	fixture->storage->ops->publish(fixture->storage, &publication, published, fixture);
+	fw_loop_run(fixture->loop, NULL);
+}
+
+static bool exists(const struct fixture *fixture, const char *path)
+{
+	return faccessat(fixture->tree.fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void assert_nothing_visible(struct fixture *fixture, int rc, const char *text)
+{
+	assert_int_equal(fixture->rc, rc);
+	assert_non_null(fixture->message);
+	if (!strstr(fixture->message, text))
+		fail_msg("expected '%s' in: %s", text, fixture->message);
+	assert_false(exists(fixture, "runs/r1/split/3.1"));
+	assert_false(exists(fixture, "work"));
+	assert_int_equal(fixture->objects.list.count, 0);
+}
+
+static void lists_by_glob_sorted_and_never_what_runs_made(void **state)
+{
+	(void)state;
+	fw_cleanup_fixture struct fixture fixture = open_on(
+		tree_of("videos/b.mp4", "bb", "videos/a.mp4", "a", "videos/deep/c.mp4", "c", "videos/x.txt", "x",
+	            "runs/r0/split/0.1/chunks/z.mp4", "z", NULL));
+
+	list(&fixture, "videos/*.mp4");
+	assert_int_equal(fixture.objects.list.count, 2);
+	assert_string_equal(fixture.objects.list.items[0].key, "videos/a.mp4");
+	assert_int_equal(fixture.objects.list.items[1].bytes, 2);
+	list(&fixture, "**/*.mp4");
+	assert_int_equal(fixture.objects.list.count, 3);
+	list(&fixture, "nowhere/*.mp4");
+	assert_int_equal(fixture.rc, FW_OK);
+	assert_int_equal(fixture.objects.list.count, 0);
+}
+
+static void refuses_a_link_that_leaves_the_storage(void **state)
+{
+	(void)state;
+	fw_cleanup_fixture struct fixture fixture =
+		open_on(tree_of("a/in", "x", "a/inside", "-> in", "b/out", "-> /etc/hostname", NULL));
+
+	list(&fixture, "a/*");
+	assert_int_equal(fixture.objects.list.count, 2);
+	list(&fixture, "b/*");
+	assert_int_equal(fixture.rc, FW_E_INVALID);
+	assert_non_null(strstr(fixture.message, "b/out is a link that leaves the storage"));
+}
+
+static void publishes_what_is_declared_in_its_order(void **state)
+{
+	(void)state;
+	fw_cleanup_fixture struct fixture fixture = open_on(
+		tree_of("work/chunks/2", "22", "work/chunks/1", "1", "work/chunks/undeclared", "u", "work/reports/r", "r",
+	            "work/scratch", "s", NULL));
+	const char *const names[] = {"2", "1"};
+
+	publish(&fixture, names, 2);
+	assert_int_equal(fixture.rc, FW_OK);
+	assert_int_equal(fixture.objects.list.count, 3);
+	assert_string_equal(fixture.objects.list.items[0].key, "runs/r1/split/3.1/chunks/2");
+	assert_string_equal(fixture.objects.list.items[1].key, "runs/r1/split/3.1/chunks/1");
+	assert_string_equal(fixture.objects.list.items[2].key, "runs/r1/split/3.1/reports/r");
+	assert_int_equal(fixture.outputs[2], 1);
+	assert_true(exists(&fixture, "runs/r1/split/3.1/chunks/1"));
+	assert_false(exists(&fixture, "runs/r1/split/3.1/chunks/undeclared"));
+	assert_false(exists(&fixture, "runs/r1/split/3.1/scratch"));
+	assert_false(exists(&fixture, "work"));
+}
+
+static void resets_modes(void **state)
+{
+	(void)state;
+	fw_cleanup_fixture struct fixture fixture = open_on(tree_of("work/chunks/a", "a", "work/reports/", "", NULL));
+	struct stat stat;
+
+	fchmodat(fixture.tree.fd, "work/chunks/a", 06777, 0);
+	publish(&fixture, NULL, 0);
+	assert_int_equal(fixture.rc, FW_OK);
+	assert_int_equal(fstatat(fixture.tree.fd, "runs/r1/split/3.1/chunks/a", &stat, 0), 0);
+	assert_int_equal(stat.st_mode & 07777, 0644);
+	assert_int_equal(stat.st_uid, geteuid());
+}
+
+static void refuses_links_devices_and_fifos(void **state)
+{
+	(void)state;
+	{
+		fw_cleanup_fixture struct fixture fixture =
+			open_on(tree_of("work/chunks/l", "-> /etc/passwd", "work/reports/", "", NULL));
+
+		publish(&fixture, NULL, 0);
+		assert_nothing_visible(&fixture, FW_E_FUNCTION, "output 'chunks': the function left a symbolic link: l");
+	}
+	{
+		fw_cleanup_fixture struct fixture fixture = open_on(tree_of("work/chunks/", "", "work/reports/", "", NULL));
+
+		assert_int_equal(mkfifoat(fixture.tree.fd, "work/chunks/f", 0600), 0);
+		publish(&fixture, NULL, 0);
+		assert_nothing_visible(&fixture, FW_E_FUNCTION, "left a FIFO: f");
+	}
+	{
+		fw_cleanup_fixture struct fixture fixture =
+			open_on(tree_of("secret", "s", "work/chunks/", "", "work/reports/", "", NULL));
+
+		assert_int_equal(linkat(fixture.tree.fd, "secret", fixture.tree.fd, "work/chunks/h", 0), 0);
+		publish(&fixture, NULL, 0);
+		assert_nothing_visible(&fixture, FW_E_FUNCTION, "left a hard link: h");
+	}
+	if (geteuid() == 0) {
+		fw_cleanup_fixture struct fixture fixture = open_on(tree_of("work/chunks/", "", "work/reports/", "", NULL));
+
+		if (mknodat(fixture.tree.fd, "work/chunks/d", S_IFCHR | 0600, 0x103) == 0) {
+			publish(&fixture, NULL, 0);
+			assert_nothing_visible(&fixture, FW_E_FUNCTION, "left a device: d");
+		}
+	}
+}
+
+static void refuses_a_declared_object_that_was_not_written(void **state)
+{
+	(void)state;
+	fw_cleanup_fixture struct fixture fixture = open_on(tree_of("work/chunks/a", "a", "work/reports/", "", NULL));
+	const char *const names[] = {"a", "b"};
+
+	publish(&fixture, names, 2);
+	assert_nothing_visible(&fixture, FW_E_FUNCTION, "the answer declares 'b', which was not written");
+}
+
+static void a_second_publication_of_an_attempt_changes_nothing(void **state)
+{
+	(void)state;
+	fw_cleanup_fixture struct fixture fixture =
+		open_on(tree_of("work/chunks/a", "second", "work/reports/", "", "runs/r1/split/3.1/chunks/a", "first", NULL));
+
+	publish(&fixture, NULL, 0);
+	assert_int_not_equal(fixture.rc, FW_OK);
+	assert_int_equal(fixture.objects.list.count, 0);
+	fw_cleanup_buffer struct fw_buffer text;
+
+	fw_buffer_init(&text, 100);
+	assert_ok(fw_read_file(fixture.tree.fd, "runs/r1/split/3.1/chunks/a", &text, NULL), NULL);
+	assert_string_equal(text.data, "first");
+}
+
+static bool keep_first(void *context, const struct fw_attempt_key *key)
+{
+	(void)context;
+	return strcmp(key->stage, "split") == 0 && key->attempt == 1;
+}
+
+static void sweeps_what_lost(void **state)
+{
+	(void)state;
+	fw_cleanup_fixture struct fixture fixture =
+		open_on(tree_of("runs/r1/.attempts/w0/x", "x", "runs/r1/split/0.1/o/a", "a", "runs/r1/split/0.2/o/a", "b",
+	                    "runs/r1/split/notes", "n", "runs/r2/split/0.2/o/a", "c", NULL));
+
+	fixture.storage->ops->sweep(fixture.storage, "r1", keep_first, done, &fixture);
+	fw_loop_run(fixture.loop, NULL);
+	assert_int_equal(fixture.rc, FW_OK);
+	assert_false(exists(&fixture, "runs/r1/.attempts"));
+	assert_true(exists(&fixture, "runs/r1/split/0.1/o/a"));
+	assert_false(exists(&fixture, "runs/r1/split/0.2"));
+	assert_true(exists(&fixture, "runs/r1/split/notes"));
+	assert_true(exists(&fixture, "runs/r2/split/0.2/o/a"));
+}
+
+static void removes_a_run_and_tells_its_disk(void **state)
+{
+	(void)state;
+	fw_cleanup_fixture struct fixture fixture =
+		open_on(tree_of("runs/r1/split/0.1/o/a", "a", "runs/r2/split/0.1/o/a", "a", NULL));
+	int64_t bytes = 0;
+
+	assert_ok(fixture.storage->ops->usage(fixture.storage, "r1", &bytes, NULL), NULL);
+	assert_true(bytes > 0);
+	assert_ok(fixture.storage->ops->remove_run(fixture.storage, "r1", NULL), NULL);
+	assert_false(exists(&fixture, "runs/r1"));
+	assert_true(exists(&fixture, "runs/r2"));
+	assert_ok(fixture.storage->ops->usage(fixture.storage, "r1", &bytes, NULL), NULL);
+	assert_int_equal(bytes, 0);
+}
+
+static void says_that_the_storage_is_not_there(void **state)
+{
+	(void)state;
+	struct fw_error *error = NULL;
+	struct fw_storage *storage = NULL;
+	int rc = fw_storage_open("file:/nonexistent/data", NULL, NULL, &storage, &error);
+
+	assert_error_is(rc, &error, FW_E_ABSENT, "--storage DIR");
+	rc = fw_storage_open("gopher://x", NULL, NULL, &storage, &error);
+	assert_error_is(rc, &error, FW_E_UNAVAILABLE, "gopher://x");
+}
+
+/* Needs root: a filesystem of 1 MB whose free space is used up before the attempt's directory is taken over. */
+static void a_full_disk_leaves_nothing_half_visible(void **state)
+{
+	(void)state;
+	fw_cleanup_tree struct tree outer = tree_of("small/", "", NULL);
+	fw_cleanup_free char *small = fw_printf("%s/small", outer.path);
+
+	if (mount("none", small, "tmpfs", 0, "size=64k,nr_inodes=12") < 0) {
+		print_message("skipped: mounting a small filesystem needs root (%s)\n", strerror(errno));
+		skip();
+	}
+	struct tree inner = {.fd = open(small, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+
+	snprintf(inner.path, sizeof inner.path, "%s", small);
+	tree_write(&inner, "work/chunks/a", "a");
+	tree_write(&inner, "work/reports/", "");
+	for (int i = 0; i < 12; i++) { /* no inode is left for runs/r1/split */
+		char name[16];
+
+		snprintf(name, sizeof name, "fill%d", i);
+		int fd = openat(inner.fd, name, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+		if (fd >= 0)
+			close(fd);
+	}
+	{
+		struct fixture fixture = open_on(inner);
+
+		publish(&fixture, NULL, 0);
+		assert_int_equal(fixture.rc, FW_E_NO_SPACE);
+		assert_non_null(strstr(fixture.message, "No space left"));
+		assert_false(exists(&fixture, "runs/r1/split/3.1"));
+		assert_false(exists(&fixture, "work"));
+		fw_storage_objects_done(&fixture.objects);
+		free(fixture.message);
+		fw_storage_close(fixture.storage);
+		fw_pool_free(fixture.pool);
+		fw_loop_free(fixture.loop);
+		close(inner.fd);
+	}
+	assert_int_equal(umount2(small, MNT_DETACH), 0);
+}
+
+FW_TESTS(lists_by_glob_sorted_and_never_what_runs_made, refuses_a_link_that_leaves_the_storage,
+         publishes_what_is_declared_in_its_order, resets_modes, refuses_links_devices_and_fifos,
+         refuses_a_declared_object_that_was_not_written, a_second_publication_of_an_attempt_changes_nothing,
+         sweeps_what_lost, removes_a_run_and_tells_its_disk, says_that_the_storage_is_not_there,
+         a_full_disk_leaves_nothing_half_visible)
