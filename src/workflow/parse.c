@@ -221,7 +221,12 @@ int fw_workflow_load(const char *path, const struct fw_overrides *overrides, str
 
 	fw_buffer_init(&text, FW_YAML_MAX_BYTES + 1);
 	rc = fw_read_file(AT_FDCWD, path, &text, err);
+	if (rc == FW_E_ABSENT) { /* a wrong argument, not a broken environment */
+		if (err)
+			fw_error_free(FW_TAKE(*err));
+		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "no workflow file '%s'", path), "a YAML file: see docs/workflow.md");
+	}
 	if (rc != FW_OK)
-		return fw_error_hint(err, fw_error_wrap(err, rc, "workflow file"), "flexwatt check WORKFLOW.yaml");
+		return rc;
 	return fw_workflow_parse(path, text.data, text.length, overrides, true, workflow, err);
 }

@@ -32,7 +32,7 @@ static bool read_placeholder(struct fw_str body, struct placeholder *placeholder
 	}
 	if (placeholder->name.length == 0 || !fw_str_next_field(&rest, '.', &word) || !fw_str_is(word, "result"))
 		return false;
-	placeholder->path = rest;
+	placeholder->path = rest.length > 0 ? rest : FW_STR("");
 	return true;
 }
 

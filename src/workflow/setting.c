@@ -164,17 +164,31 @@ char *fw_setting_found(const struct fw_setting *setting)
 	}
 }
 
+static int fail_in_override(struct fw_error **err, const char *override, size_t offset, int code, const char *message)
+{
+	return fw_error_at_offset(err, fw_fail(err, code, "%s", message), "override", override, strlen(override), offset);
+}
+
 static int fail_at(struct fw_error **err, const struct fw_setting *setting, const struct fw_yaml_node *node, int code,
                    const char *message)
 {
 	const char *override = setting->override;
-	size_t offset = 0;
 
 	if (!override)
 		return fw_yaml_fail(err, setting->document, node, code, "%s", message);
-	if (node)
-		offset = (size_t)(strchr(override, '=') + 1 - override) + fw_yaml_mark(setting->document, node).start;
-	return fw_error_at_offset(err, fw_fail(err, code, "%s", message), "override", override, strlen(override), offset);
+	size_t value = (size_t)(strchr(override, '=') + 1 - override);
+	return fail_in_override(err, override, node ? value + fw_yaml_mark(setting->document, node).start : 0, code, message);
+}
+
+/* Where a part of an override's name begins. */
+static size_t offset_of_part(const char *override, const char *part)
+{
+	struct fw_str rest = {override, strcspn(override, "=")}, name;
+
+	while (fw_str_next_field(&rest, '.', &name))
+		if (fw_str_is(name, part))
+			return (size_t)(name.text - override);
+	return 0;
 }
 
 int fw_setting_fail(struct fw_error **err, const struct fw_setting *setting, int code, const char *format, ...)
@@ -194,5 +208,8 @@ int fw_setting_fail_key(struct fw_error **err, const struct fw_setting_entry *en
 	va_start(arguments, format);
 	fw_cleanup_free char *message = fw_vprintf(format, arguments);
 	va_end(arguments);
+	if (!entry->key_node && entry->value->override)
+		return fail_in_override(err, entry->value->override, offset_of_part(entry->value->override, entry->key), code,
+		                        message);
 	return fail_at(err, entry->value, entry->key_node, code, message);
 }

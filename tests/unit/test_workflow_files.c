@@ -3,8 +3,6 @@
  * The files under tests/workflows: every good one is read, and says the same again when its effective form is read; every
  * bad one is refused with the exact words of its .expected. FLEXWATT_UPDATE=1 rewrites those.
  */
-#include <fcntl.h>
-
 #include "tests/unit/workflow_fixture.h"
 
 static void expect_refusal(const char *directory, const char *name)
