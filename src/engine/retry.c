@@ -69,14 +69,20 @@ static void account(struct task *task, enum fw_status status)
 		task->failures++;
 }
 
+/* When the run is being given up, a task that would be tried again is left undone, not failed: a resume tries it. */
 bool fw_task_retry(struct fw_engine *engine, uint32_t stage, uint32_t slot, enum fw_status status)
 {
 	const struct stage *of = &engine->stages[stage];
 	struct task *task = &of->tasks.items[slot];
+	bool asked_for = engine->halt != HALT_NONE && status == FW_STATUS_CANCELLED;
 
-	if (engine->halt != HALT_NONE || !allowed(engine, of, task, status))
+	if (!asked_for && !allowed(engine, of, task, status))
 		return false;
-	account(task, status);
+	if (!asked_for)
+		account(task, status);
+	task->state = TASK_READY;
+	if (engine->halt != HALT_NONE)
+		return true;
 	task->state = TASK_BACKOFF;
 	fw_engine_act(engine, &(struct fw_engine_action){
 		.kind = FW_ACT_TIMER,
