@@ -172,7 +172,7 @@ static void the_other_tasks_finish_and_each_consumers_go_on_but_closed_lists_are
 	ended_ok(&world, "a", 0, 1, 1);
 	expect(&world, "dispatch b/0.1");
 	ended_ok(&world, "a", 2, 1, 1);
-	expect(&world, "a function_error; dispatch b/2.1; d skipped; e skipped");
+	expect(&world, "a function_error; d skipped; e skipped; dispatch b/2.1");
 	ended_ok(&world, "b", 0, 1, 1);
 	ended_ok(&world, "b", 2, 1, 1);
 	expect(&world, "b ok; c skipped; finish function_error");
