@@ -243,14 +243,17 @@ static int connect_to_read(struct fw_store *store, struct fw_error **err)
 
 static int connect_to_write(struct fw_store *store, struct fw_error **err)
 {
-	int rc = fw_store_connect(store, SQLITE_OPEN_READWRITE, false, err);
+	fw_cleanup_error struct fw_error *first = NULL;
+	int rc = fw_store_connect(store, SQLITE_OPEN_READWRITE, false, &first);
 
-	if (rc == FW_OK)
-		rc = check_identity(store, err);
-	if (rc == FW_OK && sqlite3_db_readonly(store->db, "main") == 1) {
+	if (store->db && sqlite3_db_readonly(store->db, "main") == 1) { /* SQLite has opened it all the same, for reading */
 		rc = fw_fail(err, FW_E_PERMISSION, "store %s: cannot be written", store->path);
-		fw_error_hint(err, rc, "FLEXWATT_STORE=PATH names another");
+		return fw_error_hint(err, rc, "FLEXWATT_STORE=PATH names another");
 	}
+	if (rc == FW_OK)
+		rc = check_identity(store, &first);
+	if (rc != FW_OK && err)
+		*err = FW_TAKE(first);
 	return rc;
 }
 
