@@ -104,9 +104,9 @@ static int find_run(struct fw_store *store, const char *text, char **run, struct
 	int code = SQLITE_DONE;
 	int rc = fw_store_prepare(store, sql, &statement, err);
 
+	fw_buffer_init(&list, 64 << 10);
 	if (rc != FW_OK)
 		return rc;
-	fw_buffer_init(&list, 64 << 10);
 	sqlite3_bind_text(statement, 1, text, -1, SQLITE_STATIC);
 	while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
 		const char *id = (const char *)sqlite3_column_text(statement, 0);

@@ -15,9 +15,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fw_cleanup_buffer struct fw_buffer bytes;
 	size_t count = 0, again_count = 0;
 
+	fw_buffer_init(&bytes, 32 + 20 * size);
 	if (fw_series_decode(data, size, &samples, &count, NULL) != FW_OK)
 		return 0;
-	fw_buffer_init(&bytes, 32 + 20 * count);
 	fw_series_encode(samples, count, &bytes);
 	if (bytes.failed || fw_series_decode(bytes.data, bytes.length, &again, &again_count, NULL) != FW_OK ||
 	    again_count != count || memcmp(samples, again, count * sizeof *samples) != 0)
