@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the two FFmpeg stages share: opening a video, and telling why one cannot be read. FFmpeg's builds with x264 are GPL,
+ * and so is what links them: it stays in av.so.
+ */
+#pragma once
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+
+#include "image.h"
+
+struct video {
+	struct fw_invocation *invocation;
+	const char *uri;
+	AVFormatContext *format;
+	AVStream *stream;
+	AVCodecContext *decoder;
+	AVPacket *packet;
+	AVFrame *frame;
+};
+
+/* FW_ERROR: recorded as Video.Empty, Video.Corrupt or Video.Unsupported. `video` may be closed in any case. */
+int video_open(struct video *video, struct fw_invocation *invocation, const struct fw_object *object, int threads);
+void video_close(struct video *video);
+/* The next packet of the video stream: FW_OK, FW_END, FW_ERROR (recorded). It is the caller's to unref. */
+int video_next_packet(struct video *video);
+/* Gives a packet (NULL: the end) to the decoder; FW_ERROR: recorded as Video.Corrupt. */
+int video_decode(struct video *video, const AVPacket *packet);
+/* The next decoded frame: FW_OK, FW_END when the decoder wants more or is empty, FW_ERROR. */
+int video_next_frame(struct video *video);
+int video_fail(const struct video *video, const char *type, int error, const char *what);
+/* The parameter `threads`, else the CPUs that this process may use. */
+int video_threads(struct fw_invocation *invocation);
