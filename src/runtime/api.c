@@ -336,6 +336,11 @@ void fw_api_free(struct fw_api *api)
 	free(api);
 }
 
+struct fw_http_server *fw_api_server(struct fw_api *api)
+{
+	return api->server;
+}
+
 bool fw_api_is_waiting(const struct fw_api *api)
 {
 	return api->waiting;

@@ -45,3 +45,6 @@ void fw_api_free(struct fw_api *api); /* NULL allowed */
 bool fw_api_is_waiting(const struct fw_api *api); /* an event can be sent */
 /* Writes the event to the waiting worker. */
 void fw_api_send(struct fw_api *api, const struct fw_api_event *event);
+
+/* Its server, for tests that bring a connection of their own. */
+struct fw_http_server *fw_api_server(struct fw_api *api);

@@ -2,6 +2,7 @@
  *
  * The runtime: workers that are AWS Lambda Runtime API clients, each in its sandbox, pooled and reused as on Lambda.
  * It executes invocations; it knows nothing of stages, engines or stores. Everything runs on the loop's thread.
+ * An answer that was accepted counts: a worker that dies, hangs or is killed behind it is discarded, the invocation is ok.
  */
 #pragma once
 
@@ -27,12 +28,19 @@ struct fw_runtime_options {
 	uint64_t start_ns;                 /* CLOCK_MONOTONIC of the run's start: times in records count from it */
 	int64_t memory_mb;                 /* all workers together, idle ones too: idle ones are evicted to stay below */
 	uint64_t grace_ns;                 /* SIGTERM to SIGKILL; 0: 2 s */
+	uint64_t init_ns;                  /* beyond the timeout, until a worker's first GET next; 0: 10 s, as on Lambda */
+	size_t log_bytes;                  /* kept of one invocation's output; 0: 4 MiB */
 };
 
 int fw_runtime_new(const struct fw_runtime_options *options, struct fw_runtime **runtime, struct fw_error **err);
 /* Ends all workers (grace), waits for them, flushes. */
 void fw_runtime_free(struct fw_runtime *runtime);
 const char *fw_runtime_missing(const struct fw_runtime *runtime); /* what is not enforced, or NULL */
+
+/* Copies the function's package into the cache and looks for its interpreter, so that what is missing is known before
+ * anything starts: FW_E_ABSENT, FW_E_PERMISSION, FW_E_UNAVAILABLE with a hint. Blocks. An invocation of a function that
+ * was not prepared prepares it then, on the loop's thread. */
+int fw_runtime_prepare(struct fw_runtime *runtime, const struct fw_function *function, struct fw_error **err);
 
 struct fw_invoke_outcome {
 	/* "ok", "function_error", "timeout", "out_of_memory", "lost", "cancelled" are written into the record */
@@ -54,7 +62,7 @@ struct fw_invoke {
 	const char *hidden;
 	const char *attempts_root;  /* the worker gets <attempts_root>/<worker> as its writable directory */
 	const char *log_name;       /* file name in log_directory */
-	bool stage_aware;           /* the answer must be version 1 */
+	bool stage_aware;           /* its handler is named by the event: warm workers serve any of the package's */
 	uint64_t ready_ns;          /* when the engine had it ready: queue time counts from there */
 
 	/* All on the loop's thread. */
@@ -71,11 +79,16 @@ struct fw_invoke {
 	void (*metered)(void *context);
 };
 
-/* Finds or starts a worker and runs one invocation. `record` (all null but identity) must live until `metered`. */
+/* Finds or starts a worker and runs one invocation. `record` (all null but identity) must live until `metered`. Fails only
+ * when the runtime is ending: a function that cannot be started comes through `ended`, later, as function_error. The
+ * texts and lists of `invoke` need not outlive the call. */
 int fw_runtime_invoke(struct fw_runtime *runtime, const struct fw_invoke *invoke, struct fw_record *record,
                       struct fw_invocation **invocation, struct fw_error **err);
 /* Ends it: SIGTERM, grace, SIGKILL; now: SIGKILL at once. `ended` follows with status cancelled. */
 void fw_runtime_cancel(struct fw_invocation *invocation, bool now);
 
-struct fw_runtime_counts { size_t workers, idle, cold_starts, invocations; };
+struct fw_runtime_counts {
+	size_t workers, idle;            /* now */
+	size_t cold_starts, invocations; /* so far */
+};
 struct fw_runtime_counts fw_runtime_count(const struct fw_runtime *runtime);

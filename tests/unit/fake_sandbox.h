@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A sandbox that isolates nothing: plain processes with the contract of runtime/sandbox.h, so that the runtime's own
+ * behaviour is tested without privileges. A worker that makes a file `oom` in its attempts directory counts as one whose
+ * process the kernel killed for memory.
+ */
+#pragma once
+
+#include <stddef.h>
+
+/* How many sandboxes exist, and were settled, now and so far. */
+extern size_t fake_sandboxes_alive, fake_sandboxes_settled;
