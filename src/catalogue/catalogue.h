@@ -33,6 +33,8 @@ struct fw_processor {
 	double threads;          /* of the socket: vCPUs */
 	double low_w_per_vcpu_min, mid_w_per_vcpu_min, high_w_per_vcpu_min; /* at rest */
 	double low_w_per_vcpu_max, mid_w_per_vcpu_max, high_w_per_vcpu_max; /* fully used */
+	double embodied_kgco2e;  /* of making a machine with one such socket */
+	double life_years;       /* that it serves */
 	const char *source;
 	int year;
 	bool exact; /* false: a family or the general entry */

@@ -9,12 +9,12 @@
  *
  * What a stage waits for, and what becomes of it:
  * - A scattered or broadcast input waits for the closed list of its producer; an `each` input turns every object into a
- *   task as soon as it is committed. Listed keys are asked for when `after`, `when` and ${stage.result...} are satisfied;
- *   nothing is dispatched before the lists asked for at the start are there. An empty list of keys fails the run.
+ *   task as soon as it is committed. Keys are listed when `after`, `when` and ${stage.result...} are satisfied; nothing
+ *   is dispatched before the lists asked for at the start are there. A list of keys without objects fails the run.
  * - A scattered input gives min(workers, objects) tasks; without a partitioned input all workers run.
- * - All tasks of a failed stage finish. With `on_failure: continue` its list closes without what failed; with `stop` it is
- *   broken: who waits for the closed list (or, by `after`, for the end) is skipped, an `each` consumer keeps what it got
- *   and its own list is broken in turn. The run fails either way.
+ * - All tasks of a failed stage finish. With `on_failure: continue` its list closes without what failed. With `stop` it
+ *   is broken: who waits for the closed list or, by `after`, for the end is skipped; an `each` consumer keeps what it
+ *   got, and its own list is broken in turn. The run fails either way.
  * - A stage whose `when` is false is skipped without failing the run, and so is who needs its objects or its result;
  *   who only comes after it runs.
  */
@@ -32,7 +32,7 @@
 struct fw_engine;
 
 enum {
-	FW_ENGINE_OVERTAKES_MAX = 16,        /* of the oldest ready task while it does not fit; then the machine drains for it */
+	FW_ENGINE_OVERTAKES_MAX = 16,        /* of the oldest ready task that does not fit; then the machine drains for it */
 	FW_ENGINE_OVERSUBSCRIBED_MAX = 1024, /* invocations at once when admission is lifted */
 	FW_ENGINE_LOST_MAX = 10,             /* attempts lost in a row before a task fails as lost */
 };
@@ -66,9 +66,9 @@ enum fw_event_kind {
 	FW_EV_TIMER,        /* timer: a timer set by FW_ACT_TIMER ran out; ignored when nobody waits for it any more */
 	FW_EV_CANCEL,       /* now: false = let running invocations finish (graceful), true = kill them */
 	FW_EV_RESUMED,      /* the previous engine died: what was dispatched and has not ended is lost and re-dispatched
-	                       without using up a retry; machine as in RUN_STARTED; outstanding lists are asked again, who waited
-	                       for a timer is ready. A finished run goes on, too: what failed (unless consumers went on without
-	                       it, `on_failure: continue`), was skipped or was cancelled gets a fresh chance */
+	                       without using up a retry; machine as in RUN_STARTED; outstanding lists are asked again, who
+	                       waited for a timer is ready. A finished run goes on, too: what was cancelled, skipped or
+	                       failed (unless others went on without it, `on_failure: continue`) gets a fresh chance */
 	FW_EV_RESTARTED,    /* stage: --from STAGE: that stage and its descendants start afresh, the rest is kept. Nothing is
 	                       dispatched: RESUMED follows. Attempts count on, so that keys never meet those of before */
 };
@@ -129,8 +129,8 @@ void fw_engine_free(struct fw_engine *engine);
 FW_DEFINE_CLEANUP(struct fw_engine *, fw_engine_free)
 
 /* One event in, actions out. An event that contradicts the state (unknown task, second end) is refused with
- * FW_E_CONFLICT and changes nothing. A stage that can never fit the machine's memory is refused at RUN_STARTED and RESUMED
- * (FW_E_LIMIT), unless oversubscribed. After FW_ACT_FINISH only CANCEL and TIMER (ignored), RESUMED and RESTARTED come. */
+ * FW_E_CONFLICT and changes nothing; so is a machine with less memory than a stage needs at RUN_STARTED and RESUMED
+ * (FW_E_LIMIT), unless oversubscribed. After FW_ACT_FINISH only CANCEL, TIMER (ignored), RESUMED and RESTARTED come. */
 int fw_engine_step(struct fw_engine *engine, const struct fw_engine_event *event, struct fw_engine_actions *actions,
                    struct fw_error **err);
 
@@ -164,7 +164,7 @@ bool fw_engine_finished(const struct fw_engine *engine, enum fw_status *status);
 json_t *const *fw_engine_results(const struct fw_engine *engine);
 bool fw_engine_committed(const struct fw_engine *engine, uint32_t stage, uint32_t task, uint32_t attempt);
 /* Why the run fails, so far: FW_E_INVALID nothing matched a glob, FW_E_ENVIRONMENT a list failed or a task was lost too
- * often, FW_E_FUNCTION "stage/task: status: type: message" of the first failure, FW_E_CANCELLED; FW_OK when it does not. */
+ * often, FW_E_FUNCTION "stage/task: status: type: message" of the first failure, FW_E_CANCELLED; FW_OK: it does not. */
 int fw_engine_failure(const struct fw_engine *engine, struct fw_error **err);
 size_t fw_engine_memory(const struct fw_engine *engine); /* bytes held without the texts of keys */
 

@@ -119,65 +119,80 @@ int fw_event_log_encode(const struct fw_engine_event *event, struct fw_buffer *o
 
 /* ---- reading ---- */
 
-static bool read_u32(const json_t *json, uint32_t *value)
-{
-	json_int_t number = json_is_integer(json) ? json_integer_value(json) : -1;
+/* Each reads one member into the event at `target`; false when it is not what it must be. */
+typedef bool read_fn(const json_t *json, void *target);
 
-	if (number < 0 || number > UINT32_MAX)
-		return false;
-	*value = (uint32_t)number;
-	return true;
-}
-
-static bool read_u64(const json_t *json, uint64_t *value)
+static bool read_u64(const json_t *json, void *target)
 {
 	if (!json_is_integer(json) || json_integer_value(json) < 0)
 		return false;
-	*value = (uint64_t)json_integer_value(json);
+	*(uint64_t *)target = (uint64_t)json_integer_value(json);
 	return true;
 }
 
-static bool read_i64(const json_t *json, int64_t *value)
+static bool read_i64(const json_t *json, void *target)
 {
 	uint64_t number;
 
 	if (!read_u64(json, &number))
 		return false;
-	*value = (int64_t)number;
+	*(int64_t *)target = (int64_t)number;
 	return true;
 }
 
-static bool read_bool(const json_t *json, bool *value)
+static bool read_u32(const json_t *json, void *target)
 {
-	*value = json_is_true(json);
+	uint64_t number;
+
+	if (!read_u64(json, &number) || number > UINT32_MAX)
+		return false;
+	*(uint32_t *)target = (uint32_t)number;
+	return true;
+}
+
+static bool read_bool(const json_t *json, void *target)
+{
+	*(bool *)target = json_is_true(json);
 	return json_is_boolean(json);
 }
 
-static bool read_text(const json_t *json, const char **value)
+static bool read_text(const json_t *json, void *target)
 {
-	*value = json_string_value(json);
-	return *value != NULL;
+	*(const char **)target = json_string_value(json);
+	return json_is_string(json);
 }
 
-static bool read_seed(const json_t *json, uint64_t *value)
+static bool read_seed(const json_t *json, void *target)
 {
 	const char *text = json_string_value(json);
 
 	if (!text || strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)
 		return false;
-	*value = strtoull(text, NULL, 16);
+	*(uint64_t *)target = strtoull(text, NULL, 16);
+	return true;
+}
+
+static bool read_status(const json_t *json, void *target)
+{
+	return json_is_string(json) && fw_status_parse(json_string_value(json), target);
+}
+
+static bool read_result(const json_t *json, void *target)
+{
+	*(const json_t **)target = json;
 	return true;
 }
 
 static bool read_object(const json_t *json, struct fw_engine_object *object)
 {
-	return json_is_array(json) && json_array_size(json) == 3 && read_text(json_array_get(json, 0), &object->key) &&
-	       *object->key && read_i64(json_array_get(json, 1), &object->bytes) &&
-	       read_u32(json_array_get(json, 2), &object->output);
+	return json_array_size(json) == 3 && read_text(json_array_get(json, 0), &object->key) && *object->key &&
+	       read_i64(json_array_get(json, 1), &object->bytes) && read_u32(json_array_get(json, 2), &object->output);
 }
 
-static bool read_objects(const json_t *json, struct fw_engine_event *event)
+static bool read_objects(const json_t *json, void *target)
 {
+	struct fw_engine_event *event = target;
+
 	if (!json_is_array(json))
 		return false;
 	struct fw_engine_object *objects = fw_alloc_array(json_array_size(json), sizeof *objects);
@@ -190,75 +205,32 @@ static bool read_objects(const json_t *json, struct fw_engine_event *event)
 	return true;
 }
 
-static bool read_status(const json_t *json, enum fw_status *status)
-{
-	return json_is_string(json) && fw_status_parse(json_string_value(json), status);
-}
-
+#define AT(member) offsetof(struct fw_engine_event, member)
 static const struct member {
 	const char *name;
 	unsigned field; /* 0: of every kind */
 	bool optional;
+	read_fn *read;
+	size_t offset;
 } members[] = {
-	{"event", 0, false},
-	{"time_ns", 0, false},
-	{"stage", STAGE, false},
-	{"input", INPUT, false},
-	{"task", TASK, false},
-	{"attempt", ATTEMPT, false},
-	{"timer", TIMER, false},
-	{"now", NOW, false},
-	{"millivcpus", MACHINE, false},
-	{"memory_mb", MACHINE, false},
-	{"seed", MACHINE, false},
-	{"oversubscribe", MACHINE, false},
-	{"status", STATUS, false},
-	{"error_type", ERROR, true},
-	{"error_message", ERROR, true},
-	{"objects", OBJECTS, false},
-	{"result", RESULT, true},
+	{"time_ns", 0, false, read_u64, AT(time_ns)},
+	{"stage", STAGE, false, read_u32, AT(stage)},
+	{"input", INPUT, false, read_u32, AT(input)},
+	{"task", TASK, false, read_u32, AT(task)},
+	{"attempt", ATTEMPT, false, read_u32, AT(attempt)},
+	{"timer", TIMER, false, read_u64, AT(timer)},
+	{"now", NOW, false, read_bool, AT(now)},
+	{"millivcpus", MACHINE, false, read_i64, AT(millivcpus)},
+	{"memory_mb", MACHINE, false, read_i64, AT(memory_mb)},
+	{"seed", MACHINE, false, read_seed, AT(seed)},
+	{"oversubscribe", MACHINE, false, read_bool, AT(oversubscribe)},
+	{"status", STATUS, false, read_status, AT(status)},
+	{"error_type", ERROR, true, read_text, AT(error_type)},
+	{"error_message", ERROR, true, read_text, AT(error_message)},
+	{"objects", OBJECTS, false, read_objects, 0},
+	{"result", RESULT, true, read_result, AT(result)},
 };
-
-static bool read_member(size_t index, const json_t *value, struct fw_engine_event *event)
-{
-	switch (index) {
-	case 0:
-		return true; /* read first */
-	case 1:
-		return read_u64(value, &event->time_ns);
-	case 2:
-		return read_u32(value, &event->stage);
-	case 3:
-		return read_u32(value, &event->input);
-	case 4:
-		return read_u32(value, &event->task);
-	case 5:
-		return read_u32(value, &event->attempt);
-	case 6:
-		return read_u64(value, &event->timer);
-	case 7:
-		return read_bool(value, &event->now);
-	case 8:
-		return read_i64(value, &event->millivcpus);
-	case 9:
-		return read_i64(value, &event->memory_mb);
-	case 10:
-		return read_seed(value, &event->seed);
-	case 11:
-		return read_bool(value, &event->oversubscribe);
-	case 12:
-		return read_status(value, &event->status);
-	case 13:
-		return read_text(value, &event->error_type);
-	case 14:
-		return read_text(value, &event->error_message);
-	case 15:
-		return read_objects(value, event);
-	default:
-		event->result = value;
-		return true;
-	}
-}
+#undef AT
 
 static int read_kind(const json_t *json, struct fw_engine_event *event, struct fw_error **err)
 {
@@ -276,7 +248,7 @@ static int read_kind(const json_t *json, struct fw_engine_event *event, struct f
 static int read_members(const json_t *json, struct fw_engine_event *event, struct fw_error **err)
 {
 	const char *event_name = kinds[event->kind].name;
-	size_t seen = 0;
+	size_t seen = 1; /* "event" */
 
 	for (size_t i = 0; i < FW_COUNT_OF(members); i++) {
 		const json_t *value = json_object_get(json, members[i].name);
@@ -286,7 +258,7 @@ static int read_members(const json_t *json, struct fw_engine_event *event, struc
 			continue;
 		if (!value)
 			return fw_fail(err, FW_E_INVALID, "event log: '%s' lacks '%s'", event_name, members[i].name);
-		if (!belongs || !read_member(i, value, event))
+		if (!belongs || !members[i].read(value, (char *)event + members[i].offset))
 			return fw_fail(err, FW_E_INVALID, "event log: '%s': '%s' cannot be %s", event_name, members[i].name,
 			               belongs ? "that" : "here");
 		seen++;

@@ -30,6 +30,11 @@ void fw_sandboxes_free(struct fw_sandboxes *sandboxes);
 /* What is not enforced here and why, one line each, separated by newlines; NULL when everything is. Borrowed. */
 const char *fw_sandboxes_missing(const struct fw_sandboxes *sandboxes);
 
+/* Makes `count` groups of this memory size and /tmp of this size beforehand, for the next fw_sandbox_start(). Blocking:
+ * pool thread. */
+int fw_sandboxes_prepare(struct fw_sandboxes *sandboxes, int64_t memory_mb, int64_t tmp_mb, size_t count,
+                         struct fw_error **err);
+
 struct fw_sandbox_spec {
 	const char *package;         /* directory shown as /var/task, read-only: from the package cache; NULL: an empty one */
 	const char *const *read_only; /* absolute paths shown read-only at the same place, NULL-terminated */

@@ -29,6 +29,14 @@ static void add_label(struct fw_buffer *label, const char *text)
 	fw_buffer_printf(label, "%s%s", label->length > 0 ? "; " : "", text);
 }
 
+static bool is_after(const struct fw_stage *stage, size_t producer)
+{
+	for (size_t i = 0; i < stage->after.count; i++)
+		if (stage->after.items[i] == producer)
+			return true;
+	return false;
+}
+
 static void add_edge(struct fw_graph *graph, size_t producer, size_t consumer)
 {
 	const struct fw_stage *stage = &graph->workflow->stages.items[consumer];
@@ -44,16 +52,13 @@ static void add_edge(struct fw_graph *graph, size_t producer, size_t consumer)
 			add_label(&label, text);
 			edge.data = true;
 		}
-	for (size_t i = 0; i < stage->after.count; i++)
-		if (stage->after.items[i] == producer)
-			add_label(&label, "after");
 	if (stage->when.stage == producer) {
 		fw_cleanup_free char *condition = fw_graph_condition(graph->workflow, stage);
 
 		add_label(&label, condition);
 	}
 	if (label.length == 0)
-		add_label(&label, "result"); /* a payload refers to it */
+		add_label(&label, is_after(stage, producer) ? "after" : "result"); /* a payload refers to a result */
 	edge.label = fw_buffer_take(&label);
 	FW_PUSH(&graph->edges, edge);
 }

@@ -19,6 +19,7 @@ enum {
 	SWEEPS = 6,
 	PLACES_MAX = 20000,
 	NAME_SHOWN = 24,
+	LABEL_SHOWN = 20,
 };
 
 struct place {
@@ -189,6 +190,17 @@ static void escape(struct fw_buffer *out, const char *text)
 	}
 }
 
+/* What fits between two columns; the tooltip has all of it. */
+static char *shorten(const char *label)
+{
+	size_t end = 0, shown = 0;
+
+	for (; label[end] && shown < LABEL_SHOWN; shown++)
+		for (end++; (label[end] & 0xc0) == 0x80;)
+			end++; /* the rest of a character */
+	return label[end] ? fw_printf("%.*s…", (int)end, label) : fw_strdup(label);
+}
+
 static int left_of(const struct place *place)
 {
 	return MARGIN + (int)place->step * (BOX_WIDTH + COLUMN_GAP);
@@ -232,8 +244,9 @@ static void draw_hop(const struct layout *layout, const struct hop *hop, struct 
 	fw_buffer_text(out, "</title></path>\n");
 	if (to->stage == SIZE_MAX)
 		return;
+	fw_cleanup_free char *label = shorten(edge->label);
 	fw_buffer_printf(out, "<text class=\"label\" x=\"%d\" y=\"%d\">", (x1 + x2) / 2, (y1 + y2) / 2 - 5);
-	escape(out, edge->label);
+	escape(out, label);
 	fw_buffer_text(out, "</text>\n");
 }
 

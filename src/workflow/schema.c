@@ -37,10 +37,16 @@ static json_t *choice_schema(const struct fw_grammar_key *key)
 	return json_pack("{s:o}", "enum", words);
 }
 
+/* "outputs:" with nothing behind it is an empty mapping. */
+static json_t *mapping_type(bool required)
+{
+	return required ? json_string("object") : json_pack("[s, s]", "object", "null");
+}
+
 static json_t *named_schema(const struct fw_grammar_key *key)
 {
-	json_t *schema = json_pack("{s:s, s:o, s:o}", "type", "object", "propertyNames",
-	                           name_schema(), "additionalProperties", reference(key->object));
+	json_t *schema = json_pack("{s:o, s:o, s:o}", "type", mapping_type(key->required), "propertyNames", name_schema(),
+	                           "additionalProperties", reference(key->object));
 
 	if (key->required)
 		json_object_set_new(schema, "minProperties", json_integer(1));
@@ -76,7 +82,7 @@ static json_t *value_schema(const struct fw_grammar_key *key)
 		return json_pack("{s:s, s:{s:s}, s:o}", "type", "object", "propertyNames", "pattern", "^[A-Za-z_][A-Za-z0-9_]*$",
 		                 "additionalProperties", scalar_schema());
 	case FW_VALUE_PARAMS:
-		return json_pack("{s:s}", "type", "object");
+		return json_pack("{s:o}", "type", mapping_type(false));
 	case FW_VALUE_SCALAR:
 		return scalar_schema();
 	case FW_VALUE_ANY:
@@ -104,7 +110,6 @@ static void add_one_of(const struct fw_grammar *grammar, json_t *schema)
 
 static json_t *object_schema(const struct fw_grammar *grammar)
 {
-	json_t *schema = json_pack("{s:s, s:s, s:b}", "type", "object", "description", grammar->help, "additionalProperties", 0);
 	json_t *properties = json_object();
 	json_t *required = json_array();
 
@@ -121,7 +126,9 @@ static json_t *object_schema(const struct fw_grammar *grammar)
 		if (key->required)
 			json_array_append_new(required, json_string(key->key));
 	}
-	json_object_set_new(schema, "properties", properties);
+	json_t *schema = json_pack("{s:o, s:s, s:b, s:o}", "type",
+	                           mapping_type(grammar->one_of || json_array_size(required) > 0), "description", grammar->help,
+	                           "additionalProperties", 0, "properties", properties);
 	if (json_array_size(required) > 0)
 		json_object_set(schema, "required", required);
 	json_decref(required);

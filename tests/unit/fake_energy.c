@@ -2,7 +2,6 @@
 #include "tests/unit/fake_energy.h"
 
 #include "base/memory.h"
-#include "catalogue/catalogue.h"
 
 struct pending {
 	struct pending *next;
@@ -72,10 +71,4 @@ void fw_energy_flush(struct fw_energy_manager *manager)
 {
 	for (struct fw_energy_worker *worker = manager->first; worker; worker = worker->next)
 		settle(worker);
-}
-
-/* Billing is the catalogue's; here its rule alone, without its tables. */
-int64_t fw_billed_ms(double duration_ms, double init_ms)
-{
-	return (int64_t)ceil(duration_ms + init_ms);
 }

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,4 +86,10 @@ void assert_ok_after(int rc, struct fw_error *err)
 
 		fail_msg("unexpected %s: %s", fw_code_name(rc), described ? described : "");
 	}
+}
+
+void assert_near(double actual, double expected, double tolerance)
+{
+	if (!(fabs(actual - expected) <= tolerance))
+		fail_msg("%.17g is not within %g of %.17g", actual, tolerance, expected);
 }

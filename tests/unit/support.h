@@ -57,3 +57,5 @@ void assert_error_is(int rc, struct fw_error **err, int code, const char *text);
 		assert_ok_after(assert_ok_rc_, err); \
 	} while (0)
 void assert_ok_after(int rc, struct fw_error *err);
+/* cmocka compares floats; this compares doubles. NAN is near nothing. */
+void assert_near(double actual, double expected, double tolerance);

@@ -217,7 +217,7 @@ static void events_that_contradict_the_run_are_refused_and_change_nothing(void *
 	refused(&world, (struct fw_engine_event){.kind = FW_EV_RUN_STARTED}, "it has started already");
 	refused(&world, (struct fw_engine_event){.kind = FW_EV_ENDED, .task = 2, .attempt = 1}, "no task 0/2");
 	refused(&world, (struct fw_engine_event){.kind = FW_EV_ENDED, .stage = 1, .attempt = 1}, "no task 1/0");
-	refused(&world, (struct fw_engine_event){.kind = FW_EV_STARTED, .attempt = 2}, "attempt 2 of task a/0 is not running");
+	refused(&world, (struct fw_engine_event){.kind = FW_EV_STARTED, .attempt = 2}, "attempt 2 of task a/0 is not runn");
 	refused(&world, (struct fw_engine_event){.kind = FW_EV_ENDED, .attempt = 1, .status = FW_STATUS_SKIPPED}, "skipped");
 	refused(&world, (struct fw_engine_event){.kind = FW_EV_ENDED, .attempt = 1, .object_count = 1,
 	                                         .objects = &(struct fw_engine_object){"k", 1, 1}}, "has no output 1");

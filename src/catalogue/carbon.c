@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Grams of CO2e of an invocation, operational and embodied apart (SCI, ISO/IEC 21031: (E x I + M) per unit).
+ * E is the energy of the record, idle share included, times PUE; I the location-based average of the grid;
+ * M = making x (time / life) x (vCPUs / threads of the machine).
+ */
+#include <math.h>
+#include <string.h>
+
+#include "catalogue/catalogue.h"
+
+#define JOULES_PER_KWH 3.6e6
+#define SECONDS_PER_YEAR (365.25 * 86400)
+
+/* Energy of one source: domains that lie beside each other, never one inside the other. */
+static bool sum_source(const struct fw_record *record, const char *source, const char *const *domains, size_t count,
+                       struct fw_energy_sum *sum)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < record->energy.count; i++) {
+		const struct fw_energy *energy = &record->energy.items[i];
+
+		if (!energy->source || !energy->domain || strcmp(energy->source, source) != 0 || isnan(energy->joules))
+			continue;
+		for (size_t d = 0; d < count; d++) {
+			if (strcmp(energy->domain, domains[d]) != 0)
+				continue;
+			found = true;
+			sum->joules += energy->joules;
+			sum->low += energy->low; /* NAN stays NAN: an unknown end is not zero */
+			sum->high += energy->high;
+			sum->dynamic_j += energy->dynamic_j;
+			sum->idle_j += energy->idle_j;
+			sum->modelled = sum->modelled || fw_record_has_flag(energy->flags, "modelled");
+		}
+	}
+	return found;
+}
+
+static bool sum_best_domains(const struct fw_record *record, const char *source, struct fw_energy_sum *sum)
+{
+	static const char *const beside[] = {"package", "dram"}, *const inside[] = {"core", "uncore", "dram"};
+	static const char *const whole[] = {"psys"}, *const gpu[] = {"gpu"};
+	struct fw_energy_sum package = {0};
+
+	if (sum_source(record, source, beside, 1, &package)) {
+		sum_source(record, source, beside + 1, 1, &package);
+		*sum = package;
+	} else if (!sum_source(record, source, whole, 1, sum) && !sum_source(record, source, inside, 3, sum) &&
+	           !sum_source(record, source, gpu, 1, sum)) {
+		return false;
+	}
+	sum->source = source;
+	return true;
+}
+
+bool fw_energy_best(const struct fw_record *record, struct fw_energy_sum *sum)
+{
+	static const char *const sources[] = {"ebpf+rapl", "perf", "rapl", "hwmon", "model"};
+
+	for (size_t i = 0; i < FW_COUNT_OF(sources); i++) {
+		static const char *const gpu[] = {"gpu"};
+		struct fw_energy_sum found = {0};
+
+		if (!sum_best_domains(record, sources[i], &found))
+			continue;
+		if (!found.modelled) /* measured and modelled joules are never added */
+			sum_source(record, "nvml", gpu, 1, &found);
+		*sum = found;
+		return true;
+	}
+	return false;
+}
+
+static double grams(double joules, const struct fw_grid *grid)
+{
+	return joules / JOULES_PER_KWH * grid->pue * grid->gco2e_per_kwh;
+}
+
+static double embodied_grams(const struct fw_catalogue *catalogue, const struct fw_record *record)
+{
+	struct fw_processor processor;
+
+	fw_catalogue_processor(catalogue, record->cpu_model, NULL, -1, -1, &processor);
+	return processor.embodied_kgco2e * 1000 * (record->duration_ms / 1000) / (processor.life_years * SECONDS_PER_YEAR) *
+	       (record->vcpus / processor.threads);
+}
+
+int fw_carbon_fill(const struct fw_catalogue *catalogue, const char *region, struct fw_record *record,
+                   struct fw_error **err)
+{
+	struct fw_grid grid;
+	struct fw_energy_sum energy;
+	int rc = fw_catalogue_grid(catalogue, region, &grid, err);
+
+	if (rc != FW_OK)
+		return rc;
+	record->grid_gco2e_per_kwh = grid.gco2e_per_kwh;
+	record->grid_year = grid.year;
+	record->pue = grid.pue;
+	fw_record_set_text(&record->grid_kind, grid.kind);
+	if (fw_energy_best(record, &energy)) {
+		record->operational_gco2e = grams(energy.joules, &grid);
+		record->operational_low_gco2e = grams(energy.low, &grid);
+		record->operational_high_gco2e = grams(energy.high, &grid);
+	}
+	record->embodied_gco2e = embodied_grams(catalogue, record);
+	return FW_OK;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Finds the data directory, opens the tables and looks rows up. A processor is always found, the last row matches every
+ * one; a region is not guessed.
+ */
+#include "catalogue/catalogue.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "catalogue/catalogue_internal.h"
+
+typedef int load_fn(struct fw_catalogue *catalogue, const char *name, const char *text, size_t length,
+                    struct fw_error **err);
+
+static const struct {
+	const char *file;
+	load_fn *load;
+} tables[] = {
+	{"prices.csv", fw_catalogue_load_prices},
+	{"grid.csv", fw_catalogue_load_grid},
+	{"memory_power.csv", fw_catalogue_load_memory},
+	{"machines.csv", fw_catalogue_load_machines},
+	{"processors.csv", fw_catalogue_load_processors},
+};
+
+/* A development build finds the data beside its sources; once installed, the macro's directory is usually gone. */
+static const char *find_directory(const char *given)
+{
+	const char *from_environment = getenv("FLEXWATT_DATA");
+
+	if (given)
+		return given;
+	if (from_environment && *from_environment)
+		return from_environment;
+#ifdef FW_SOURCE_DATA_DIRECTORY
+	if (access(FW_SOURCE_DATA_DIRECTORY "/processors.csv", R_OK) == 0)
+		return FW_SOURCE_DATA_DIRECTORY;
+#endif
+	return FW_DATA_DIRECTORY;
+}
+
+static int load_table(struct fw_catalogue *catalogue, int directory_fd, size_t index, struct fw_error **err)
+{
+	fw_cleanup_buffer struct fw_buffer text;
+	int rc;
+
+	fw_buffer_init(&text, 4 << 20);
+	rc = fw_read_file(directory_fd, tables[index].file, &text, err);
+	return rc == FW_OK ? tables[index].load(catalogue, tables[index].file, text.data, text.length, err) : rc;
+}
+
+int fw_catalogue_open(const char *directory, struct fw_catalogue **catalogue, struct fw_error **err)
+{
+	const char *found = find_directory(directory);
+	FW_CLEANUP(fw_catalogue_close) struct fw_catalogue *opened = fw_alloc(sizeof *opened);
+	fw_cleanup_fd int fd = open(found, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc = fd >= 0 ? FW_OK : fw_error_hint(err, fw_fail(err, FW_E_ABSENT, "no data directory %s", found),
+	                                         "set FLEXWATT_DATA, or install flexwatt");
+
+	for (size_t i = 0; rc == FW_OK && i < FW_COUNT_OF(tables); i++)
+		rc = load_table(opened, fd, i, err);
+	if (rc != FW_OK)
+		return fw_error_wrap(err, rc, "read the tables of prices, processors and grids in %s", found);
+	*catalogue = FW_TAKE(opened);
+	return FW_OK;
+}
+
+void fw_catalogue_close(struct fw_catalogue *catalogue)
+{
+	if (!catalogue)
+		return;
+	fw_csv_free(catalogue->prices_csv);
+	fw_csv_free(catalogue->processors_csv);
+	fw_csv_free(catalogue->grid_csv);
+	fw_csv_free(catalogue->memory_csv);
+	fw_csv_free(catalogue->machines_csv);
+	free(catalogue->prices.items);
+	free(catalogue->processors.items);
+	free(catalogue->grids.items);
+	free(catalogue);
+}
+
+int fw_catalogue_price(const struct fw_catalogue *catalogue, const char *region, const char *architecture,
+                       struct fw_price *price, struct fw_error **err)
+{
+	bool known = false;
+
+	for (size_t i = 0; i < catalogue->prices.count; i++) {
+		const struct fw_price *row = &catalogue->prices.items[i];
+
+		if (strcmp(row->region, region) != 0)
+			continue;
+		known = true;
+		if (strcmp(row->architecture, architecture) == 0) {
+			*price = *row;
+			return FW_OK;
+		}
+	}
+	if (known)
+		return fw_fail(err, FW_E_ABSENT, "no Lambda price for %s in %s", architecture, region);
+	return fw_error_hint(err, fw_fail(err, FW_E_ABSENT, "no prices for the region '%s'", region),
+	                     "the regions are in data/prices.csv");
+}
+
+static bool row_matches(const struct fw_processor_row *row, const char *cpu_model, const char *vendor, int family,
+                        int model)
+{
+	return (isnan(row->family) || (int)row->family == family) && (isnan(row->model) || (int)row->model == model) &&
+	       (!*row->vendor || strcmp(row->vendor, vendor) == 0) &&
+	       (!*row->pattern || fw_glob_match(row->pattern, cpu_model));
+}
+
+void fw_catalogue_processor(const struct fw_catalogue *catalogue, const char *cpu_model, const char *vendor, int family,
+                            int model, struct fw_processor *processor)
+{
+	size_t last = catalogue->processors.count - 1, i = 0;
+
+	while (i < last && !row_matches(&catalogue->processors.items[i], cpu_model ? cpu_model : "", vendor ? vendor : "",
+	                                family, model))
+		i++;
+	*processor = catalogue->processors.items[i].processor;
+}
+
+void fw_catalogue_memory_power(const struct fw_catalogue *catalogue, struct fw_memory_power *power)
+{
+	*power = catalogue->memory;
+}
+
+int fw_catalogue_grid(const struct fw_catalogue *catalogue, const char *region, struct fw_grid *grid,
+                      struct fw_error **err)
+{
+	for (size_t i = 0; i < catalogue->grids.count; i++)
+		if (strcmp(catalogue->grids.items[i].region, region) == 0) {
+			*grid = catalogue->grids.items[i];
+			return FW_OK;
+		}
+	return fw_error_hint(err, fw_fail(err, FW_E_ABSENT, "no grid intensity for the region '%s'", region),
+	                     "the regions are in data/grid.csv");
+}

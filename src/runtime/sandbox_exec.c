@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Why a program could not be started. The kernel says ENOENT for a missing interpreter as for a missing file and ENOEXEC
+ * for a foreign processor as for a missing "#!": the file itself tells them apart.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "runtime/sandbox_internal.h"
+
+#if defined __x86_64__
+enum { OUR_MACHINE = EM_X86_64 };
+#else
+enum { OUR_MACHINE = EM_AARCH64 };
+#endif
+
+char *fw_host_path(const struct fw_sandbox_spec *spec, const char *path)
+{
+	static const char task[] = "/var/task";
+	size_t length = sizeof task - 1;
+
+	if (spec->package && strncmp(path, task, length) == 0 && (path[length] == '/' || path[length] == '\0'))
+		return fw_printf("%s%s", spec->package, path + length);
+	return fw_strdup(path);
+}
+
+static const char *machine_name(unsigned machine)
+{
+	return machine == EM_X86_64 ? "x86-64" : machine == EM_AARCH64 ? "arm64" : machine == EM_386 ? "32-bit x86" :
+	       machine == EM_ARM ? "32-bit ARM" : machine == EM_RISCV ? "RISC-V" : "another processor";
+}
+
+/* The word behind "#!", or NULL. */
+static char *script_interpreter(const char *head, size_t length)
+{
+	size_t start = 2, end;
+
+	if (length < 3 || memcmp(head, "#!", 2) != 0)
+		return NULL;
+	while (start < length && (head[start] == ' ' || head[start] == '\t'))
+		start++;
+	for (end = start; end < length && !strchr(" \t\r\n", head[end]); end++)
+		;
+	/* A carriage return belongs to the name as the kernel reads it. */
+	return fw_strndup(head + start, (end < length && head[end] == '\r' ? end + 1 : end) - start);
+}
+
+/* PT_INTERP of a 64-bit ELF file, or NULL. */
+static char *elf_interpreter(int fd, const char *head, size_t length)
+{
+	Elf64_Ehdr header;
+	Elf64_Phdr segment;
+	char name[256];
+
+	if (length < sizeof header)
+		return NULL;
+	memcpy(&header, head, sizeof header);
+	for (unsigned i = 0; i < header.e_phnum && i < 128; i++) {
+		off_t at = (off_t)(header.e_phoff + (uint64_t)i * sizeof segment);
+
+		if (pread(fd, &segment, sizeof segment, at) != (ssize_t)sizeof segment)
+			return NULL;
+		if (segment.p_type != PT_INTERP)
+			continue;
+		ssize_t got = pread(fd, name, sizeof name - 1, (off_t)segment.p_offset);
+		return got > 0 ? fw_strndup(name, strnlen(name, (size_t)got)) : NULL;
+	}
+	return NULL;
+}
+
+static int missing_interpreter(struct fw_error **err, const char *path, const char *interpreter)
+{
+	size_t length = strlen(interpreter);
+	bool carriage = length > 0 && interpreter[length - 1] == '\r';
+	int rc = fw_fail(err, FW_E_ABSENT, "%s cannot start: its interpreter %.*s%s is not there", path,
+	                 (int)(length - carriage), interpreter, carriage ? "\\r" : "");
+
+	if (carriage)
+		return fw_error_hint(err, rc, "the file has Windows line ends: convert it with `sed -i 's/\\r$//' %s`", path);
+	return fw_error_hint(err, rc, "install it, or name one that functions see (system directories and the package)");
+}
+
+static int not_permitted(struct fw_error **err, const char *path, const struct stat *stat)
+{
+	struct statvfs filesystem;
+
+	if (!S_ISREG(stat->st_mode))
+		return fw_fail(err, FW_E_INVALID, "%s cannot start: it is not a regular file", path);
+	if (!(stat->st_mode & S_IXOTH))
+		return fw_error_hint(err, fw_fail(err, FW_E_PERMISSION, "%s cannot start: it is not executable", path),
+		                     "chmod a+rx %s", path);
+	if (statvfs(path, &filesystem) == 0 && (filesystem.f_flag & ST_NOEXEC))
+		return fw_error_hint(err, fw_fail(err, FW_E_PERMISSION, "%s cannot start: its file system is mounted noexec", path),
+		                     "choose a state directory on a file system that may hold programs");
+	return fw_error_hint(err, fw_fail(err, FW_E_PERMISSION, "%s cannot start: permission denied", path),
+	                     "the function's user must be able to read and execute it: chmod a+rx %s", path);
+}
+
+static int wrong_format(struct fw_error **err, const char *path, const char *head, size_t length)
+{
+	Elf64_Ehdr header;
+
+	if (length >= sizeof header && memcmp(head, ELFMAG, SELFMAG) == 0) {
+		memcpy(&header, head, sizeof header);
+		if (header.e_machine != OUR_MACHINE)
+			return fw_error_hint(err, fw_fail(err, FW_E_INVALID, "%s cannot start: it is a program for %s, this machine is %s",
+			                     path, machine_name(header.e_machine), machine_name(OUR_MACHINE)),
+			                     "build it for this machine's processor");
+	}
+	return fw_error_hint(err, fw_fail(err, FW_E_INVALID, "%s cannot start: it is neither a program nor a script", path),
+	                     "a script begins with #! and its interpreter, as #!/bin/sh");
+}
+
+int fw_exec_failed(struct fw_error **err, int error_number, const struct fw_sandbox_spec *spec)
+{
+	fw_cleanup_free char *path = fw_host_path(spec, spec->argv[0]);
+	fw_cleanup_free char *interpreter = NULL;
+	char head[256];
+	struct stat stat_;
+	fw_cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t got = fd >= 0 ? pread(fd, head, sizeof head, 0) : 0;
+	size_t length = got > 0 ? (size_t)got : 0;
+
+	if (stat(path, &stat_) != 0)
+		return fw_error_hint(err, fw_fail(err, FW_E_ABSENT, "%s cannot start: there is no %s", spec->argv[0], path),
+		                     "a package holds an executable file named bootstrap");
+	if (error_number == EACCES || error_number == EPERM)
+		return not_permitted(err, path, &stat_);
+	interpreter = script_interpreter(head, length);
+	if (!interpreter && length > SELFMAG && memcmp(head, ELFMAG, SELFMAG) == 0)
+		interpreter = elf_interpreter(fd, head, length);
+	if (error_number == ENOENT)
+		return interpreter ? missing_interpreter(err, path, interpreter) :
+		       fw_error_hint(err, fw_fail(err, FW_E_ABSENT, "%s cannot start: functions do not see it", path),
+		                     "put it into the package or a system directory");
+	if (error_number == ENOEXEC)
+		return wrong_format(err, path, head, length);
+	return fw_fail_errno(err, error_number, "%s cannot start", path);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the tests of the sandbox share: sandboxes on this machine's real control groups, a package that holds the payload
+ * program, and one call that runs it with a list of actions and returns what it said.
+ */
+#pragma once
+
+#include "runtime/sandbox.h"
+#include "tests/unit/support.h"
+
+struct world {
+	struct tree tree;      /* state/, package/bootstrap, attempts/ */
+	struct fw_root root;
+	struct fw_machine machine;
+	struct fw_cgroups *cgroups; /* or NULL */
+	struct fw_sandboxes *sandboxes;
+	char package[96], attempts[96], state[96];
+};
+
+void world_open(struct world *world);
+void world_close(struct world *world);
+
+/* One worker that is being run: set what differs from the defaults of running_new() before running_start(). */
+struct running {
+	struct world *world;
+	struct fw_sandbox *sandbox;
+	struct fw_sandbox_spec spec;
+	enum fw_network network;
+	int output_fd;
+	char output[65536];
+	size_t length;
+	int wait_status;
+};
+
+struct running *running_new(struct world *world);
+int running_start(struct running *running, struct fw_error **err, const char *action, ...) __attribute__((sentinel));
+void running_wait_for(struct running *running, const char *text); /* in its output; fails after 10 s */
+void running_wait_until_ended(struct running *running);           /* fails after 20 s; reaps */
+void running_free(struct running *running);
+
+/* Runs to its end and returns its output, newly allocated. */
+char *say(struct running *running, const char *action, ...) __attribute__((sentinel));
+
+void assert_says(const char *output, const char *text);
+void assert_says_not(const char *output, const char *text);
+void require_root(void); /* skips with a printed reason */
+
+size_t count_entries(const char *directory);
+size_t count_lines(const char *file);

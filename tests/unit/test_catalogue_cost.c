@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdlib.h>
+
+#include "catalogue/catalogue.h"
+#include "tests/unit/support.h"
+
+static struct fw_catalogue *catalogue;
+
+static int set_up(void **state)
+{
+	fw_cleanup_free char *directory = fw_printf("%s/data", getenv("FLEXWATT_SOURCE"));
+	struct fw_error *err = NULL;
+
+	(void)state;
+	assert_ok(fw_catalogue_open(directory, &catalogue, &err), err);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	fw_catalogue_close(catalogue);
+	return 0;
+}
+
+static void costs_are_those_of_the_price_list(void **state)
+{
+	static const struct {
+		const char *architecture;
+		int64_t memory_mb;
+		double duration_ms, init_ms;
+		int64_t tmp_mb, billed_ms;
+		double duration_usd, storage_usd, total_usd;
+	} cases[] = {
+		{"x86_64", 128, 11722, NAN, 512, 11722, 2.4420882175e-05, 0, 2.4620882175e-05},
+		{"x86_64", 1536, 1465, NAN, 512, 1465, 3.662507325e-05, 0, 3.682507325e-05},
+		{"x86_64", 2048, 3.10, 542.01, 0, 546, 1.82000364e-05, 0, 1.84000364e-05},
+		{"arm64", 256, 1655.10, 322.04, 512, 1978, 6.5933663e-06, 0, 6.7933663e-06},
+		{"x86_64", 10240, 376256.59, NAN, 512, 376257, 6.2709625419e-02, 0, 6.2709825419e-02},
+		{"x86_64", 1024, 100.00, NAN, 10240, 100, 1.66667e-06, 2.9355e-08, 1.896025e-06},
+		{"arm64", 512, 0.85, NAN, 512, 1, 6.6667e-09, 0, 2.066667e-07},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < FW_COUNT_OF(cases); i++) {
+		struct fw_record record;
+		struct fw_error *err = NULL;
+
+		fw_record_init(&record);
+		fw_record_set_text(&record.architecture, cases[i].architecture);
+		record.memory_mb = cases[i].memory_mb;
+		record.duration_ms = cases[i].duration_ms;
+		record.init_ms = cases[i].init_ms;
+		assert_ok(fw_cost_fill(catalogue, "us-east-1", "as if on Lambda", cases[i].tmp_mb, &record, &err), err);
+		assert_int_equal(record.billed_ms, cases[i].billed_ms);
+		assert_near(record.duration_usd, cases[i].duration_usd, 1e-9 * cases[i].duration_usd);
+		assert_near(record.storage_usd, cases[i].storage_usd, 1e-15);
+		assert_near(record.total_usd, cases[i].total_usd, 1e-9 * cases[i].total_usd);
+		assert_string_equal(record.price_region, "us-east-1");
+		fw_record_done(&record);
+	}
+}
+
+static void the_basis_names_architecture_and_date(void **state)
+{
+	struct fw_record record;
+
+	(void)state;
+	fw_record_init(&record);
+	fw_record_set_text(&record.architecture, "arm64");
+	record.memory_mb = 128;
+	record.duration_ms = 1;
+	assert_int_equal(fw_cost_fill(catalogue, "eu-central-1", "as if on Lambda", 512, &record, NULL), FW_OK);
+	assert_string_equal(record.price_basis, "as if on Lambda, arm64, prices of 2026-09");
+	fw_record_done(&record);
+}
+
+static void an_unknown_duration_has_no_price(void **state)
+{
+	struct fw_record record;
+
+	(void)state;
+	fw_record_init(&record);
+	record.memory_mb = 128;
+	assert_int_equal(fw_cost_fill(catalogue, "eu-central-1", "as if on Lambda", 512, &record, NULL), FW_OK);
+	assert_true(isnan(record.total_usd));
+	assert_int_equal(record.billed_ms, FW_NULL_INT);
+	fw_record_done(&record);
+}
+
+static void rounds_up_once_and_not_for_noise(void **state)
+{
+	(void)state;
+	assert_int_equal(fw_billed_ms(100.0, NAN), 100);
+	assert_int_equal(fw_billed_ms(100.1 + 0.2 - 0.3, NAN), 100);
+	assert_int_equal(fw_billed_ms(100.001, 0), 101);
+	assert_int_equal(fw_billed_ms(0, NAN), 1);
+}
+
+static struct fw_energy *add(struct fw_record *record, const char *source, const char *domain, const char *flags,
+                             double joules)
+{
+	struct fw_energy *energy = fw_record_add_energy(record);
+
+	fw_record_set_text(&energy->source, source);
+	fw_record_set_text(&energy->domain, domain);
+	fw_record_set_text(&energy->flags, flags);
+	energy->joules = joules;
+	energy->low = joules / 2;
+	energy->high = joules * 2;
+	energy->dynamic_j = joules * 0.75;
+	energy->idle_j = joules * 0.25;
+	return energy;
+}
+
+static void measured_energy_wins_and_nested_domains_count_once(void **state)
+{
+	struct fw_record record;
+	struct fw_energy_sum sum;
+
+	(void)state;
+	fw_record_init(&record);
+	assert_false(fw_energy_best(&record, &sum));
+	add(&record, "tdp", "package", "modelled ok", 1000);
+	assert_false(fw_energy_best(&record, &sum)); /* shown beside the others, never instead of them */
+	add(&record, "model", "package", "modelled ok", 8);
+	add(&record, "model", "dram", "modelled ok", 2);
+	assert_true(fw_energy_best(&record, &sum));
+	assert_true(sum.modelled);
+	assert_string_equal(sum.source, "model");
+	assert_near(sum.joules, 10, 1e-9);
+	add(&record, "rapl", "psys", "measured ok", 50);
+	add(&record, "rapl", "package", "measured ok", 30);
+	add(&record, "rapl", "core", "measured ok", 20);
+	add(&record, "rapl", "dram", "measured ok", 4);
+	add(&record, "nvml", "gpu", "measured ok", 100);
+	assert_true(fw_energy_best(&record, &sum));
+	assert_false(sum.modelled);
+	assert_string_equal(sum.source, "rapl");
+	assert_near(sum.joules, 134, 1e-9);
+	assert_near(sum.low, 67, 1e-9);
+	assert_near(sum.dynamic_j, 100.5, 1e-9);
+	fw_record_done(&record);
+}
+
+static void carbon_is_energy_times_pue_times_grid_and_a_share_of_the_making(void **state)
+{
+	struct fw_record record;
+	struct fw_error *err = NULL;
+
+	(void)state;
+	fw_record_init(&record);
+	fw_record_set_text(&record.cpu_model, "AMD EPYC 7R13 48-Core Processor");
+	record.duration_ms = 3600000;
+	record.vcpus = 2;
+	add(&record, "model", "package", "modelled ok", 36000);
+	assert_ok(fw_carbon_fill(catalogue, "eu-central-1", &record, &err), err);
+	assert_near(record.operational_gco2e, 0.01 * 1.35 * 370.93, 1e-9);
+	assert_near(record.operational_low_gco2e, 0.005 * 1.35 * 370.93, 1e-9);
+	assert_near(record.operational_high_gco2e, 0.02 * 1.35 * 370.93, 1e-9);
+	assert_near(record.embodied_gco2e, 1e6 / (4 * 365.25 * 24) * 2 / 96, 1e-6);
+	assert_near(record.pue, 1.35, 1e-9);
+	assert_int_equal(record.grid_year, 2024);
+	assert_string_equal(record.grid_kind, "average");
+	fw_record_done(&record);
+}
+
+static void without_energy_there_is_no_operational_carbon(void **state)
+{
+	struct fw_record record;
+
+	(void)state;
+	fw_record_init(&record);
+	assert_int_equal(fw_carbon_fill(catalogue, "eu-north-1", &record, NULL), FW_OK);
+	assert_true(isnan(record.operational_gco2e));
+	assert_true(isnan(record.embodied_gco2e)); /* neither duration nor vCPUs are known */
+	assert_near(record.grid_gco2e_per_kwh, 24.71, 1e-9);
+	fw_record_done(&record);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FW_TEST_MAP(costs_are_those_of_the_price_list, the_basis_names_architecture_and_date,
+		            an_unknown_duration_has_no_price, rounds_up_once_and_not_for_noise,
+		            measured_energy_wins_and_nested_domains_count_once,
+		            carbon_is_energy_times_pue_times_grid_and_a_share_of_the_making,
+		            without_energy_there_is_no_operational_carbon)};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
