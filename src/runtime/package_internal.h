@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the two kinds of package share: the limits, and how an entry is written into the cache.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+enum {
+	FW_PACKAGE_MAX_MB = 250, /* unpacked, as on Lambda */
+	FW_PACKAGE_MAX_ENTRIES = 100000,
+};
+
+struct fw_package_copy {
+	int root_fd;
+	int64_t bytes;
+	size_t entries;
+};
+
+/* Counts one entry and `bytes` more of content; FW_E_LIMIT past the limits. */
+int fw_package_count(struct fw_package_copy *copy, size_t entries, int64_t bytes, struct fw_error **err);
+/* Modes in the cache: readable by all, executable when it was for anybody, never set-user-ID. */
+mode_t fw_package_mode(mode_t mode);
+/* True when a link at `path` (inside the package) leads to something inside it. */
+int fw_package_check_link(const char *path, const char *target, struct fw_error **err);
+
+/* Unpacks a zip below copy->root_fd. The bytes are a stranger's. */
+int fw_package_unzip(const void *bytes, size_t length, struct fw_package_copy *copy, struct fw_error **err);
