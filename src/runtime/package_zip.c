@@ -90,7 +90,9 @@ static int make_link(struct unzip *unzip, const struct link *link, struct fw_err
 	fw_cleanup_fd int parent = open_parent(unzip->copy->root_fd, link->path, &name, err);
 	if (parent < 0)
 		return FW_E_INVALID;
-	return symlinkat(link->target, parent, name) == 0 ? FW_OK : fw_fail_errno(err, errno, "make the link");
+	if (symlinkat(link->target, parent, name) == 0)
+		return FW_OK;
+	return errno == EEXIST ? fw_fail(err, FW_E_INVALID, "it is there twice") : fw_fail_errno(err, errno, "make the link");
 }
 
 static int make_entry(struct unzip *unzip, struct archive_entry *entry, const char *path, struct fw_error **err)
