@@ -164,5 +164,7 @@ const struct fw_grammar_key *fw_grammar_find(const struct fw_grammar *grammar, c
 
 json_t *fw_grammar_default(const struct fw_grammar *grammar, const char *key)
 {
-	return json_loads(fw_grammar_find(grammar, key)->fallback, JSON_DECODE_ANY, NULL);
+	const struct fw_grammar_key *found = fw_grammar_find(grammar, key);
+
+	return found && found->fallback ? json_loads(found->fallback, JSON_DECODE_ANY, NULL) : NULL;
 }

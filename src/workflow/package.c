@@ -82,13 +82,14 @@ static char *module_path(const struct fw_function *function)
 {
 	char *module = fw_strdup(function->handler);
 	char *slash = strrchr(module, '/');
+	char *file = slash ? slash : module;
+	char *last = strrchr(module, '.');
 
-	if (function->kind == FW_FUNCTION_NODE) {
-		*strchr(slash ? slash : module, '.') = '\0';
-		return module;
-	}
-	*strrchr(module, '.') = '\0';
-	for (char *dot = module; (dot = strchr(dot, '.'));)
+	if (function->kind == FW_FUNCTION_NODE)
+		last = file + strcspn(file, ".");
+	if (last)
+		*last = '\0';
+	for (char *dot = module; function->kind == FW_FUNCTION_PYTHON && (dot = strchr(dot, '.'));)
 		*dot = '/';
 	return module;
 }

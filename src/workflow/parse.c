@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "workflow/workflow_internal.h"
@@ -213,6 +214,13 @@ int fw_workflow_parse(const char *path, const char *text, size_t length, const s
 	return FW_OK;
 }
 
+static bool is_directory(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 int fw_workflow_load(const char *path, const struct fw_overrides *overrides, struct fw_workflow **workflow,
                      struct fw_error **err)
 {
@@ -221,10 +229,12 @@ int fw_workflow_load(const char *path, const struct fw_overrides *overrides, str
 
 	fw_buffer_init(&text, FW_YAML_MAX_BYTES + 1);
 	rc = fw_read_file(AT_FDCWD, path, &text, err);
-	if (rc == FW_E_ABSENT) { /* a wrong argument, not a broken environment */
+	if (rc == FW_E_ABSENT || (rc != FW_OK && is_directory(path))) { /* a wrong argument, not a broken environment */
 		if (err)
 			fw_error_free(FW_TAKE(*err));
-		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "no workflow file '%s'", path), "a YAML file: see docs/workflow.md");
+		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "no workflow file '%s'", path),
+		                     rc == FW_E_ABSENT ? "a YAML file: see docs/workflow.md"
+		                                       : "it is a directory; name the YAML file in it");
 	}
 	if (rc != FW_OK)
 		return rc;

@@ -200,6 +200,7 @@ static void a_missing_file_is_named(void **state)
 
 	(void)state;
 	assert_error_is(rc, &err, FW_E_USAGE, "/nowhere/w.yaml");
+	assert_error_is(fw_workflow_load("/", NULL, &workflow, &err), &err, FW_E_USAGE, "it is a directory");
 	assert_null(workflow);
 }
 
