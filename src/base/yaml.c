@@ -193,23 +193,45 @@ static struct fw_yaml_item scalar_span(const struct reader *reader, struct fy_to
 	return item;
 }
 
+static bool is_blank(const struct reader *reader, struct fy_token *token)
+{
+	size_t start = mark_offset(reader, fy_token_start_mark(token)), end = mark_offset(reader, fy_token_end_mark(token));
+
+	return strspn(reader->builder.document->text + start, " \t") >= end - start;
+}
+
+/* By an iterator: fy_token_get_text() of libfyaml 0.7.12 leaks when a scalar has more than a few lines or escapes. A
+ * block of blanks at the end of the file, without a newline, is empty; there both fail. */
+static bool read_text(const struct reader *reader, struct fy_token *token, struct fw_buffer *text)
+{
+	struct fy_token_iter *pieces = fy_token_iter_create(token);
+	int failure = 0;
+
+	if (!pieces)
+		fw_memory_exhausted();
+	for (const struct fy_iter_chunk *piece = NULL; (piece = fy_token_iter_chunk_next(pieces, piece, &failure));)
+		fw_buffer_append(text, piece->str, piece->len);
+	fy_token_iter_destroy(pieces);
+	return failure == 0 || is_blank(reader, token);
+}
+
 static int on_scalar(struct reader *reader, const struct fy_event_scalar_data *scalar, struct fw_error **err)
 {
+	fw_cleanup_buffer struct fw_buffer text;
 	__attribute__((cleanup(properties_done))) struct properties properties =
 		read_properties(reader, scalar->anchor, scalar->tag);
 	struct fw_yaml_item item = scalar_span(reader, scalar->value, scalar->anchor || scalar->tag);
-	struct fw_str text = {.text = ""};
 
+	fw_buffer_init(&text, SIZE_MAX / 2); /* the text's own length bounds it */
 	item.anchor = properties.anchor;
 	item.tag = properties.tag;
 	if (item.end > reader->after)
 		reader->after = item.end;
-	if (scalar->value)
-		text.text = fy_token_get_text(scalar->value, &text.length);
-	if (!text.text)
-		fw_memory_exhausted();
+	if (scalar->value && !read_text(reader, scalar->value, &text))
+		return fw_yaml_error_at(err, fw_fail(err, FW_E_INVALID, "not YAML: a text with a malformed escape"),
+		                        reader->builder.document, item.start);
 	bool plain = !scalar->value || fy_token_scalar_style(scalar->value) == FYSS_PLAIN;
-	return fw_yaml_build_scalar(&reader->builder, item, text, plain, err);
+	return fw_yaml_build_scalar(&reader->builder, item, fw_buffer_str(&text), plain, err);
 }
 
 static int on_alias(struct reader *reader, struct fy_token *token, struct fw_error **err)

@@ -96,6 +96,34 @@ static void block_scalars_keep_or_fold_their_lines(void **state)
 {
 	(void)state;
 	assert_json("a: |\n  x\n  y\nb: >-\n  x\n  y\n", "{\"a\":\"x\\ny\\n\",\"b\":\"x y\"}");
+	assert_json("a: |\n ", "{\"a\":\"\"}");
+}
+
+/* Of the sizes at which libfyaml's own reading of text loses memory; the leak checker judges. */
+static void text_of_many_lines_and_escapes_is_read_whole(void **state)
+{
+	struct fw_buffer text, expected;
+
+	(void)state;
+	fw_buffer_init(&text, 10000);
+	fw_buffer_init(&expected, 10000);
+	fw_buffer_text(&text, "- |\n");
+	fw_buffer_text(&expected, "[\"");
+	for (int i = 0; i < 100; i++) {
+		fw_buffer_printf(&text, "  %d\n", i);
+		fw_buffer_printf(&expected, "%d\\n", i);
+	}
+	fw_buffer_text(&text, "- '");
+	fw_buffer_text(&expected, "\",\"");
+	for (int i = 0; i < 100; i++) {
+		fw_buffer_text(&text, "x''");
+		fw_buffer_text(&expected, "x'");
+	}
+	fw_buffer_text(&text, "'\n");
+	fw_buffer_text(&expected, "\"]");
+	assert_json(text.data, expected.data);
+	fw_buffer_done(&text);
+	fw_buffer_done(&expected);
 }
 
 static void an_empty_file_is_nothing(void **state)
@@ -341,7 +369,7 @@ static void tags_are_kept(void **state)
 
 FW_TESTS(mappings_lists_and_text_are_read_in_order, plain_scalars_follow_the_core_schema,
          numbers_follow_the_core_schema, what_json_cannot_hold_exactly_stays_text, quoted_and_tagged_scalars_are_text,
-         block_scalars_keep_or_fold_their_lines, an_empty_file_is_nothing,
+         block_scalars_keep_or_fold_their_lines, text_of_many_lines_and_escapes_is_read_whole, an_empty_file_is_nothing,
          a_plain_scalar_is_marked_by_its_bytes_and_its_characters, quotes_belong_to_a_quoted_scalar,
          a_block_scalar_starts_at_its_indicator, an_empty_value_stands_behind_its_colon_or_dash,
          collections_span_from_their_first_to_their_last_child,
