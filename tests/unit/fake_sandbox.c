@@ -6,15 +6,17 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "runtime/sandbox.h"
+#include "tests/unit/support.h"
 
-size_t fake_sandboxes_alive, fake_sandboxes_settled;
+size_t fake_sandboxes_settled;
+
+static size_t alive; /* also changed on pool threads */
 
 struct fw_sandboxes {
 	int unused;
@@ -37,6 +39,7 @@ int fw_sandboxes_new(const struct fw_sandboxes_options *options, struct fw_sandb
 
 void fw_sandboxes_free(struct fw_sandboxes *sandboxes)
 {
+	assert_int_equal(alive, 0);
 	free(sandboxes);
 }
 
@@ -60,7 +63,7 @@ int fw_sandbox_new(struct fw_sandboxes *sandboxes, enum fw_network network, stru
 	getsockname(fd, (struct sockaddr *)&address, &size);
 	*sandbox = fw_alloc(sizeof **sandbox);
 	**sandbox = (struct fw_sandbox){fd, -1, {"127.0.0.1", ntohs(address.sin_port)}, -1, NULL};
-	__atomic_add_fetch(&fake_sandboxes_alive, 1, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&alive, 1, __ATOMIC_SEQ_CST);
 	return FW_OK;
 }
 
@@ -167,7 +170,7 @@ void fw_sandbox_free(struct fw_sandbox *sandbox)
 		close(sandbox->pidfd);
 	free(sandbox->attempts);
 	free(sandbox);
-	__atomic_sub_fetch(&fake_sandboxes_alive, 1, __ATOMIC_SEQ_CST);
+	__atomic_sub_fetch(&alive, 1, __ATOMIC_SEQ_CST);
 }
 
 int fw_sandboxes_end_orphans(struct fw_cgroups *cgroups, const char *run, size_t *ended, struct fw_error **err)

@@ -8,5 +8,5 @@
 
 #include <stddef.h>
 
-/* How many sandboxes exist, and were settled, now and so far. */
-extern size_t fake_sandboxes_alive, fake_sandboxes_settled;
+/* How many sandboxes were settled so far. That all are freed is checked by fw_sandboxes_free(). */
+extern size_t fake_sandboxes_settled;

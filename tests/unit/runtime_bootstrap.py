@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 
@@ -98,6 +99,27 @@ def act(do, request, event):
     elif do == "lose a child to memory, succeed":
         open(event["attempts"] + "/oom", "w").close()
         answer(request, "fine")
+    elif do == "eat memory":
+        hoard = bytearray(600 << 20)
+        hoard[::4096] = b"x" * len(hoard[::4096])
+        answer(request, len(hoard))
+    elif do == "eat memory in a child":
+        child = subprocess.run([sys.executable, "-c", "x = bytearray(600 << 20); x[::4096] = b'x' * len(x[::4096])"])
+        if child.returncode:
+            act("error", request, event)
+        else:
+            answer(request, "survived")
+    elif do == "daemonise and exit":
+        subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        os._exit(1)
+    elif do == "ask another's host":
+        host, port = event["argument"].split(":")
+        try:
+            stranger = http.client.HTTPConnection(host, int(port), timeout=10)
+            stranger.request("GET", BASE + "invocation/next")
+            answer(request, "served %d" % stranger.getresponse().status)
+        except (OSError, http.client.HTTPException):
+            answer(request, "refused")
     elif do == "progress":
         call("POST", "/flexwatt/1/progress", json.dumps({"done": 1, "total": 2, "note": "half"}))
         answer(request, None)

@@ -21,6 +21,7 @@ struct fixture *fixture_new(void)
 
 	fixture->tree = tree_of("package/bootstrap", bootstrap, "attempts/", "", "logs/", "", NULL);
 	assert_int_equal(fchmodat(fixture->tree.fd, "package/bootstrap", 0755, 0), 0);
+	assert_int_equal(fchmod(fixture->tree.fd, 0755), 0);
 	fixture->package = fw_printf("%s/package", fixture->tree.path);
 	fixture->attempts = fw_printf("%s/attempts", fixture->tree.path);
 	fixture->logs = fw_printf("%s/logs", fixture->tree.path);
@@ -50,7 +51,6 @@ void fixture_free(struct fixture *fixture)
 {
 	fw_runtime_free(fixture->runtime);
 	assert_int_equal(fixture->energy.workers, 0);
-	assert_int_equal(fake_sandboxes_alive, 0);
 	fw_pool_free(fixture->pool);
 	fw_loop_free(fixture->loop);
 	json_decref(fixture->function.environment);
@@ -64,9 +64,10 @@ void fixture_free(struct fixture *fixture)
 static int prepare(void *context, const char *attempts, uid_t uid, char **body, size_t *length, struct fw_error **err)
 {
 	struct call *call = context;
-	fw_cleanup_json json_t *event = json_pack("{s:s, s:s}", "do", call->action, "attempts", attempts);
+	fw_cleanup_json json_t *event =
+		json_pack("{s:s, s:s, s:s?}", "do", call->action, "attempts", attempts, "argument", call->argument);
 
-	assert_int_equal(uid, getuid());
+	call->uid = uid;
 	if (call->fail_prepare)
 		return fw_fail(err, FW_E_NO_SPACE, "no room for the outputs");
 	*body = fw_json_dump(event);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A runtime on fake sandboxes whose workers are a scripted bootstrap: the event {"do": WHAT} says how it behaves.
+ * A runtime whose workers are a scripted bootstrap: the event {"do": WHAT} says how it behaves. Which sandboxes it gets is
+ * a matter of linking: the real ones, or tests/unit/fake_sandbox.c.
  */
 #pragma once
 
 #include "base/json.h"
 #include "runtime/runtime.h"
 #include "tests/unit/fake_energy.h"
-#include "tests/unit/fake_sandbox.h"
 #include "tests/unit/http_client.h"
 
 struct fixture {
@@ -30,7 +30,9 @@ void fixture_free(struct fixture *fixture);
 struct call {
 	struct fixture *fixture;
 	struct fw_invoke invoke;
-	const char *action;          /* {"do": action} */
+	const char *action;          /* {"do": action, "argument": argument} */
+	const char *argument;
+	uid_t uid;                   /* of its worker */
 	struct fw_record record;
 	struct fw_invocation *invocation;
 	bool fail_prepare;

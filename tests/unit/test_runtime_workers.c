@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <signal.h>
 
+#include "tests/unit/fake_sandbox.h"
 #include "tests/unit/runtime_fixture.h"
 
 static void a_warm_worker_is_reused_and_its_times_say_so(void **state)
