@@ -141,7 +141,7 @@ def main():
     python = subprocess.run(
         [ROOT / "scripts/venv", "video", "opencv-python-headless==4.12.0.88", "numpy==2.2.6", "moviepy==2.2.1"],
         check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    videos = [str(directory / f"{name}.mp4") for name in ("moving", "short")]
+    videos = [str(directory / f"{name}.mp4") for name in ("bright", "sound")]
     results = bench(str(pathlib.Path(arguments.build) / "examples/video/functions/bootstrap"), python, videos,
                     arguments.repetitions)
     for row in results:
