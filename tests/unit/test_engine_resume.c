@@ -113,6 +113,9 @@ static void dying_does_not_use_up_retries(void **state)
 	expect(&world, "dispatch a/0.22");
 	ended_as(&world, "a", 0, 22, FW_STATUS_FUNCTION_ERROR);
 	expect(&world, "a function_error; finish function_error");
+	resume(&world); /* of a run that failed: the task has all its retries again */
+	ended_as(&world, "a", 0, 23, FW_STATUS_FUNCTION_ERROR);
+	expect(&world, "timer a/0");
 }
 
 static void a_failed_run_goes_on_with_what_failed_and_was_skipped(void **state)
@@ -184,6 +187,7 @@ static void from_a_stage_it_and_its_descendants_run_afresh(void **state)
 	ended_ok(&world, "c", 0, 1, 1);
 	step(&world, &(struct fw_engine_event){.kind = FW_EV_RESTARTED, .stage = 1});
 	expect(&world, "");
+	step(&world, &(struct fw_engine_event){.kind = FW_EV_RESTARTED, .stage = 1}); /* after a death in between */
 	assert_error_is(try_step(&world, &(struct fw_engine_event){.kind = FW_EV_CANCEL}, &err), &err, FW_E_CONFLICT,
 	                "restarted from a stage and not resumed");
 	resume(&world);
