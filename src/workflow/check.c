@@ -154,6 +154,19 @@ static bool is_scalar(const struct fw_setting *setting)
 	return setting->kind != FW_SETTING_LIST && setting->kind != FW_SETTING_MAP && setting->kind != FW_SETTING_NULL;
 }
 
+/* "gzip -k x" as it should have been: "[gzip, -k, x]". */
+static int hint_list(struct fw_error **err, int rc, const char *key, const char *text)
+{
+	struct fw_str rest = fw_str_of(text), word;
+	fw_cleanup_buffer struct fw_buffer list;
+
+	fw_buffer_init(&list, NAMES_LISTED_MAX);
+	while (fw_str_next_word(&rest, &word))
+		fw_buffer_printf(&list, "%s%.*s", list.length > 0 ? ", " : "", (int)word.length, word.text);
+	return fw_error_hint(err, rc, "write it as a list: %s: [%s%s]", key, list.data ? list.data : "",
+	                     list.failed ? ", …" : "");
+}
+
 static int check_list(const struct fw_grammar_key *key, const struct fw_setting *setting, struct fw_error **err)
 {
 	bool names = key->value == FW_VALUE_NAMES;
@@ -161,8 +174,7 @@ static int check_list(const struct fw_grammar_key *key, const struct fw_setting 
 	if (setting->kind != FW_SETTING_LIST) {
 		int rc = fail_type(err, setting, key->key, names ? "a list of names" : "a list of words");
 
-		return setting->kind == FW_SETTING_TEXT ? fw_error_hint(err, rc, "write it as a list: %s: [%.60s]", key->key,
-		                                                        setting->text) : rc;
+		return setting->kind == FW_SETTING_TEXT ? hint_list(err, rc, key->key, setting->text) : rc;
 	}
 	for (size_t i = 0; i < setting->entries.count; i++) {
 		const struct fw_setting *item = setting->entries.items[i].value;

@@ -19,11 +19,10 @@ const char *fw_edge_name(enum fw_edge edge)
 
 enum fw_edge fw_edge_of(const char *name)
 {
-	enum fw_edge edge = FW_EDGE_SCATTER;
-
-	while (strcmp(edge_names[edge], name) != 0)
-		edge++;
-	return edge;
+	for (size_t i = 0; i < FW_COUNT_OF(edge_names); i++)
+		if (strcmp(edge_names[i], name) == 0)
+			return (enum fw_edge)i;
+	return FW_EDGE_SCATTER;
 }
 
 /* Below the workflow's directory a path stays relative, so that a workflow may move together with its functions. */

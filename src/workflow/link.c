@@ -114,7 +114,7 @@ static enum fw_operator operator_of(const char *name)
 {
 	enum fw_operator operator_ = FW_OP_EQ;
 
-	while (strcmp(fw_operator_name(operator_), name) != 0)
+	while (operator_ < FW_OP_GE && strcmp(fw_operator_name(operator_), name) != 0)
 		operator_++;
 	return operator_;
 }

@@ -59,15 +59,16 @@ static void find_cycle(const struct fw_workflow *workflow, const bool *done, str
 
 	while (done[at])
 		at++;
-	for (; seen[at] == 0; at = first_waiting(&workflow->stages.items[at], done)) {
+	do {
 		seen[at] = ++steps;
 		FW_PUSH(&walk, at);
-	}
+		at = first_waiting(&workflow->stages.items[at], done);
+	} while (seen[at] == 0);
 	size_t start = seen[at] - 1, count = walk.count - start;
 	for (size_t i = 0; i < count; i++)
 		if (walk.items[start + i] < walk.items[start + first])
 			first = i;
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) /* backwards: the walk went against the data */
 		FW_PUSH(&cycle->stages, walk.items[start + (first + count - i) % count]);
 	free(walk.items);
 	free(seen);
@@ -77,9 +78,11 @@ static int fail_cycle(const struct fw_reader *reader, const bool *done, struct f
 {
 	const struct fw_workflow *workflow = reader->workflow;
 	struct cycle cycle = {0};
-	fw_cleanup_buffer struct fw_buffer text;
+	fw_cleanup_buffer struct fw_buffer text = {0};
 
 	find_cycle(workflow, done, &cycle);
+	if (cycle.stages.count == 0)
+		return fw_fail(err, FW_E_INTERNAL, "the stages have no order and yet no cycle");
 	fw_buffer_init(&text, 4096);
 	for (size_t i = 0; i < cycle.stages.count && i < CYCLE_SHOWN; i++)
 		fw_buffer_printf(&text, "%s → ", workflow->stages.items[cycle.stages.items[i]].name);

@@ -58,7 +58,7 @@ static int split_name(struct override *override, size_t length, struct fw_error 
 			return fail(err, override, PATH_MAX_PARTS, "the setting's name has too many parts");
 		FW_PUSH(&override->path, fw_strndup(part.text, part.length));
 	}
-	if (override->text[length - 1] == '.')
+	if (override->path.count == 0 || override->text[length - 1] == '.')
 		return fail_at(err, override, length - 1, "a part of the setting's name is empty");
 	return FW_OK;
 }
@@ -220,10 +220,11 @@ static int apply(const struct override *override, struct fw_setting *root, struc
 {
 	const struct fw_setting *stages = fw_setting_get(root, "stages");
 	bool has_stages = stages && stages->kind == FW_SETTING_MAP;
+	const char *first = override->path.count > 0 ? override->path.items[0] : "";
 
-	if (strcmp(override->path.items[0], "*") == 0)
+	if (strcmp(first, "*") == 0)
 		return has_stages ? apply_to_every_stage(override, stages, err) : FW_OK;
-	if (has_stages && override->path.count > 1 && strcmp(override->path.items[0], "stages") == 0) {
+	if (has_stages && override->path.count > 1 && strcmp(first, "stages") == 0) {
 		int rc = check_stage(override, stages, err);
 
 		if (rc != FW_OK)
