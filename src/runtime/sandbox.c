@@ -18,6 +18,7 @@
 #include "base/tree.h"
 #include "runtime/sandbox_internal.h"
 
+enum { NAMES_TRIED = 1000 };
 static const uint64_t end_deadline_ns = 1 * FW_NS_PER_S;
 
 int fw_sandbox_new(struct fw_sandboxes *sandboxes, enum fw_network network, struct fw_sandbox **out,
@@ -73,17 +74,26 @@ static int64_t quota_us(int64_t memory_mb)
 	return memory_mb * FW_SANDBOX_CPU_PERIOD_US / FW_SANDBOX_MB_PER_CPU;
 }
 
-/* A name that a killed engine left in use is passed over: its orphans are ended by name elsewhere. */
+/* A name that another engine of this run left in use is passed over: its orphans are ended by name elsewhere. */
 static int make_group(struct fw_sandboxes *shared, int64_t memory_mb, struct fw_cgroup **group, struct fw_error **err)
 {
 	const struct fw_cgroup_limits limits = {.memory_bytes = memory_mb * 1048576, .pids = FW_SANDBOX_PIDS};
-	char name[96];
 
-	pthread_mutex_lock(&shared->lock);
-	unsigned number = shared->next_group++;
-	pthread_mutex_unlock(&shared->lock);
-	snprintf(name, sizeof name, "fw-%s-%u", shared->run, number);
-	return fw_cgroup_new(shared->cgroups, name, &limits, group, err);
+	for (unsigned attempt = 0;; attempt++) {
+		fw_cleanup_error struct fw_error *reason = NULL;
+		char name[96];
+
+		pthread_mutex_lock(&shared->lock);
+		unsigned number = shared->next_group++;
+		pthread_mutex_unlock(&shared->lock);
+		snprintf(name, sizeof name, "fw-%s-%u", shared->run, number);
+		int rc = fw_cgroup_new(shared->cgroups, name, &limits, group, &reason);
+		if (rc == FW_E_BUSY && attempt < NAMES_TRIED)
+			continue;
+		if (rc != FW_OK && err)
+			*err = FW_TAKE(reason);
+		return rc;
+	}
 }
 
 static int take_group(struct fw_sandbox *sandbox, struct fw_error **err)
@@ -185,7 +195,7 @@ static int spawn_failed(const struct fw_spawn *spawn, const struct fw_sandbox_sp
 	const struct fw_step *step = &spawn->own->list.items[failure->index];
 	int rc = fw_fail_errno(err, failure->error_number, "start a sandbox: %s %s", failure->doing,
 	                       step->source && step->kind == FW_STEP_BIND ? step->source : step->target);
-	if (step->idmap_fd >= 0)
+	if (step->idmap_fd >= 0 && (failure->error_number == EINVAL || failure->error_number == EPERM))
 		return fw_error_hint(err, rc, "functions may not read %s and its file system has no idmapped mounts: "
 		                     "`chmod a+rX %s`, or move it", step->source, step->source);
 	return rc;

@@ -161,6 +161,8 @@ static int add_read_only(const struct fw_sandboxes *shared, const struct fw_sand
 		add_bind(is_own(places, path) ? own : common, path, path, READ_ONLY);
 		return FW_OK;
 	}
+	if (!is_own(places, path)) /* its mount point: the root is sealed by then */
+		fw_steps_add(common, S_ISDIR(mode) ? FW_STEP_DIRECTORY : FW_STEP_FILE, S_ISDIR(mode) ? NULL : "", path);
 	add_bind(own, path, path, READ_ONLY);
 	return fw_idmap_open(owner, group, sandbox->uid, &own->list.items[own->list.count - 1].idmap_fd, err);
 }

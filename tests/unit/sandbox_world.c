@@ -50,13 +50,18 @@ void world_open(struct world *world)
 		err = NULL;
 	}
 	struct fw_sandboxes_options options = {.cgroups = world->cgroups, .machine = &world->machine,
-		.state_directory = world->state, .run = "test"};
+		.state_directory = world->state, .run = world->run};
+	snprintf(world->run, sizeof world->run, "test%d", (int)getpid());
 	assert_ok(fw_sandboxes_new(&options, &world->sandboxes, &err), err);
 }
 
 void world_close(struct world *world)
 {
+	size_t ended;
+
 	fw_sandboxes_free(world->sandboxes);
+	if (world->cgroups) /* what a test that failed left */
+		fw_sandboxes_end_orphans(world->cgroups, world->run, &ended, NULL);
 	if (world->cgroups)
 		fw_cgroups_close(world->cgroups);
 	fw_root_close(&world->root);

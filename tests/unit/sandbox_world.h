@@ -14,7 +14,7 @@ struct world {
 	struct fw_machine machine;
 	struct fw_cgroups *cgroups; /* or NULL */
 	struct fw_sandboxes *sandboxes;
-	char package[96], attempts[96], state[96];
+	char package[96], attempts[96], state[96], run[32];
 };
 
 void world_open(struct world *world);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/time.h"
 #include "tests/unit/sandbox_world.h"
 
 static struct world world;
@@ -24,22 +28,675 @@ static int close_world(void **state)
 	return 0;
 }
 
+static void require_cgroup(unsigned can)
+{
+	if (!world.cgroups || (fw_cgroups_can(world.cgroups) & can) != can) {
+		print_message("skipped: no control group that can do it\n");
+		skip();
+	}
+}
+
+static const char *below(const char *name)
+{
+	static char paths[32][160]; /* a ring: more than any test keeps */
+	static unsigned next;
+	char *path = paths[next++ % 32];
+
+	snprintf(path, sizeof paths[0], "%s/%s", world.tree.path, name);
+	return path;
+}
+
+/* "read=" and the like with a path below the test's tree. */
+static const char *on(const char *action, const char *name)
+{
+	static char texts[16][200];
+	static unsigned next;
+	char *text = texts[next++ % 16];
+
+	snprintf(text, sizeof texts[0], "%s=%s", action, below(name));
+	return text;
+}
+
 static void runs_a_program_of_the_package(void **state)
 {
 	(void)state;
 	struct running *running = running_new(&world);
-	fw_cleanup_free char *said = say(running, "print=hello", "exit=7", NULL);
+	fw_cleanup_free char *said = say(running, "print=hello", "list=/var/task", "exit=7", NULL);
 
 	assert_says(said, "hello\n");
+	assert_says(said, "list /var/task: bootstrap\n");
 	assert_true(WIFEXITED(running->wait_status));
 	assert_int_equal(WEXITSTATUS(running->wait_status), 7);
 	running_free(running);
+}
+
+static void signals_and_orphans_behave_as_outside(void **state)
+{
+	(void)state;
+	struct running *running = running_new(&world);
+	fw_cleanup_free char *said = say(running, "ids", "raise=6", NULL);
+
+	assert_says(said, "pid 2 sid 2\n");
+	assert_true(WIFSIGNALED(running->wait_status));
+	assert_int_equal(WTERMSIG(running->wait_status), SIGABRT);
+	running_free(running);
+}
+
+static void has_its_own_user_and_no_privileges(void **state)
+{
+	require_root();
+	(void)state;
+	struct running *running = running_new(&world);
+	fw_cleanup_free char *said = say(running, "ids", NULL);
+	char expected[64];
+
+	snprintf(expected, sizeof expected, "ids: uid %u %u gid %u", fw_sandbox_uid(running->sandbox),
+	         fw_sandbox_uid(running->sandbox), fw_sandbox_uid(running->sandbox));
+	assert_int_not_equal(fw_sandbox_uid(running->sandbox), 0);
+	assert_says(said, expected);
+	assert_says(said, "Groups:\t \n");
+	assert_says(said, "CapPrm:\t0000000000000000");
+	assert_says(said, "CapEff:\t0000000000000000");
+	assert_says(said, "CapBnd:\t0000000000000000");
+	assert_says(said, "CapAmb:\t0000000000000000");
+	assert_says(said, "NoNewPrivs:\t1");
+	assert_says(said, "Seccomp:\t2");
+	running_free(running);
+}
+
+static void no_way_out_is_open(void **state)
+{
+	(void)state;
+	struct running *running = running_new(&world);
+	fw_cleanup_free char *said = say(running, "escapes", NULL);
+
+	assert_says(said, "try mount: EPERM");
+	assert_says(said, "try init-root: ");
+	assert_says_not(said, ": ok");
+	running_free(running);
+}
+
+static void sees_nothing_of_the_host(void **state)
+{
+	require_root();
+	(void)state;
+	struct running *running = running_new(&world);
+
+	tree_write(&world.tree, "secret", "host");
+	fw_cleanup_free char *said = say(running, on("read", "secret"), "list=/root", "list=/home", "list=/proc",
+	                                 "read=/etc/shadow", "write=/etc/x", "write=/usr/x", "write=/var/task/x", "write=/x",
+	                                 "list=/sys", "list=/dev", "read=/dev/kmsg", "read=/proc/1/environ", NULL);
+
+	assert_says(said, "secret: ENOENT");
+	assert_says(said, "list /root:\n");
+	assert_says(said, "list /home:\n");
+	assert_says_not(said, "list /proc: 1 ");
+	assert_says(said, "read /etc/shadow: EACCES");
+	assert_says(said, "write /etc/x: EROFS");
+	assert_says(said, "write /usr/x: EROFS");
+	assert_says(said, "write /var/task/x: EROFS");
+	assert_says(said, "write /x: EROFS");
+	assert_says(said, "list /sys: devices\n");
+	assert_says_not(said, "kvm");
+	assert_says(said, "read /dev/kmsg: ENOENT");
+	assert_says(said, "read /proc/1/environ: ENOENT");
+	running_free(running);
+}
+
+static void shows_read_only_paths_at_the_same_place(void **state)
+{
+	(void)state;
+	const char *const paths[] = {below("inputs"), below("alone.txt"), NULL};
+	struct running *running = running_new(&world);
+
+	tree_write(&world.tree, "inputs/a/b.txt", "content");
+	tree_write(&world.tree, "alone.txt", "single");
+	chmod(below("inputs"), 0777);
+	chmod(below("inputs/a/b.txt"), 0666);
+	running->spec.read_only = paths;
+	fw_cleanup_free char *said = say(running, on("read", "inputs/a/b.txt"), on("read", "alone.txt"),
+	                                 on("write", "inputs/new"), on("write", "inputs/a/b.txt"), NULL);
+
+	assert_says(said, "b.txt: 'content'");
+	assert_says(said, "alone.txt: 'single'");
+	assert_says(said, "inputs/new: EROFS");
+	assert_says(said, "inputs/a/b.txt: EROFS");
+	running_free(running);
+}
+
+static void masks_the_attempts_of_others_and_shows_its_own(void **state)
+{
+	(void)state;
+	const char *const paths[] = {below("storage"), NULL};
+	struct running *running = running_new(&world);
+
+	tree_write(&world.tree, "storage/in.txt", "input");
+	tree_write(&world.tree, "storage/.attempts/mine/", "");
+	tree_write(&world.tree, "storage/.attempts/other/secret", "theirs");
+	running->spec.read_only = paths;
+	running->spec.hidden = below("storage/.attempts");
+	running->spec.attempts = below("storage/.attempts/mine");
+	fw_cleanup_free char *said = say(running, on("read", "storage/in.txt"), on("list", "storage/.attempts"),
+	                                 on("read", "storage/.attempts/other/secret"), on("write", "storage/.attempts/mine/out"),
+	                                 on("write", "storage/.attempts/new"), NULL);
+	struct stat stat_;
+
+	assert_says(said, "in.txt: 'input'");
+	assert_says(said, ".attempts: mine\n");
+	assert_says(said, "other/secret: ENOENT");
+	assert_says(said, "mine/out: ok");
+	assert_says(said, ".attempts/new: EROFS");
+	assert_int_equal(stat(below("storage/.attempts/mine/out"), &stat_), 0);
+	assert_int_equal(stat_.st_uid, fw_sandbox_uid(running->sandbox));
+	running_free(running);
+}
+
+static void attempts_that_nothing_else_shows_are_writable(void **state)
+{
+	(void)state;
+	struct running *running = running_new(&world);
+	fw_cleanup_free char *said = say(running, on("write", "attempts/out"), on("list", "."), NULL);
+
+	assert_says(said, "attempts/out: ok");
+	assert_int_equal(access(below("attempts/out"), F_OK), 0);
+	running_free(running);
+}
+
+/* A place that only root may enter, outside /tmp. */
+static void paths_below_a_private_home_work(void **state)
+{
+	require_root();
+	(void)state;
+	char home[] = "/root/flexwatt-test-XXXXXX", input[64], out[64], command[2][96];
+
+	assert_non_null(mkdtemp(home));
+	snprintf(input, sizeof input, "%s/in", home);
+	snprintf(out, sizeof out, "%s/out", home);
+	int fd = open(input, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, "private", 7), 7);
+	close(fd);
+	mkdir(out, 0700);
+	snprintf(command[0], sizeof command[0], "read=%s", input);
+	snprintf(command[1], sizeof command[1], "write=%s/x", out);
+	const char *const paths[] = {home, NULL};
+	struct running *running = running_new(&world);
+	running->spec.read_only = paths;
+	running->spec.attempts = out;
+	fw_cleanup_free char *said = say(running, command[0], command[1], "list=/root", NULL);
+
+	assert_says(said, "/in: 'private'"); /* an idmapped bind: mode 0600 of root */
+	assert_says(said, "out/x: ok");
+	assert_says_not(said, ".bash");
+	running_free(running);
+	unlink(input);
+	snprintf(command[0], sizeof command[0], "%s/x", out);
+	unlink(command[0]);
+	assert_int_equal(rmdir(out), 0);
+	assert_int_equal(rmdir(home), 0);
+}
+
+static void a_missing_path_is_an_error_that_names_it(void **state)
+{
+	(void)state;
+	const char *const paths[] = {below("nowhere"), NULL};
+	struct running *running = running_new(&world);
+	struct fw_error *err = NULL;
+
+	running->spec.read_only = paths;
+	assert_error_is(running_start(running, &err, "print=x", NULL), &err, FW_E_ABSENT, "nowhere");
+	running_free(running);
+}
+
+static void a_private_tmp_is_bounded_on_disk(void **state)
+{
+	require_root();
+	(void)state;
+	struct running *running = running_new(&world);
+	long mb = 0;
+
+	running->spec.tmp_mb = 64;
+	fw_cleanup_free char *said = say(running, "list=/tmp", "space=/tmp", "fill=/tmp/big", "write=/tmp/more", NULL);
+
+	assert_says(said, "list /tmp: flexwatt"); /* nothing but the way to its attempts */
+	assert_says(said, "then ENOSPC");
+	assert_int_equal(sscanf(strstr(said, "fill: "), "fill: %ld", &mb), 1);
+	assert_in_range(mb, 63, 68);
+	running_free(running);
+	assert_int_not_equal(access("/tmp/big", F_OK), 0);
+}
+
+static void what_one_worker_left_in_tmp_the_next_does_not_see(void **state)
+{
+	(void)state;
+	struct running *first = running_new(&world), *second = running_new(&world);
+
+	fw_cleanup_free char *wrote = say(first, "write=/tmp/left", "list=/tmp", NULL);
+	running_free(first);
+	fw_cleanup_free char *saw = say(second, "list=/tmp", "write=/tmp/x", "list=/var/tmp", NULL);
+
+	assert_says(wrote, "left");
+	assert_says_not(saw, "left");
+	assert_says(saw, "write /tmp/x: ok");
+	running_free(second);
+}
+
+static void filling_tmp_does_not_count_as_memory(void **state)
+{
+	require_root();
+	require_cgroup(FW_CAN_MEMORY);
+	(void)state;
+	struct running *running = running_new(&world);
+
+	running->spec.memory_mb = 128;
+	running->spec.tmp_mb = 300;
+	fw_cleanup_free char *said = say(running, "fill=/tmp/big", NULL);
+
+	assert_says(said, "then ENOSPC");
+	assert_false(fw_sandbox_out_of_memory(running->sandbox));
+	running_free(running);
+}
+
+static void limits_are_those_of_lambda(void **state)
+{
+	(void)state;
+	unsigned cpus = world.machine.cpus_allowed < 2 ? world.machine.cpus_allowed : 2;
+	struct running *running = running_new(&world);
+	char expected[96];
+	fw_cleanup_free char *said = say(running, "limits", "descriptors", NULL);
+
+	snprintf(expected, sizeof expected, "limits: files 1024 core 0 cpus %u online %u\n", cpus, cpus);
+	assert_says(said, expected);
+	assert_says(said, "descriptors: 0 1 2\n");
+	running_free(running);
+}
+
+static void memory_is_limited_and_its_end_is_told(void **state)
+{
+	require_cgroup(FW_CAN_MEMORY);
+	(void)state;
+	struct running *running = running_new(&world), *other = running_new(&world);
+
+	running->spec.memory_mb = other->spec.memory_mb = 128;
+	other->spec.attempts = NULL;
+	fw_cleanup_free char *fits = say(other, "allocate=64", NULL);
+	fw_cleanup_free char *said = say(running, "print=start", "allocate=300", NULL);
+
+	assert_says(fits, "allocate 64: ok");
+	assert_says_not(said, "allocate 300: ok");
+	assert_true(WIFSIGNALED(running->wait_status));
+	assert_true(fw_sandbox_out_of_memory(running->sandbox));
+	assert_false(fw_sandbox_out_of_memory(running->sandbox)); /* told once */
+	assert_false(fw_sandbox_out_of_memory(other->sandbox));
+	running_free(running);
+	running_free(other);
+}
+
+static void a_child_that_takes_all_memory_is_told_too(void **state)
+{
+	require_cgroup(FW_CAN_MEMORY);
+	(void)state;
+	struct running *running = running_new(&world);
+
+	running->spec.memory_mb = 128;
+	fw_cleanup_free char *said = say(running, "child-allocate=300", NULL);
+
+	assert_says_not(said, "allocate 300: ok");
+	assert_true(fw_sandbox_out_of_memory(running->sandbox));
+	running_free(running);
+}
+
+static void a_fork_bomb_ends_at_its_limit(void **state)
+{
+	require_cgroup(FW_CAN_PIDS);
+	(void)state;
+	struct running *running = running_new(&world);
+	int made = 0;
+
+	fw_cleanup_free char *said = say(running, "fork-bomb=4000", NULL);
+	assert_says(said, "then EAGAIN");
+	assert_int_equal(sscanf(strstr(said, "fork: "), "fork: %d", &made), 1);
+	assert_in_range(made, 900, 1024);
+	struct fw_cgroup *group = fw_sandbox_cgroup(running->sandbox);
+	uint64_t deadline_ns = fw_monotonic_ns() + 10 * FW_NS_PER_S;
+	while (fw_cgroup_pids(group, NULL, 0) > 0) /* its end was the end of all */
+		assert_true(fw_monotonic_ns() < deadline_ns);
+	running_free(running);
+}
+
+static void cpu_is_free_before_settling_and_a_quota_after(void **state)
+{
+	require_cgroup(FW_CAN_CPU);
+	(void)state;
+	struct running *boosted = running_new(&world), *settled = running_new(&world);
+	int before = 0, after = 0;
+
+	boosted->spec.memory_mb = settled->spec.memory_mb = 177; /* a tenth of a CPU */
+	settled->spec.boost = false;
+	fw_cleanup_free char *first = say(boosted, "burn=400", NULL);
+	fw_cleanup_free char *second = say(settled, "burn=1000", NULL);
+	assert_int_equal(sscanf(first, "burn: %d", &before), 1);
+	assert_int_equal(sscanf(second, "burn: %d", &after), 1);
+
+	assert_true(before > 120); /* others may be using this machine */
+	assert_in_range(after, 20, 135); /* a tenth of a second, and a period at each end */
+	running_free(boosted);
+	running_free(settled);
+}
+
+static void a_signal_reaches_the_function_and_kill_its_daemons(void **state)
+{
+	(void)state;
+	struct running *polite = running_new(&world), *stubborn = running_new(&world);
+	struct fw_error *err = NULL;
+
+	assert_ok(running_start(polite, &err, "wait", NULL), err);
+	assert_ok(running_start(stubborn, &err, "daemonise", "ignore-sigterm", "wait", NULL), err);
+	running_wait_for(polite, "waiting");
+	running_wait_for(stubborn, "waiting");
+	assert_ok(fw_sandbox_signal(polite->sandbox, SIGTERM, &err), err);
+	running_wait_until_ended(polite);
+	assert_int_equal(WTERMSIG(polite->wait_status), SIGTERM);
+
+	assert_ok(fw_sandbox_signal(stubborn->sandbox, SIGTERM, &err), err);
+	struct fw_error *busy = NULL;
+	int status;
+	assert_error_is(fw_sandbox_reap(stubborn->sandbox, &status, &busy), &busy, FW_E_BUSY, "runs still");
+	assert_ok(fw_sandbox_signal(stubborn->sandbox, SIGKILL, &err), err);
+	running_wait_until_ended(stubborn);
+	assert_int_equal(WTERMSIG(stubborn->wait_status), SIGKILL);
+	running_free(polite);
+	running_free(stubborn);
+}
+
+static void a_daemon_ends_with_its_function(void **state)
+{
+	(void)state;
+	struct running *running = running_new(&world);
+	fw_cleanup_free char *said = say(running, "daemonise", "print=done", NULL); /* reads to the end: all writers are gone */
+
+	assert_says(said, "done");
+	running_free(running);
+}
+
+static int connect_from_here(struct fw_sandbox_address where)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(where.port)};
+	fw_cleanup_fd int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	inet_pton(AF_INET, where.host, &address.sin_addr);
+	return connect(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+static void each_sandbox_has_its_own_address(void **state)
+{
+	(void)state;
+	struct running *first = running_new(&world), *second = running_new(&world);
+	struct fw_error *err = NULL;
+	char action[48];
+
+	assert_ok(fw_sandbox_new(world.sandboxes, FW_NETWORK_HOST, &first->sandbox, &err), err);
+	assert_ok(fw_sandbox_new(world.sandboxes, FW_NETWORK_HOST, &second->sandbox, &err), err);
+	struct fw_sandbox_address a = fw_sandbox_address(first->sandbox), b = fw_sandbox_address(second->sandbox);
+	assert_string_not_equal(a.host, b.host);
+	assert_int_equal(strncmp(a.host, "127.", 4), 0);
+	fw_cleanup_fd int listener = fw_sandbox_take_listener(first->sandbox);
+	snprintf(action, sizeof action, "connect=%s:%u", a.host, a.port);
+	fw_cleanup_free char *said = say(first, action, NULL);
+
+	assert_says(said, ": ok");
+	fw_cleanup_fd int accepted = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(accepted >= 0);
+	running_free(first);
+	running_free(second);
+	assert_int_equal(connect_from_here(b), -1);
+}
+
+static void network_none_reaches_only_its_host(void **state)
+{
+	(void)state;
+	struct running *open = running_new(&world), *closed = running_new(&world);
+	struct fw_error *err = NULL;
+	char to_open[48], to_host[48];
+
+	assert_ok(fw_sandbox_new(world.sandboxes, FW_NETWORK_HOST, &open->sandbox, &err), err);
+	assert_ok(fw_sandbox_new(world.sandboxes, FW_NETWORK_NONE, &closed->sandbox, &err), err);
+	closed->network = FW_NETWORK_NONE;
+	struct fw_sandbox_address other = fw_sandbox_address(open->sandbox), own = fw_sandbox_address(closed->sandbox);
+	fw_cleanup_fd int listener = fw_sandbox_take_listener(closed->sandbox);
+	snprintf(to_open, sizeof to_open, "connect=%s:%u", other.host, other.port);
+	snprintf(to_host, sizeof to_host, "connect=%s:%u", own.host, own.port);
+	fw_cleanup_free char *said = say(closed, to_host, to_open, "connect=192.0.2.1:80", NULL);
+	char expected[96];
+
+	snprintf(expected, sizeof expected, "connect %s:%u: ok", own.host, own.port);
+	assert_says(said, expected);
+	snprintf(expected, sizeof expected, "connect %s:%u: ECONNREFUSED", other.host, other.port);
+	assert_says(said, expected);
+	assert_says(said, "connect 192.0.2.1:80: ENETUNREACH");
+	fw_cleanup_fd int accepted = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(accepted >= 0);
+	running_free(open);
+	running_free(closed);
+}
+
+static void exec_fails(const char *file, const char *content, mode_t mode, int code, const char *text)
+{
+	const char *argv[] = {"/var/task/program", NULL};
+	struct running *running = running_new(&world);
+	struct fw_error *err = NULL;
+
+	running->spec.package = below("broken");
+	running->spec.argv = argv;
+	unlink(below("broken/program"));
+	tree_write(&world.tree, file, content);
+	chmod(below(file), mode);
+	assert_error_is(running_start(running, &err, "unused", NULL), &err, code, text);
+	running_free(running);
+}
+
+static void a_program_that_cannot_start_says_why_and_what_to_do(void **state)
+{
+	(void)state;
+	exec_fails("broken/other", "x", 0755, FW_E_ABSENT, "executable file named bootstrap");
+	exec_fails("broken/program", "#!/no/such/python\n", 0755, FW_E_ABSENT, "its interpreter /no/such/python is not there");
+	exec_fails("broken/program", "#!/bin/sh\r\necho x\r\n", 0755, FW_E_ABSENT, "Windows line ends");
+	exec_fails("broken/program", "#!/bin/sh\n", 0644, FW_E_PERMISSION, "chmod a+rx");
+	exec_fails("broken/program", "neither\n", 0755, FW_E_INVALID, "neither a program nor a script");
+}
+
+static void a_program_for_another_processor_is_named(void **state)
+{
+	(void)state;
+	unsigned char elf[64] = {0x7f, 'E', 'L', 'F', 2, 1, 1};
+	fw_cleanup_free char *path = fw_strdup(below("broken/program"));
+
+	elf[16] = 2;
+	elf[18] = 0xf3; /* EM_RISCV */
+	elf[20] = 1;
+	tree_write(&world.tree, "broken/program", "");
+	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	assert_int_equal(write(fd, elf, sizeof elf), sizeof elf);
+	close(fd);
+	chmod(path, 0755);
+	const char *argv[] = {"/var/task/program", NULL};
+	struct running *running = running_new(&world);
+	struct fw_error *err = NULL;
+	running->spec.package = below("broken");
+	running->spec.argv = argv;
+	assert_error_is(running_start(running, &err, "unused", NULL), &err, FW_E_INVALID, "a program for RISC-V");
+	running_free(running);
+}
+
+static size_t count_group_entries(void)
+{
+	size_t count = 0;
+
+	if (world.cgroups)
+		for (const char *const *path = (const char *const[]){"/sys/fs/cgroup/memory/flexwatt-test", "/sys/fs/cgroup/pids/flexwatt-test",
+		         "/sys/fs/cgroup/unified/flexwatt-test", "/sys/fs/cgroup/flexwatt-test", NULL}; *path; path++)
+			if (access(*path, F_OK) == 0)
+				count += count_entries(*path);
+	return count;
+}
+
+static void nothing_is_left_behind(void **state)
+{
+	(void)state;
+	struct fw_error *err = NULL;
+	size_t fds = 0, mounts = 0, groups = 0, files = 0;
+
+	for (int round = 0; round < 6; round++) {
+		struct running *running = running_new(&world);
+
+		assert_ok(running_start(running, &err, "daemonise", "write=/tmp/x", "wait", NULL), err);
+		running_wait_for(running, "waiting");
+		running_free(running); /* kills it all */
+		if (round == 1) { /* template and stock are there by now */
+			fds = count_entries("/proc/self/fd");
+			mounts = count_lines("/proc/self/mountinfo");
+			groups = count_group_entries();
+			files = count_entries(world.state);
+		}
+	}
+	assert_int_equal(count_entries("/proc/self/fd"), fds);
+	assert_int_equal(count_lines("/proc/self/mountinfo"), mounts);
+	assert_int_equal(count_group_entries(), groups);
+	assert_int_equal(count_entries(world.state), files);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1); /* no child of any kind */
+}
+
+static void a_failed_start_leaves_nothing_and_the_sandbox_can_start_again(void **state)
+{
+	(void)state;
+	const char *argv[] = {"/var/task/absent", NULL};
+	struct running *running = running_new(&world);
+	struct fw_error *err = NULL;
+	size_t groups = count_group_entries();
+
+	running->spec.argv = argv;
+	assert_error_is(running_start(running, &err, "unused", NULL), &err, FW_E_ABSENT, "absent");
+	assert_int_equal(count_group_entries(), groups);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1);
+	close(running->output_fd);
+	fw_cleanup_free char *said = say(running, "print=again", NULL);
+	assert_says(said, "again");
+	running_free(running);
+}
+
+static void groups_made_beforehand_are_used(void **state)
+{
+	require_cgroup(FW_CAN_CPUACCT);
+	(void)state;
+	struct fw_error *err = NULL;
+	struct running *running = running_new(&world);
+
+	running->spec.memory_mb = 333;
+	assert_ok(fw_sandboxes_prepare(world.sandboxes, 333, 512, 1, &err), err);
+	size_t groups = count_group_entries();
+	fw_cleanup_free char *said = say(running, "print=x", NULL);
+	assert_int_equal(count_group_entries(), groups);
+	running_free(running);
+	assert_true(count_group_entries() < groups);
+}
+
+/* An engine that dies without a word: its workers end, its group is found by the run's name and removed. */
+static void what_a_killed_engine_leaves_is_ended(void **state)
+{
+	require_cgroup(FW_CAN_PIDS);
+	(void)state;
+	struct fw_error *err = NULL;
+	size_t ended = 0;
+	int ready[2];
+	char byte;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid_t engine = fork();
+	if (engine == 0) {
+		struct fw_sandboxes_options options = {.cgroups = world.cgroups, .machine = &world.machine,
+			.state_directory = world.state, .run = "killed"};
+		struct world theirs = world;
+		struct running *running = running_new(&theirs);
+
+		if (fw_sandboxes_new(&options, &theirs.sandboxes, NULL) == FW_OK &&
+		    running_start(running, NULL, "daemonise", "ignore-sigterm", "wait", NULL) == FW_OK) {
+			running_wait_for(running, "waiting");
+			write(ready[1], "x", 1);
+		}
+		for (;;)
+			pause();
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	kill(engine, SIGKILL);
+	waitpid(engine, NULL, 0);
+	assert_ok(fw_sandboxes_end_orphans(world.cgroups, "kill", &ended, &err), err);
+	assert_int_equal(ended, 0);
+	assert_ok(fw_sandboxes_end_orphans(world.cgroups, "killed", &ended, &err), err);
+	assert_int_equal(ended, 1);
+	assert_ok(fw_sandboxes_end_orphans(world.cgroups, "killed", &ended, &err), err);
+	assert_int_equal(ended, 0);
+}
+
+static void *start_many(void *context)
+{
+	struct running *running = context;
+
+	for (int i = 0; i < 5; i++) {
+		struct running *one = running_new(running->world);
+
+		one->spec.attempts = NULL;
+		fw_cleanup_free char *said = say(one, "print=x", NULL);
+		running_free(one);
+	}
+	return NULL;
+}
+
+static void threads_start_sandboxes_side_by_side(void **state)
+{
+	(void)state;
+	struct running *common = running_new(&world);
+	pthread_t threads[3];
+
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, start_many, common), 0);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	running_free(common);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(runs_a_program_of_the_package),
+		cmocka_unit_test(signals_and_orphans_behave_as_outside),
+		cmocka_unit_test(has_its_own_user_and_no_privileges),
+		cmocka_unit_test(no_way_out_is_open),
+		cmocka_unit_test(sees_nothing_of_the_host),
+		cmocka_unit_test(shows_read_only_paths_at_the_same_place),
+		cmocka_unit_test(masks_the_attempts_of_others_and_shows_its_own),
+		cmocka_unit_test(attempts_that_nothing_else_shows_are_writable),
+		cmocka_unit_test(paths_below_a_private_home_work),
+		cmocka_unit_test(a_missing_path_is_an_error_that_names_it),
+		cmocka_unit_test(a_private_tmp_is_bounded_on_disk),
+		cmocka_unit_test(what_one_worker_left_in_tmp_the_next_does_not_see),
+		cmocka_unit_test(filling_tmp_does_not_count_as_memory),
+		cmocka_unit_test(limits_are_those_of_lambda),
+		cmocka_unit_test(memory_is_limited_and_its_end_is_told),
+		cmocka_unit_test(a_child_that_takes_all_memory_is_told_too),
+		cmocka_unit_test(a_fork_bomb_ends_at_its_limit),
+		cmocka_unit_test(cpu_is_free_before_settling_and_a_quota_after),
+		cmocka_unit_test(a_signal_reaches_the_function_and_kill_its_daemons),
+		cmocka_unit_test(a_daemon_ends_with_its_function),
+		cmocka_unit_test(each_sandbox_has_its_own_address),
+		cmocka_unit_test(network_none_reaches_only_its_host),
+		cmocka_unit_test(a_program_that_cannot_start_says_why_and_what_to_do),
+		cmocka_unit_test(a_program_for_another_processor_is_named),
+		cmocka_unit_test(nothing_is_left_behind),
+		cmocka_unit_test(a_failed_start_leaves_nothing_and_the_sandbox_can_start_again),
+		cmocka_unit_test(groups_made_beforehand_are_used),
+		cmocka_unit_test(what_a_killed_engine_leaves_is_ended),
+		cmocka_unit_test(threads_start_sandboxes_side_by_side),
 	};
 	return cmocka_run_group_tests(tests, open_world, close_world);
 }
