@@ -212,7 +212,7 @@ static void try_escapes(const char *unused)
 	say("try", "keyctl", (int)syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 1));
 	say("try", "bpf", (int)syscall(SYS_bpf, 0, NULL, 0));
 	say("try", "ptrace", (int)ptrace(PTRACE_ATTACH, 1, NULL, NULL));
-	say("try", "kill-init", kill(1, SIGKILL));
+	kill(1, SIGKILL); /* whoever goes on after this line has survived it */
 	say("try", "lower-nice", setpriority(PRIO_PROCESS, 0, -10));
 	say("try", "init-root", open("/proc/1/root/etc/passwd", O_RDONLY));
 }

@@ -4,14 +4,18 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/buffer.h"
 #include "base/time.h"
+#include "runtime/sandbox_internal.h"
 
 enum { MAX_ARGUMENTS = 24 };
 
@@ -27,6 +31,30 @@ static void copy_payload(const char *target)
 	assert_ok(fw_read_file(AT_FDCWD, source, &bytes, NULL), NULL);
 	assert_ok(fw_write_file(AT_FDCWD, target, bytes.data, bytes.length, 0755, NULL), NULL);
 	fw_buffer_done(&bytes);
+}
+
+bool world_as_asked(void)
+{
+	const char *as = getenv("SANDBOX_TEST_AS"), *payload = getenv("SANDBOX_PAYLOAD");
+
+	if (!as)
+		return true;
+	if (geteuid() == 0 && (setgroups(0, NULL) != 0 || setresgid(WORLD_USER, WORLD_USER, WORLD_USER) != 0 ||
+	                       setresuid(WORLD_USER, WORLD_USER, WORLD_USER) != 0)) {
+		print_message("skipped: cannot become another user\n");
+		return false;
+	}
+	if (access(payload, R_OK) != 0) {
+		print_message("skipped: %s is not readable by user %d\n", payload, WORLD_USER);
+		return false;
+	}
+	prctl(PR_SET_DUMPABLE, 1); /* as a process has it that began as this user */
+	if (strcmp(as, "plain") == 0 && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+	                                 prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, fw_filter_program()) != 0)) {
+		print_message("skipped: no system call filter to refuse namespaces with\n");
+		return false;
+	}
+	return true;
 }
 
 void world_open(struct world *world)
