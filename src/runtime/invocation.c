@@ -3,10 +3,8 @@
  * One invocation: event, verdict, record. It ends exactly once, and is freed when it is metered: scheduling goes on between
  * the two.
  */
-#include <signal.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/memory.h"
 #include "runtime/report_line.h"
 #include "runtime/runtime_internal.h"
@@ -68,21 +66,15 @@ void fw_invocation_judge_start(struct fw_invocation *invocation, const struct fw
 	}
 }
 
-/* What the worker printed while it started comes first, as on Lambda. A log that cannot be made does not stop the work. */
+/* What the worker printed while it started comes first, as on Lambda. */
 static void open_log(struct fw_invocation *invocation, struct fw_log_stream *output)
 {
-	fw_cleanup_error struct fw_error *err = NULL;
 	const struct fw_runtime *runtime = invocation->runtime;
-
-	if (fw_log_file_open(runtime->log_directory, invocation->log_name, runtime->options.log_bytes, &invocation->log,
-	                     &err) != FW_OK) {
-		fw_warning("%s", fw_error_message(err));
-		return;
-	}
-	if (output)
-		fw_log_stream_attach(output, invocation->log);
 	fw_cleanup_free char *line = fw_start_line(invocation->request_id);
 
+	invocation->log = fw_log_file_new(runtime->log_directory, invocation->log_name, runtime->options.log_bytes);
+	if (output)
+		fw_log_stream_attach(output, invocation->log);
 	fw_log_file_write(invocation->log, fw_str_of(line));
 }
 
@@ -137,8 +129,6 @@ static void close_log(struct fw_invocation *invocation, struct fw_log_stream *ou
 		open_log(invocation, output);
 	if (output)
 		fw_log_stream_detach(output);
-	if (!invocation->log)
-		return;
 	if (!invocation->body && invocation->error_message) {
 		fw_cleanup_free char *line = fw_printf("%s\n%s\n", invocation->error_message, invocation->error_type);
 
@@ -172,13 +162,11 @@ static void metered(struct fw_invocation *invocation)
 	const struct fw_record *record = invocation->record;
 	struct fw_invoke invoke = invocation->invoke;
 
-	if (invocation->log) {
-		fw_cleanup_free char *line = invocation->started_ns
-		                                 ? fw_report_line(record, invoke.timeout_ms)
-		                                 : fw_init_report_line(record, fw_ns_to_ms(invocation->init_ns));
+	fw_cleanup_free char *line = invocation->started_ns
+	                                 ? fw_report_line(record, invoke.timeout_ms)
+	                                 : fw_init_report_line(record, fw_ns_to_ms(invocation->init_ns));
 
-		fw_log_file_append(invocation->log, fw_str_of(line));
-	}
+	fw_log_file_append(invocation->log, fw_str_of(line));
 	fw_invocation_free(invocation);
 	if (invoke.metered)
 		invoke.metered(invoke.context);
@@ -251,7 +239,7 @@ static void tell(struct fw_invocation *invocation)
 		.record = invocation->record,
 		.body = invocation->body,
 		.length = invocation->length,
-		.log_path = invocation->log ? fw_log_file_path(invocation->log) : NULL,
+		.log_path = fw_log_file_path(invocation->log),
 	};
 
 	if (!invocation->length && invocation->error_type) {

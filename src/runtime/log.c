@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Logs of invocations (log.h). The file is written when the worker prints and when the invocation ends: a silent one costs
- * one write. A log that cannot be written is reported once and never fails an invocation.
+ * Logs of invocations (log.h). The file is made and written when the worker prints, else when the invocation ends: a silent
+ * one costs nothing while it runs. A log that cannot be written is reported once and never fails an invocation.
  */
 #include "runtime/log.h"
 
@@ -31,40 +31,50 @@ struct fw_log_file {
 	bool failed;
 };
 
+static void fail(struct fw_log_file *log)
+{
+	if (!log->failed)
+		fw_warning("write the log %s: %s", log->path, strerror(errno));
+	log->failed = true;
+}
+
+static void open_file(struct fw_log_file *log, int flags)
+{
+	log->fd = open(log->path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+	if (log->fd < 0)
+		fail(log);
+}
+
 static void write_all(struct fw_log_file *log, const char *bytes, size_t length)
 {
+	if (log->fd < 0 && !log->failed)
+		open_file(log, O_CREAT | O_TRUNC);
 	while (length && !log->failed) {
 		ssize_t rc = write(log->fd, bytes, length);
 
 		if (rc < 0 && errno == EINTR)
 			continue;
-		if (rc < 0) {
-			log->failed = true;
-			fw_warning("write the log %s: %s", log->path, strerror(errno));
-			return;
-		}
+		if (rc < 0)
+			return fail(log);
 		bytes += rc;
 		length -= (size_t)rc;
 	}
 }
 
-int fw_log_file_open(const char *directory, const char *name, size_t maximum, struct fw_log_file **log,
-                     struct fw_error **err)
+struct fw_log_file *fw_log_file_new(const char *directory, const char *name, size_t maximum)
 {
-	fw_cleanup_free char *path = fw_printf("%s/%s", directory, name);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct fw_log_file *log = fw_alloc(sizeof *log);
 
-	if (fd < 0)
-		return fw_fail_errno(err, errno, "make the log %s", path);
 	if (!maximum)
 		maximum = FW_LOG_MAX_BYTES;
-	struct fw_log_file *made = fw_alloc(sizeof *made);
-
-	*made = (struct fw_log_file){
-		.path = FW_TAKE(path), .fd = fd, .head_left = maximum / 2, .tail_size = maximum - maximum / 2};
-	fw_buffer_init(&made->held, READ_BYTES);
-	*log = made;
-	return FW_OK;
+	*log = (struct fw_log_file){
+		.path = fw_printf("%s/%s", directory, name),
+		.fd = -1,
+		.head_left = maximum / 2,
+		.tail_size = maximum - maximum / 2,
+	};
+	fw_buffer_init(&log->held, READ_BYTES);
+	return log;
 }
 
 static void write_ring(struct fw_log_file *log, const char *bytes, size_t length)
@@ -135,34 +145,36 @@ static void write_tail(struct fw_log_file *log)
 
 void fw_log_file_end(struct fw_log_file *log)
 {
-	if (log->fd < 0)
-		return;
 	flush_held(log);
 	if (log->tail)
 		write_tail(log);
 	free(FW_TAKE(log->tail));
-	close(fw_take_fd(&log->fd));
+	if (log->fd >= 0)
+		close(fw_take_fd(&log->fd));
 }
 
 void fw_log_file_append(struct fw_log_file *log, struct fw_str text)
 {
-	log->fd = open(log->path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
-	if (log->fd < 0)
-		return; /* the run's logs were removed meanwhile */
+	if (log->failed)
+		return;
+	open_file(log, 0); /* fails when the run's logs were removed meanwhile */
 	write_all(log, text.text, text.length);
-	close(fw_take_fd(&log->fd));
+	if (log->fd >= 0)
+		close(fw_take_fd(&log->fd));
 }
 
 const char *fw_log_file_path(const struct fw_log_file *log)
 {
-	return log->path;
+	return log->failed ? NULL : log->path;
 }
 
 void fw_log_file_free(struct fw_log_file *log)
 {
 	if (!log)
 		return;
-	fw_log_file_end(log);
+	if (log->fd >= 0)
+		close(log->fd);
+	free(log->tail);
 	fw_buffer_done(&log->held);
 	free(log->path);
 	free(log);

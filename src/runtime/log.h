@@ -16,14 +16,14 @@ enum { FW_LOG_MAX_BYTES = 4 << 20 };
 struct fw_log_file;
 struct fw_log_stream;
 
-/* Makes the file, empty, at directory/name. maximum 0: FW_LOG_MAX_BYTES. */
-int fw_log_file_open(const char *directory, const char *name, size_t maximum, struct fw_log_file **log,
-                     struct fw_error **err);
+/* Of the file directory/name, which is made, empty, when there is something to write. maximum 0: FW_LOG_MAX_BYTES. */
+struct fw_log_file *fw_log_file_new(const char *directory, const char *name, size_t maximum);
 void fw_log_file_write(struct fw_log_file *log, struct fw_str text);
 /* Writes what is still held, the kept tail included; closes the descriptor. More may be added by _append(). */
 void fw_log_file_end(struct fw_log_file *log);
 /* One line behind all else, after _end(). */
 void fw_log_file_append(struct fw_log_file *log, struct fw_str text);
+/* NULL when it could not be written. */
 const char *fw_log_file_path(const struct fw_log_file *log);
 void fw_log_file_free(struct fw_log_file *log);
 
