@@ -87,6 +87,9 @@ int64_t fw_cgroup_read_memory(struct fw_cgroup *group);
 /* CPU time alone (one or two preads), for the edges of an invocation. */
 void fw_cgroup_read_cpu(struct fw_cgroup *group, int64_t *user_ns, int64_t *system_ns, int64_t *total_ns);
 
+/* Processes that the kernel killed in it for memory, since it was made; -1 when it cannot be known. One pread. */
+int64_t fw_cgroup_read_oom_kills(struct fw_cgroup *group);
+
 /* Processes inside, at most `capacity` of them; returns how many there are. */
 size_t fw_cgroup_pids(struct fw_cgroup *group, pid_t *pids, size_t capacity);
 /* SIGKILL to every process of the group, including those being forked: cgroup.kill, else freeze + signal + thaw, else

@@ -87,6 +87,17 @@ int64_t fw_cgroup_read_memory(struct fw_cgroup *group)
 	return -1;
 }
 
+int64_t fw_cgroup_read_oom_kills(struct fw_cgroup *group)
+{
+	char text[1024];
+	struct fw_str read;
+
+	if (fw_cgroup_file_text(group, FW_FILE_MEMORY_EVENTS, text, sizeof text, &read) ||
+	    fw_cgroup_file_text(group, FW_FILE_V1_MEMORY_OOM, text, sizeof text, &read))
+		return number_or(read, "oom_kill", -1);
+	return -1;
+}
+
 static void read_memory(struct fw_cgroup *group, struct fw_cgroup_stat *stat)
 {
 	char text[8192];
@@ -99,8 +110,6 @@ static void read_memory(struct fw_cgroup *group, struct fw_cgroup_stat *stat)
 		stat->faults_major = major;
 		stat->faults_minor = major < 0 || all < major ? -1 : all - major;
 		stat->memory_high_bytes = fw_cgroup_file_number(group, FW_FILE_MEMORY_PEAK);
-		if (fw_cgroup_file_text(group, FW_FILE_MEMORY_EVENTS, text, sizeof text, &read))
-			stat->oom_kills = number_or(read, "oom_kill", -1);
 	} else if (fw_cgroup_file_text(group, FW_FILE_V1_MEMORY_STAT, text, sizeof text, &read)) {
 		int64_t major = number_or(read, "total_pgmajfault", -1), all = number_or(read, "total_pgfault", -1);
 
@@ -108,9 +117,8 @@ static void read_memory(struct fw_cgroup *group, struct fw_cgroup_stat *stat)
 		stat->faults_major = major;
 		stat->faults_minor = major < 0 || all < major ? -1 : all - major;
 		stat->memory_high_bytes = fw_cgroup_file_number(group, FW_FILE_V1_MEMORY_PEAK);
-		if (fw_cgroup_file_text(group, FW_FILE_V1_MEMORY_OOM, text, sizeof text, &read))
-			stat->oom_kills = number_or(read, "oom_kill", -1);
 	}
+	stat->oom_kills = fw_cgroup_read_oom_kills(group);
 }
 
 static void read_throttling(struct fw_cgroup *group, struct fw_cgroup_stat *stat)

@@ -360,14 +360,11 @@ int fw_sandbox_signal(struct fw_sandbox *sandbox, int signal_number, struct fw_e
 
 bool fw_sandbox_out_of_memory(struct fw_sandbox *sandbox)
 {
-	struct fw_cgroup_stat stat_;
+	int64_t kills = sandbox->group ? fw_cgroup_read_oom_kills(sandbox->group) : -1;
+	bool killed = kills > sandbox->oom_kills;
 
-	if (!sandbox->group)
-		return false;
-	fw_cgroup_read(sandbox->group, &stat_);
-	bool killed = stat_.oom_kills > sandbox->oom_kills;
 	if (killed)
-		sandbox->oom_kills = stat_.oom_kills;
+		sandbox->oom_kills = kills;
 	return killed;
 }
 
