@@ -39,7 +39,8 @@ json_t *fw_energy_manager_metrics(struct fw_energy_manager *manager);
 struct fw_energy_worker *fw_energy_worker_new(struct fw_energy_manager *manager, const struct fw_metered *worker);
 void fw_energy_worker_free(struct fw_energy_worker *worker);
 
-/* The edges of an invocation, loop thread, cheap: CPU counters of the worker alone. */
+/* The edges of an invocation, loop thread, cheap: CPU counters of the worker alone. The first begin of a worker also
+ * takes a whole reading, so that its start-up is not charged to the invocation. */
 void fw_energy_begin(struct fw_energy_worker *worker);
 /* Ends it. `record` (owned by the caller, at rest until then) gets its figures; `done` comes on the loop's thread after
  * the last sample, also when the worker is freed before. duration_ms of the record must be set. */
@@ -47,5 +48,17 @@ typedef void fw_energy_done_fn(void *context, struct fw_record *record);
 void fw_energy_end(struct fw_energy_worker *worker, struct fw_record *record, fw_energy_done_fn *done, void *context);
 /* Lets pending `done` calls happen now (end of a run). */
 void fw_energy_flush(struct fw_energy_manager *manager);
-/* CPU time that the sampler thread has used, ns: the monitor's own cost. */
-uint64_t fw_energy_overhead_ns(const struct fw_energy_manager *manager);
+
+/* The monitor's own cost. Readings are bounded by 0.5 % of a CPU, always: beyond it, samples are left out, the ends of
+ * several invocations share one, and their memory figures come from the latest sample. Filling records, about a
+ * microsecond each, is work of the record and counted apart. */
+struct fw_energy_cost {
+	uint64_t thread_ns;      /* CPU time of the sampler thread, all of it */
+	uint64_t reading_ns;     /* of it for readings and wake-ups: what the budget bounds */
+	uint64_t readings;       /* whole readings of a worker */
+	uint64_t samples;        /* memory alone */
+	uint64_t left_out;       /* readings and samples that the budget did not allow */
+	uint64_t missed_ticks;   /* expirations of the timer that came too late to be served */
+	uint64_t invocations;
+};
+void fw_energy_cost(const struct fw_energy_manager *manager, struct fw_energy_cost *cost);

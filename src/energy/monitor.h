@@ -31,20 +31,25 @@ struct fw_metered {
 	int64_t memory_mb;
 };
 
-/* One edge or one sample of a worker: cumulative figures at time_ns; what is unknown is -1. */
+/* One edge or one sample of a worker: cumulative figures; what is unknown is -1. */
 struct fw_reading {
 	uint64_t before_ns, after_ns; /* CLOCK_MONOTONIC around the reading */
 	struct fw_cgroup_stat stat;
-	int64_t memory_high_bytes; /* sum of VmHWM of the processes, -1 when not read */
+	/* Sum of VmHWM of the processes + shared + kernel memory; -1 when not read, or when a process has ended, whose own
+	 * mark is gone and may have been the highest. */
+	int64_t memory_high_bytes;
 	int64_t switches_voluntary, switches_involuntary;
 };
 
-/* An invocation between two edges, with what the samples in between gave. */
+/* An invocation between two edges, with what the samples in between gave. CPU times and the clock are those of the
+ * edges. The other counters are of the readings next to the edges, and -1 when those do not bracket this invocation
+ * alone: many short ones between two readings share them, and nobody can tell the shares. */
 struct fw_interval {
 	const struct fw_metered *worker;
 	struct fw_reading begin, end;
 	double duration_s;
 	double cpu_s;              /* NAN unknown */
+	double memory_peak_mb;     /* NAN unknown */
 	double memory_average_mb;  /* NAN unknown */
 };
 

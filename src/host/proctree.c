@@ -4,7 +4,6 @@
  * them; no scan of all processes, so that the cost grows with the tree alone.
  */
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +11,6 @@
 
 #include "base/cleanup.h"
 #include "host/procfs.h"
-
-FW_DEFINE_CLEANUP(DIR *, closedir)
 
 static void add_children(struct fw_str text, pid_t *pids, size_t capacity, size_t *count)
 {
@@ -26,32 +23,35 @@ static void add_children(struct fw_str text, pid_t *pids, size_t capacity, size_
 			pids[(*count)++] = (pid_t)pid;
 }
 
-/* Children belong to the thread that forked them. */
+static void add_children_of_thread(int tasks_fd, const char *thread, pid_t *pids, size_t capacity, size_t *count)
+{
+	char path[300], text[4096];
+
+	snprintf(path, sizeof path, "%s/children", thread);
+	fw_cleanup_fd int fd = openat(tasks_fd, path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : fw_pread_text(fd, text, sizeof text);
+
+	if (length > 0)
+		add_children((struct fw_str){text, (size_t)length}, pids, capacity, count);
+}
+
+/* Children belong to the thread that forked them. The raw call, because a directory stream would allocate. */
 static void add_children_of(const struct fw_root *root, pid_t pid, pid_t *pids, size_t capacity, size_t *count)
 {
-	char path[64], text[4096];
+	_Alignas(struct dirent64) char entries[4096];
+	char path[64];
+	ssize_t length;
 
 	snprintf(path, sizeof path, "proc/%d/task", pid);
-	int fd = openat(root->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	FW_CLEANUP(closedir) DIR *tasks = fdopendir(fd);
-	if (!tasks) {
-		close(fd);
-		return;
-	}
-	for (struct dirent *task; (task = readdir(tasks));) {
-		char children[300];
+	fw_cleanup_fd int fd = openat(root->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	while (fd >= 0 && (length = getdents64(fd, entries, sizeof entries)) > 0)
+		for (ssize_t at = 0; at < length;) {
+			const struct dirent64 *entry = (const void *)(entries + at);
 
-		if (task->d_name[0] == '.')
-			continue;
-		snprintf(children, sizeof children, "%s/children", task->d_name);
-		fw_cleanup_fd int file = openat(fd, children, O_RDONLY | O_CLOEXEC);
-		ssize_t length = file < 0 ? -1 : fw_pread_text(file, text, sizeof text);
-
-		if (length > 0)
-			add_children((struct fw_str){text, (size_t)length}, pids, capacity, count);
-	}
+			if (entry->d_name[0] != '.')
+				add_children_of_thread(fd, entry->d_name, pids, capacity, count);
+			at += entry->d_reclen;
+		}
 }
 
 size_t fw_process_tree(const struct fw_root *root, pid_t pid, pid_t *pids, size_t capacity)

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The EnergyManager's life: its monitors, each isolated from the others, its workers, its thread. A monitor that does not
+ * open is reported with the reason and what would enable it, and the rest go on.
+ */
+#include "energy/manager.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "energy/manager_internal.h"
+#include "energy/system.h"
+
+static const struct fw_monitor_ops *const all_monitors[FW_MONITOR_COUNT] = {
+	&fw_monitor_system,
+	&fw_monitor_model,
+	&fw_monitor_tdp,
+};
+
+static void open_monitor(struct fw_energy_manager *manager, size_t index, const struct fw_monitor_context *context)
+{
+	const struct fw_monitor_ops *ops = all_monitors[index];
+	struct fw_monitor_report *report = &manager->reports[index];
+	fw_cleanup_error struct fw_error *err = NULL;
+
+	report->ops = ops;
+	report->works = ops->open(context, &manager->monitors[index], &err) == FW_OK;
+	if (report->works) {
+		report->detail = ops->describe(manager->monitors[index]);
+		return;
+	}
+	report->detail = fw_strdup(err ? fw_error_message(err) : "does not open");
+	report->hint = fw_strdup(err ? fw_error_hint_text(err) : NULL);
+}
+
+static char *methods_of(const struct fw_energy_manager *manager)
+{
+	fw_cleanup_buffer struct fw_buffer text;
+
+	fw_buffer_init(&text, 512);
+	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)
+		if (manager->monitors[i])
+			fw_buffer_printf(&text, "%s%s", text.length ? " " : "", all_monitors[i]->method);
+	return fw_buffer_take(&text);
+}
+
+static void deliver(void *context, int fd)
+{
+	uint64_t count;
+
+	(void)!read(fd, &count, sizeof count);
+	fw_energy_deliver(context);
+}
+
+static int connect_loop(struct fw_energy_manager *manager, struct fw_error **err)
+{
+	manager->filled_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (manager->filled_fd < 0)
+		return fw_fail_errno(err, errno, "make the eventfd of the energy manager");
+	manager->filled_watch = fw_watch_new(manager->loop, manager->filled_fd, deliver, manager);
+	return FW_OK;
+}
+
+int fw_energy_manager_new(const struct fw_energy_options *options, struct fw_energy_manager **manager,
+                          struct fw_error **err)
+{
+	struct fw_energy_manager *fresh = fw_alloc(sizeof *fresh);
+	int rc = FW_OK;
+
+	fresh->loop = options->loop;
+	fresh->source = (struct fw_reading_source){options->context.root, fw_root_is_live(options->context.root)};
+	fresh->filled_fd = fresh->kick_fd = fresh->timer_fd = -1;
+	pthread_mutex_init(&fresh->pass, NULL);
+	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)
+		open_monitor(fresh, i, &options->context);
+	fresh->methods = methods_of(fresh);
+	if (fresh->loop)
+		rc = connect_loop(fresh, err);
+	if (rc == FW_OK && !options->no_sampler)
+		rc = fw_energy_sampler_start(fresh, options->rate_hz > 0 ? options->rate_hz : 10, err);
+	if (rc != FW_OK) {
+		fw_energy_manager_free(fresh);
+		return fw_error_wrap(err, rc, "start the energy manager");
+	}
+	*manager = fresh;
+	return FW_OK;
+}
+
+void fw_energy_manager_free(struct fw_energy_manager *manager)
+{
+	if (!manager)
+		return;
+	fw_energy_flush(manager);
+	fw_energy_sampler_stop(manager);
+	for (size_t i = 0; i < FW_MONITOR_COUNT; i++) {
+		if (manager->monitors[i])
+			all_monitors[i]->close(manager->monitors[i]);
+		free(manager->reports[i].detail);
+		free(manager->reports[i].hint);
+	}
+	fw_watch_free(manager->filled_watch);
+	if (manager->filled_fd >= 0)
+		close(manager->filled_fd);
+	for (struct fw_ended *ended = manager->spare; ended;) {
+		struct fw_ended *next = ended->next;
+
+		free(ended);
+		ended = next;
+	}
+	pthread_mutex_destroy(&manager->pass);
+	free(manager->workers.items);
+	free(manager->methods);
+	free(manager);
+}
+
+size_t fw_energy_manager_monitors(const struct fw_energy_manager *manager, const struct fw_monitor_report **reports)
+{
+	*reports = manager->reports;
+	return FW_MONITOR_COUNT;
+}
+
+json_t *fw_energy_manager_metrics(struct fw_energy_manager *manager)
+{
+	return manager->monitors[0] ? fw_system_metrics(fw_monitor_system_of(manager->monitors[0])) : json_object();
+}
+
+struct fw_energy_worker *fw_energy_worker_new(struct fw_energy_manager *manager, const struct fw_metered *worker)
+{
+	struct fw_energy_worker *fresh = fw_alloc(sizeof *fresh);
+
+	fresh->manager = manager;
+	fresh->metered = *worker;
+	fresh->base_off_ns = UINT64_MAX;
+	fresh->last_memory_bytes = NAN;
+	pthread_mutex_init(&fresh->state, NULL);
+	pthread_mutex_lock(&manager->pass);
+	FW_PUSH(&manager->workers, fresh);
+	if (manager->workers.count == 1)
+		fw_energy_sampler_tick(manager, true);
+	pthread_mutex_unlock(&manager->pass);
+	return fresh;
+}
+
+static bool always(struct fw_energy_manager *manager)
+{
+	(void)manager;
+	return true;
+}
+
+void fw_energy_worker_free(struct fw_energy_worker *worker)
+{
+	if (!worker)
+		return;
+	struct fw_energy_manager *manager = worker->manager;
+
+	pthread_mutex_lock(&manager->pass);
+	fw_energy_fill(manager, fw_ended_take(&manager->ended), always);
+	for (size_t i = 0; i < manager->workers.count; i++)
+		if (manager->workers.items[i] == worker) {
+			manager->workers.items[i] = manager->workers.items[--manager->workers.count];
+			break;
+		}
+	if (manager->workers.count == 0)
+		fw_energy_sampler_tick(manager, false);
+	pthread_mutex_unlock(&manager->pass);
+	pthread_mutex_destroy(&worker->state);
+	free(worker);
+}
+
+void fw_energy_flush(struct fw_energy_manager *manager)
+{
+	pthread_mutex_lock(&manager->pass);
+	fw_energy_fill(manager, fw_ended_take(&manager->ended), always);
+	pthread_mutex_unlock(&manager->pass);
+	fw_energy_deliver(manager);
+}
+
+void fw_energy_cost(const struct fw_energy_manager *manager, struct fw_energy_cost *cost)
+{
+	*cost = (struct fw_energy_cost){
+		.thread_ns = manager->thread_ns, .reading_ns = manager->reading_ns, .readings = manager->readings,
+		.samples = manager->samples, .left_out = manager->left_out, .missed_ticks = manager->missed_ticks,
+		.invocations = manager->invocations};
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Readings of one worker: from its control group, else from its process tree in /proc. No allocation, no log, any thread.
+ */
+#pragma once
+
+#include "energy/monitor.h"
+
+/* What readings need to know of the machine. */
+struct fw_reading_source {
+	const struct fw_root *root;
+	bool live; /* the root is ours: clocks of processes may be asked */
+};
+
+/* Everything; about 60 µs for one process. */
+void fw_reading_take(const struct fw_reading_source *source, const struct fw_metered *worker,
+                     struct fw_reading *reading);
+/* CPU times and the clock alone; all else is -1. */
+void fw_reading_take_cpu(const struct fw_reading_source *source, const struct fw_metered *worker,
+                         struct fw_reading *reading);
+/* Anonymous + shared + kernel memory now; -1 unknown. */
+int64_t fw_reading_memory(const struct fw_reading_source *source, const struct fw_metered *worker);
+
+static inline uint64_t fw_reading_time_ns(const struct fw_reading *reading)
+{
+	return reading->before_ns + (reading->after_ns - reading->before_ns) / 2;
+}
