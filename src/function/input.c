@@ -107,25 +107,29 @@ static int read_object(struct fw_invocation *invocation, struct fw_sdk_text item
 	return object->path ? FW_OK : stage_in(invocation, object);
 }
 
+static int fail_manifest(struct fw_invocation *invocation, const struct fw_sdk_input *input, const char *verb)
+{
+	return fw_fail_invocation(invocation, "Function.Input", "%s %s: %s", verb, input->manifest, strerror(errno));
+}
+
 /* The next line of a manifest; the file is opened when first asked for. */
 static int next_line(struct fw_invocation *invocation, struct fw_sdk_input *input, struct fw_sdk_text *item)
 {
 	char *line = NULL;
 	size_t capacity = 0;
+	FILE *file = input->manifest_file;
 
-	if (!input->manifest_file)
-		input->manifest_file = fopen(input->manifest, "re");
-	if (!input->manifest_file)
-		return fw_fail_invocation(invocation, "Function.Input", "open %s: %s", input->manifest, strerror(errno));
-	ssize_t length = getline(&line, &capacity, input->manifest_file);
+	if (!file) {
+		file = input->manifest_file = fopen(input->manifest, "re");
+		if (!file)
+			return fail_manifest(invocation, input, "open");
+	}
+	ssize_t length = getline(&line, &capacity, file);
 	if (length > 0)
 		*item = (struct fw_sdk_text){fw_sdk_copy(&invocation->arena, line, (size_t)length), (size_t)length};
-	int failed = ferror(input->manifest_file);
 	free(line);
-	if (failed)
-		return fw_fail_invocation(invocation, "Function.Input", "read %s: %s", input->manifest, strerror(errno));
 	if (length <= 0)
-		return FW_END;
+		return ferror(file) ? fail_manifest(invocation, input, "read") : FW_END;
 	if (!fw_sdk_json_check(*item))
 		return fw_fail_invocation(invocation, "Function.Input", "%s: a line is not JSON", input->manifest);
 	return FW_OK;

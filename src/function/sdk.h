@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "flexwatt/function.h"
 
@@ -99,7 +100,7 @@ struct fw_sdk_input {
 	int64_t given;
 	struct fw_sdk_each items; /* what is left of the list */
 	const char *manifest;     /* path of JSON lines instead of a list */
-	void *manifest_file;
+	FILE *manifest_file;
 	struct fw_sdk_future *futures, **futures_end;
 };
 struct fw_sdk_output_object {

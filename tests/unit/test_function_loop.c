@@ -191,6 +191,8 @@ static void a_manifest_is_read_line_by_line(void **state)
 	snprintf(inputs, sizeof inputs, "\"in\":{\"manifest\":\"%s/list\",\"count\":2,\"sha256\":\"\"}", host.directory);
 	assert_has(answer_to(&host, event_for(&host, "copy", inputs, ""), response), "\"units\":2");
 	assert_has(host_file(&host, "0003-001.txt"), "/x/b|/x/b|2|");
+	snprintf(inputs, sizeof inputs, "\"in\":{\"manifest\":\"%s/none\",\"count\":2,\"sha256\":\"\"}", host.directory);
+	assert_has(answer_to(&host, event_for(&host, "copy", inputs, ""), error), "/none: No such file or directory");
 	host_expect(&host, next);
 	assert_int_equal(host_end(&host), 0);
 }
