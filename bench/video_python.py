@@ -30,12 +30,14 @@ def split_videos(paths, directory, threads):
 
 def extract_frames(paths, directory, threads):
     import cv2
+    import numpy as np
     from moviepy import VideoFileClip
 
     for number, path in enumerate(paths):
         best, best_mean = None, -1.0
         with VideoFileClip(path, audio=False) as clip:
-            for frame in clip.iter_frames(fps=FPS):
+            for time in np.arange(0, clip.duration, 1 / FPS):  # iter_frames() would leave out the last, or the only one
+                frame = clip.get_frame(time)
                 mean = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).mean()
                 if mean > best_mean:
                     best, best_mean = frame.copy(), mean
