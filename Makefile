@@ -1,7 +1,7 @@
 # flexwatt: `make help` tells the targets. Each one installs what it needs and is not there (scripts/setup), builds, works.
 RELEASE := build/release
 CHECKED := build/test
-PYTEST := python3 -m pytest -q -p no:cacheprovider
+PYTEST := /usr/bin/python3 -m pytest -q -p no:cacheprovider
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help build demo test test-slow test-clients test-vm test-fresh bench lint fuzz docs install clean
