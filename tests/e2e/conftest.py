@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the end-to-end tests share: the real binary, a store and a storage of their own, workflows written on the spot."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import textwrap
+
+import pytest
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+BUILD = (SOURCE / os.environ.get("FLEXWATT_BUILD", "build/test")).resolve()
+BINARY = BUILD / "src" / "cli" / "flexwatt"
+DEADLINE_S = 120
+
+
+class Flexwatt:
+    """The real program as a user runs it, in a directory of its own."""
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        self.store = self.directory / "state" / "flexwatt.db"
+        self.data = self.directory / "data"
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.env = dict(
+            os.environ,
+            FLEXWATT_STORE=str(self.store),
+            FLEXWATT_DATA=str(SOURCE / "data"),
+            FLEXWATT_LIBEXEC=str(BUILD / "src" / "function"),
+            ASAN_OPTIONS="detect_leaks=1:exitcode=99",
+            UBSAN_OPTIONS="halt_on_error=1:exitcode=99",
+            LC_ALL="C.UTF-8",
+        )
+        self.env.pop("NO_COLOR", None)
+
+    def __call__(self, *arguments, status=0, timeout=DEADLINE_S, **options):
+        """Runs to the end and checks the exit status."""
+        done = subprocess.run(
+            [str(BINARY), *map(str, arguments)], env=self.env, cwd=self.directory, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=timeout, **options)
+        assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def start(self, *arguments, **options):
+        return subprocess.Popen(
+            [str(BINARY), *map(str, arguments)], env=self.env, cwd=self.directory, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+    def json(self, *arguments, status=0, **options):
+        return json.loads(self(*arguments, "--json", status=status, **options).stdout)
+
+    def records(self, run, task=None):
+        return self.json("show", run, *(["--task", task] if task else ["--logs"]))
+
+    def write(self, path, text, mode=0o644):
+        target = self.directory / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(textwrap.dedent(text))
+        target.chmod(mode)
+        return target
+
+    def package(self, name, bootstrap):
+        """A package whose bootstrap is this script."""
+        self.write(f"{name}/bootstrap", bootstrap, 0o755)
+        return f"./{name}"
+
+    def workflow(self, text, name="workflow.yaml"):
+        return self.write(name, text)
+
+    def outputs(self, run):
+        """Every published object of a run and its bytes."""
+        root = self.data / "runs" / run
+        return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def flexwatt(tmp_path):
+    return Flexwatt(tmp_path)
+
+
+def cgroups_of_ours():
+    """Control groups that flexwatt made and that are still there."""
+    return {str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("**/flexwatt/fw-*")}
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_behind():
+    """After every test: no group and no mount of ours is left."""
+    before = cgroups_of_ours()
+    mounts = pathlib.Path("/proc/self/mountinfo").read_text().count("flexwatt")
+    yield
+    left = cgroups_of_ours() - before
+    assert not left, f"control groups stayed behind: {left}"
+    assert pathlib.Path("/proc/self/mountinfo").read_text().count("flexwatt") == mounts, "mounts stayed behind"
+
+
+def tool(name):
+    """A program that a test needs; setup installs it."""
+    found = shutil.which(name)
+    assert found, f"{name} is missing: scripts/setup test installs it"
+    return found
+
+
+def kill(process):
+    process.send_signal(signal.SIGKILL)
+    process.wait(timeout=10)
