@@ -383,6 +383,7 @@ static int write_row(struct fw_driver *driver, struct fw_error **err)
 		row->backend = fw_strdup(driver->options.backend->name);
 		row->storage = fw_strdup(driver->workflow->storage);
 		row->wall_ms = (int64_t)fw_wall_ms();
+		row->repetition = FW_NULL_INT;
 	}
 	fw_record_set_text(&row->workflow_digest, driver->workflow->digest);
 	free(row->workflow_text);
