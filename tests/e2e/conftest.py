@@ -106,3 +106,15 @@ def tool(name):
 def kill(process):
     process.send_signal(signal.SIGKILL)
     process.wait(timeout=10)
+
+
+FUNCTIONS = BUILD / "tests" / "tools" / "test-functions"
+
+
+@pytest.fixture
+def functions(flexwatt):
+    """A package with the test functions (tests/tools/functions.c); its name in a workflow file."""
+    package = flexwatt.directory / "functions"
+    package.mkdir()
+    shutil.copy(FUNCTIONS, package / "bootstrap")
+    return "./functions"
