@@ -37,7 +37,7 @@ static int append_event(struct fw_driver *driver, const struct fw_engine_event *
 	int rc = fw_event_log_encode(event, &text);
 
 	if (rc != FW_OK)
-		return fw_fail(err, rc, "an event of the run is too large to be logged");
+		return fw_fail(err, rc, "an event of the run cannot be logged: %s", fw_code_text(rc));
 	return fw_store_event_append(driver->store, driver->run, ++driver->sequence, text.data, text.length, err);
 }
 
@@ -48,10 +48,12 @@ void fw_driver_feed(struct fw_driver *driver, struct fw_engine_event *event)
 	if (driver->fatal)
 		return;
 	event->time_ns = fw_monotonic_ns() - driver->start_ns;
-	int rc = append_event(driver, event, &error);
+	/* Stepped first: an event that the engine refuses must not be in the log that resume replays. No action is carried out
+	 * before the commit, so a kill in between costs nothing. */
+	int rc = fw_engine_step(driver->engine, event, &driver->step, &error);
 
 	if (rc == FW_OK)
-		rc = fw_engine_step(driver->engine, event, &driver->step, &error);
+		rc = append_event(driver, event, &error);
 	if (rc != FW_OK) {
 		fw_driver_fatal(driver, error);
 		return;
@@ -82,6 +84,8 @@ static void listed(void *context, int rc, struct fw_storage_objects *objects, co
 			list[i] = (struct fw_engine_object){objects->list.items[i].key, objects->list.items[i].bytes, 0};
 		event.objects = list;
 		event.object_count = objects->list.count;
+		if (objects->list.count == 0)
+			listing->driver->empty = &listing->driver->workflow->stages.items[listing->stage].inputs.items[listing->input];
 	} else {
 		event.kind = FW_EV_LIST_FAILED;
 		event.error_type = "Storage.ListFailed";
@@ -287,12 +291,47 @@ static int close_row(struct fw_driver *driver, struct fw_error **err)
 	return rc == FW_OK ? fw_store_flush(driver->store, err) : rc;
 }
 
+/* Where the workflow file asks for keys that matched nothing. */
+static int point_at_keys(const struct fw_driver *driver, int rc, struct fw_error **err)
+{
+	const struct fw_input *input = driver->empty;
+	struct fw_str rest = fw_str_of(driver->workflow->text), line = {0};
+
+	if (!input || input->keys_line == 0)
+		return rc;
+	for (size_t i = 0; i < input->keys_line; i++)
+		fw_str_next_line(&rest, &line);
+	fw_error_at(err, rc, driver->workflow->path, input->keys_line, input->keys_column, line.text, line.length);
+	return fw_error_hint(err, rc, "the storage is %s: put the files there, or mend the glob", driver->workflow->storage);
+}
+
+/* Nothing has been dispatched and nothing can be: no run has taken place, so none is kept. */
+static int refuse_run(struct fw_driver *driver, struct fw_error **err)
+{
+	int rc = fw_engine_failure(driver->engine, err);
+
+	driver->storage->ops->remove_run(driver->storage, driver->run, NULL);
+	fw_store_run_delete(driver->store, driver->run, NULL);
+	fw_store_flush(driver->store, NULL);
+	return point_at_keys(driver, rc, err);
+}
+
+static bool is_refused(const struct fw_driver *driver)
+{
+	int why = fw_engine_failure(driver->engine, NULL);
+
+	return !driver->fatal && !driver->options.resume && !driver->dispatched &&
+	       (why == FW_E_INVALID || why == FW_E_ENVIRONMENT);
+}
+
 int fw_driver_run(struct fw_driver *driver, enum fw_status *status, struct fw_error **err)
 {
 	int rc = fw_loop_run(driver->loop, err);
 
 	if (rc != FW_OK)
 		return rc;
+	if (is_refused(driver))
+		return refuse_run(driver, err);
 	struct fw_error *closing = NULL;
 	int closed = close_row(driver, &closing);
 
@@ -436,9 +475,14 @@ static int start(struct fw_driver *driver, struct fw_error **err)
 	first_event(driver);
 	if (!driver->fatal)
 		return FW_OK;
-	/* Refused by the engine (a task that can never fit): nothing has started, nothing is kept. */
+	/* Refused by the engine (a task that can never fit): nothing has started. A new run is not kept, one to resume stays. */
 	rc = fw_error_code(driver->fatal);
-	fw_store_run_delete(driver->store, driver->run, NULL);
+	if (driver->options.resume)
+		fw_record_set_text(&driver->row.state, "interrupted");
+	if (driver->options.resume)
+		fw_store_run_update(driver->store, &driver->row, NULL);
+	else
+		fw_store_run_delete(driver->store, driver->run, NULL);
 	fw_store_flush(driver->store, NULL);
 	if (err)
 		*err = FW_TAKE(driver->fatal);

@@ -27,6 +27,8 @@ struct fw_driver {
 	unsigned cancels;
 	struct fw_task_run *runs; /* dispatched and not yet final */
 	size_t open_records;      /* how many */
+	const struct fw_input *empty; /* keys that matched nothing, or NULL */
+	bool dispatched;              /* something was */
 	bool finishing, closed;
 	enum fw_status status;
 	struct fw_error *fatal;

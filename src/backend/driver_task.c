@@ -293,6 +293,7 @@ void fw_driver_dispatch(struct fw_driver *driver, const struct fw_engine_action 
 	driver->runs = run;
 	identify(run, action);
 	driver->open_records++;
+	driver->dispatched = true;
 
 	struct fw_dispatch dispatch = {
 		.stage = action->stage,

@@ -193,3 +193,19 @@ bool fw_str_to_double(struct fw_str a, double *value)
 	*value = number;
 	return true;
 }
+
+bool fw_is_utf8(const char *text)
+{
+	size_t length = strlen(text);
+
+	while (length > 0) {
+		uint32_t character;
+		size_t taken = fw_utf8_next(text, length, &character);
+
+		if (taken == 0)
+			return false;
+		text += taken;
+		length -= taken;
+	}
+	return true;
+}

@@ -68,9 +68,9 @@ static int unknown_command(const char *name)
 
 	fprintf(stderr, "error: unknown command '%s'\n", name);
 	if (near)
-		fprintf(stderr, "hint: did you mean 'flexwatt %s'?\n", near);
+		fprintf(stderr, "  hint: did you mean 'flexwatt %s'?\n", near);
 	else
-		fprintf(stderr, "hint: flexwatt --help lists the commands\n");
+		fprintf(stderr, "  hint: flexwatt --help lists the commands\n");
 	return 2;
 }
 
@@ -89,21 +89,13 @@ static int run_command(const struct fw_command *command, int argc, char **argv)
 	struct fw_error *error = NULL;
 	int rc = command->run(argc, argv, &error);
 
-	if (rc < 0)
-		rc = fw_print_error(error, rc);
-	if (fflush(stdout) != 0 && rc == 0) {
-		fprintf(stderr, "error: write to standard output failed\n");
-		return 3;
-	}
-	return rc;
+	return rc < 0 ? fw_print_error(error, rc) : rc;
 }
 
-int main(int argc, char **argv)
+static int choose(int argc, char **argv)
 {
 	const struct fw_command *command;
 
-	signal(SIGPIPE, SIG_IGN);
-	set_log_level();
 	if (argc < 2) {
 		print_usage(stderr);
 		return 2;
@@ -118,4 +110,17 @@ int main(int argc, char **argv)
 	}
 	command = find(argv[1]);
 	return command ? run_command(command, argc - 1, argv + 1) : unknown_command(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+	signal(SIGPIPE, SIG_IGN);
+	set_log_level();
+	int status = choose(argc, argv);
+
+	if (fflush(stdout) != 0 && status == 0) {
+		fprintf(stderr, "error: write to standard output failed\n");
+		return 3;
+	}
+	return status;
 }

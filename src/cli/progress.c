@@ -111,10 +111,10 @@ static void print_line(struct fw_progress *progress, const struct counts *counts
 {
 	fw_cleanup_buffer struct fw_buffer out;
 
+	fw_buffer_init(&out, 4096);
 	if (counts->done == progress->last_done)
 		return;
 	progress->last_done = counts->done;
-	fw_buffer_init(&out, 4096);
 	print_totals(progress, counts, &out);
 	fprintf(stderr, "%s\n", out.data);
 }
@@ -147,9 +147,9 @@ void fw_progress_free(struct fw_progress *progress)
 {
 	fw_cleanup_buffer struct fw_buffer out;
 
+	fw_buffer_init(&out, 4096);
 	if (!progress)
 		return;
-	fw_buffer_init(&out, 4096);
 	if (progress->live)
 		erase(progress, &out);
 	fwrite(out.data, 1, out.length, stderr);

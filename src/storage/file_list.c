@@ -71,6 +71,11 @@ static int visit(void *context, const char *path, int parent_fd, const char *nam
 		if (rc != FW_OK || bytes < 0)
 			return rc;
 	}
+	if (!fw_is_utf8(key)) {
+		int rc = fw_fail(err, FW_E_INVALID, "the name of an object that matches %s is not UTF-8", listing->pattern);
+
+		return fw_error_hint(err, rc, "rename the file: keys are text, as on S3");
+	}
 	if (listing->objects->list.count == FW_STORAGE_MAX_OBJECTS)
 		return fw_fail(err, FW_E_LIMIT, "more than %d objects match %s", FW_STORAGE_MAX_OBJECTS, listing->pattern);
 	FW_PUSH(&listing->objects->list, (struct fw_storage_object){FW_TAKE(key), bytes});

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/map.h"
+#include "base/str.h"
 #include "base/tree.h"
 #include "storage/file_internal.h"
 
@@ -88,6 +89,8 @@ static int check_entry(void *context, const char *path, int parent_fd, const cha
 
 	if (forbidden)
 		return left_behind(err, publishing->output, path, forbidden);
+	if (!fw_is_utf8(path))
+		return left_behind(err, publishing->output, "(…)", "a name that is not UTF-8");
 	if (S_ISDIR(stat->st_mode))
 		return make_ours(parent_fd, name, true, false, err);
 	if (publishing->declared && !fw_map_has(publishing->declared, path)) {

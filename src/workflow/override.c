@@ -198,6 +198,15 @@ static int check_stage(const struct override *override, const struct fw_setting 
 	return fail(err, override, 1, reason);
 }
 
+/* A number of workers for every stage means those that have a number: `auto` is a matter of the data. */
+static bool is_workers_of_auto(const struct override *override, const struct fw_setting *stage)
+{
+	const struct fw_setting *workers = fw_setting_get(stage, "workers");
+
+	return strcmp(override->path.items[1], "workers") == 0 && workers && workers->text &&
+	       strcmp(workers->text, "auto") == 0;
+}
+
 static int apply_to_every_stage(const struct override *override, const struct fw_setting *stages, struct fw_error **err)
 {
 	if (override->path.count < 2)
@@ -209,6 +218,8 @@ static int apply_to_every_stage(const struct override *override, const struct fw
 			stage->kind = FW_SETTING_MAP;
 		if (stage->kind != FW_SETTING_MAP)
 			continue; /* the shape check says so */
+		if (is_workers_of_auto(override, stage))
+			continue;
 		int rc = apply_from(override, stage, (struct place){.object = &fw_grammar_stage}, 1, err);
 		if (rc != FW_OK)
 			return rc;

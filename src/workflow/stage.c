@@ -74,6 +74,12 @@ static int read_input(const struct fw_setting *setting, struct fw_input *input, 
 		return fw_error_hint(err, fw_setting_fail(err, keys, FW_E_INVALID, "keys: 'runs/' holds the outputs of runs"),
 		                     "use another stage's objects by STAGE.OUTPUT");
 	input->keys = fw_strdup(keys->text);
+	if (keys->node && !keys->override) {
+		struct fw_yaml_mark mark = fw_yaml_mark(keys->document, keys->node);
+
+		input->keys_line = mark.line;
+		input->keys_column = mark.column;
+	}
 	return FW_OK;
 }
 

@@ -41,6 +41,7 @@ struct fw_function {
 struct fw_input {
 	char *name;
 	char *keys;             /* glob below the storage, or NULL */
+	size_t keys_line, keys_column; /* where the file says so; 0 when an override does */
 	size_t from_stage;      /* index of the producer; SIZE_MAX when keys is set */
 	char *from_output;
 	enum fw_edge edge;
@@ -95,7 +96,8 @@ struct fw_workflow {
 };
 
 /* Overrides from the command line, in order: "stages.split.params.chunk_seconds=5", "storage=…", "defaults.memory=…".
- * --storage, --memory and --workers are written by the CLI as storage=, *.memory= and *.workers=: "*" means every stage. */
+ * --storage, --memory and --workers are written by the CLI as storage=, *.memory= and *.workers=: "*" means every stage
+ * (for workers: every stage that has a number of them). */
 struct fw_overrides {
 	FW_VECTOR(const char *) settings;
 };

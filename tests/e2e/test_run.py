@@ -263,7 +263,8 @@ def test_a_flaky_function_is_retried_and_every_attempt_is_recorded(flexwatt, fun
     run = flexwatt.json("run", "workflow.yaml")["run"]
     assert [(r["attempt"], r["status"]) for r in flexwatt.records(run, "try")] == [
         (1, "function_error"), (2, "function_error"), (3, "ok")]
-    assert list(flexwatt.outputs(run)) == ["try/0.3/out/0-0.txt"] or len(flexwatt.outputs(run)) == 1
+    key, = flexwatt.outputs(run)
+    assert key.startswith("try/0.3/out/"), "one attempt is visible"
 
 
 def test_timeouts_end_what_ignores_them(flexwatt, functions):
@@ -289,7 +290,7 @@ def test_out_of_memory_is_told_from_a_crash(flexwatt, functions, child):
         defaults: {{memory: 128, timeout: 20, retries: 0}}
         stages:
           eat: {{handler: eat, workers: 1, params: {{mb: 400, child: {str(child).lower()}}}}}
-          die: {{handler: die, workers: 1, params: {{how: kill}}}}
+          die: {{handler: die, workers: 1, params: {{how: abort}}}}
     """)
     run = flexwatt.json("run", "workflow.yaml", status=1)["run"]
     status = {record["stage"]: (record["status"], record["error_type"]) for record in flexwatt.records(run)}
@@ -315,10 +316,20 @@ def test_an_empty_glob_fails_before_anything_starts(flexwatt, functions):
         name: empty
         storage: ./data
         function: {package: ./functions}
-        stages: {copy: {handler: copy, workers: 1, inputs: {in: {keys: "none/*.txt"}}, outputs: {out: {suffix: .txt}}}}
+        stages:
+          copy:
+            handler: copy
+            inputs: {in: {keys: "none/*.txt"}}
+            outputs: {out: {suffix: .txt}}
     """)
     done = flexwatt("run", "workflow.yaml", status=2)
-    assert "none/*.txt" in done.stderr and "copy" in done.stderr
+    assert done.stderr.splitlines() == [
+        f"error: stage 'copy': input 'in': no object matches 'none/*.txt'  {flexwatt.directory}/workflow.yaml:8:25",
+        '      inputs: {in: {keys: "none/*.txt"}}',
+        "  " + " " * 24 + "^",
+        f"  hint: the storage is file:{flexwatt.data}: put the files there, or mend the glob",
+    ]
+    assert flexwatt("runs").stdout == "no runs yet\n" and list(flexwatt.data.iterdir()) in ([], [flexwatt.data / "runs"])
 
 
 def test_a_missing_storage_is_found_before_anything_starts(flexwatt, functions):

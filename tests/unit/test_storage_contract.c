@@ -225,6 +225,22 @@ static void refuses_links_devices_and_fifos(void **state)
 	}
 }
 
+static void refuses_names_that_are_not_text(void **state)
+{
+	(void)state;
+	{
+		fw_cleanup_fixture struct fixture fixture =
+			open_on(tree_of("work/chunks/a\xff", "a", "work/reports/", "", NULL));
+
+		publish(&fixture, NULL, 0);
+		assert_nothing_visible(&fixture, FW_E_FUNCTION, "left a name that is not UTF-8");
+	}
+	fw_cleanup_fixture struct fixture fixture = open_on(tree_of("in/a\xff", "a", NULL));
+
+	list(&fixture, "in/*");
+	assert_int_equal(fixture.rc, FW_E_INVALID);
+}
+
 static void refuses_a_declared_object_that_was_not_written(void **state)
 {
 	(void)state;
@@ -345,7 +361,7 @@ static void a_full_disk_leaves_nothing_half_visible(void **state)
 }
 
 FW_TESTS(lists_by_glob_sorted_and_never_what_runs_made, refuses_a_link_that_leaves_the_storage,
-         publishes_what_is_declared_in_its_order, resets_modes, refuses_links_devices_and_fifos,
+         publishes_what_is_declared_in_its_order, resets_modes, refuses_links_devices_and_fifos, refuses_names_that_are_not_text,
          refuses_a_declared_object_that_was_not_written, a_second_publication_of_an_attempt_changes_nothing,
          sweeps_what_lost, removes_a_run_and_tells_its_disk, says_that_the_storage_is_not_there,
          a_full_disk_leaves_nothing_half_visible)
