@@ -6,6 +6,8 @@
 #include "catalogue/catalogue.h"
 
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,20 +30,30 @@ static const struct {
 	{"processors.csv", fw_catalogue_load_processors},
 };
 
-/* A development build finds the data beside its sources; once installed, the macro's directory is usually gone. */
-static const char *find_directory(const char *given)
+/* Seen from the running program: installed, wherever its prefix was moved to, or in a build directory of the sources. */
+static const char *const beside_program[] = {"../share/flexwatt", "../../../../data"};
+
+static char *find_directory(const char *given)
 {
 	const char *from_environment = getenv("FLEXWATT_DATA");
+	char program[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
 
 	if (given)
-		return given;
+		return fw_strdup(given);
 	if (from_environment && *from_environment)
-		return from_environment;
-#ifdef FW_SOURCE_DATA_DIRECTORY
-	if (access(FW_SOURCE_DATA_DIRECTORY "/processors.csv", R_OK) == 0)
-		return FW_SOURCE_DATA_DIRECTORY;
-#endif
-	return FW_DATA_DIRECTORY;
+		return fw_strdup(from_environment);
+	program[length > 0 ? length : 0] = '\0';
+	const char *here = dirname(program);
+
+	for (size_t i = 0; i < FW_COUNT_OF(beside_program); i++) {
+		fw_cleanup_free char *directory = fw_printf("%s/%s", here, beside_program[i]);
+		fw_cleanup_free char *table = fw_printf("%s/%s", directory, tables[0].file);
+
+		if (access(table, R_OK) == 0)
+			return FW_TAKE(directory);
+	}
+	return fw_strdup(FW_DATA_DIRECTORY);
 }
 
 static int load_table(struct fw_catalogue *catalogue, int directory_fd, size_t index, struct fw_error **err)
@@ -56,7 +68,7 @@ static int load_table(struct fw_catalogue *catalogue, int directory_fd, size_t i
 
 int fw_catalogue_open(const char *directory, struct fw_catalogue **catalogue, struct fw_error **err)
 {
-	const char *found = find_directory(directory);
+	fw_cleanup_free char *found = find_directory(directory);
 	FW_CLEANUP(fw_catalogue_close) struct fw_catalogue *opened = fw_alloc(sizeof *opened);
 	fw_cleanup_fd int fd = open(found, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int rc = fd >= 0 ? FW_OK : fw_error_hint(err, fw_fail(err, FW_E_ABSENT, "no data directory %s", found),
