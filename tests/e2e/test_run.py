@@ -73,7 +73,7 @@ def test_the_summary_states_unit_basis_and_interval(flexwatt, functions):
     flexwatt.workflow(CHAIN)
     done = flexwatt("run", "workflow.yaml")
     assert re.match(r"chain · run \d{8}-\d{6}-\w{3} · local · ok · 11 tasks · outputs in /", done.stdout)
-    assert re.search(r"first +3/3 .* J \(.*–.*\) m +\$0\.0+\d+ +[\d.]+ [µm]g", done.stdout)
+    assert re.search(r"first +3/3 .* m?J \(.*–.*\) m +\$0\.0+\d+ +[\d.]+ [µm]g", done.stdout)
     assert "m = modelled" in done.stdout and "as if on Lambda" in done.stdout and "eu-central-1" in done.stdout
     assert "\033[" not in done.stdout + done.stderr
 
