@@ -234,9 +234,10 @@ static void measures_a_control_group(void **state)
 	open_fixture(&fixture);
 	struct fw_energy_worker *worker = fw_energy_worker_new(
 		fixture.manager, &(struct fw_metered){.cgroup = group, .pid = child.pid, .vcpus = 1, .memory_mb = 1769});
-	invoke(&fixture, worker, &child, 'b', &burned);
-	wait_done(&fixture, 1);
+	/* What it held before it was moved stays with the group that it came from. */
 	invoke(&fixture, worker, &child, 'm', &held);
+	wait_done(&fixture, 1);
+	invoke(&fixture, worker, &child, 'b', &burned);
 	wait_done(&fixture, 2);
 	if (fw_cgroups_can(cgroups) & FW_CAN_MEMORY) {
 		check_burned(&burned);
