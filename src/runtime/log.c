@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Logs of invocations (log.h). The file is made and written when the worker prints, else when the invocation ends: a silent
- * one costs nothing while it runs. A log that cannot be written is reported once and never fails an invocation.
+ * Logs of invocations (log.h). The file is made and written when the worker prints. A silent success stays in memory until
+ * its last line is known, and is then written off the loop: making a file can take as long as the invocation. A log that cannot be written is reported once and never fails an invocation.
  */
 #include "runtime/log.h"
 
@@ -28,6 +28,7 @@ struct fw_log_file {
 	size_t tail_at;            /* where the next byte goes */
 	uint64_t tail_bytes;       /* all that ever went into the ring */
 	struct fw_buffer held;     /* our own lines, until the worker prints or the end */
+	bool made;
 	bool failed;
 };
 
@@ -43,6 +44,7 @@ static void open_file(struct fw_log_file *log, int flags)
 	log->fd = open(log->path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
 	if (log->fd < 0)
 		fail(log);
+	log->made = true;
 }
 
 static void write_all(struct fw_log_file *log, const char *bytes, size_t length)
@@ -143,24 +145,37 @@ static void write_tail(struct fw_log_file *log)
 	write_all(log, log->tail, length - first);
 }
 
-void fw_log_file_end(struct fw_log_file *log)
+static void close_file(struct fw_log_file *log)
 {
-	flush_held(log);
-	if (log->tail)
-		write_tail(log);
-	free(FW_TAKE(log->tail));
 	if (log->fd >= 0)
 		close(fw_take_fd(&log->fd));
 }
 
-void fw_log_file_append(struct fw_log_file *log, struct fw_str text)
+void fw_log_file_end(struct fw_log_file *log, bool hold)
+{
+	if (hold && fw_log_file_is_held(log))
+		return;
+	flush_held(log);
+	if (log->tail)
+		write_tail(log);
+	free(FW_TAKE(log->tail));
+	close_file(log);
+}
+
+bool fw_log_file_is_held(const struct fw_log_file *log)
+{
+	return !log->made && !log->tail;
+}
+
+void fw_log_file_finish(struct fw_log_file *log, struct fw_str text)
 {
 	if (log->failed)
 		return;
-	open_file(log, 0); /* fails when the run's logs were removed meanwhile */
-	write_all(log, text.text, text.length);
-	if (log->fd >= 0)
-		close(fw_take_fd(&log->fd));
+	if (log->made)
+		open_file(log, 0); /* fails when the run's logs were removed meanwhile */
+	(void)fw_buffer_append(&log->held, text.text, text.length);
+	flush_held(log);
+	close_file(log);
 }
 
 const char *fw_log_file_path(const struct fw_log_file *log)
@@ -172,8 +187,7 @@ void fw_log_file_free(struct fw_log_file *log)
 {
 	if (!log)
 		return;
-	if (log->fd >= 0)
-		close(log->fd);
+	close_file(log);
 	free(log->tail);
 	fw_buffer_done(&log->held);
 	free(log->path);

@@ -47,7 +47,7 @@ int fw_runtime_new(const struct fw_runtime_options *options, struct fw_runtime *
 		made->options.init_ns = INIT_NS;
 	fw_runtime_random(&made->random, sizeof made->random);
 	pthread_mutex_init(&made->lock, NULL);
-	pthread_cond_init(&made->removed, NULL);
+	pthread_cond_init(&made->job_ended, NULL);
 	*runtime = made;
 	return FW_OK;
 }
@@ -252,11 +252,26 @@ static void end_workers(struct fw_runtime *runtime)
 		fw_worker_died(runtime->workers); /* given up */
 }
 
-static void wait_for_removals(struct fw_runtime *runtime)
+void fw_runtime_job_begins(struct fw_runtime *runtime)
 {
 	pthread_mutex_lock(&runtime->lock);
-	while (runtime->removing)
-		pthread_cond_wait(&runtime->removed, &runtime->lock);
+	runtime->jobs++;
+	pthread_mutex_unlock(&runtime->lock);
+}
+
+void fw_runtime_job_ended(struct fw_runtime *runtime)
+{
+	pthread_mutex_lock(&runtime->lock);
+	runtime->jobs--;
+	pthread_cond_signal(&runtime->job_ended);
+	pthread_mutex_unlock(&runtime->lock);
+}
+
+static void wait_for_jobs(struct fw_runtime *runtime)
+{
+	pthread_mutex_lock(&runtime->lock);
+	while (runtime->jobs)
+		pthread_cond_wait(&runtime->job_ended, &runtime->lock);
 	pthread_mutex_unlock(&runtime->lock);
 }
 
@@ -280,10 +295,10 @@ void fw_runtime_free(struct fw_runtime *runtime)
 		fw_energy_flush(runtime->options.energy);
 	while (runtime->invocations)
 		fw_invocation_finish_now(runtime->invocations);
-	wait_for_removals(runtime);
+	wait_for_jobs(runtime);
 	fw_sandboxes_free(runtime->sandboxes);
 	free_launches(runtime->launches);
-	pthread_cond_destroy(&runtime->removed);
+	pthread_cond_destroy(&runtime->job_ended);
 	pthread_mutex_destroy(&runtime->lock);
 	free(runtime->log_directory);
 	free(runtime->region);

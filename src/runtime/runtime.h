@@ -47,7 +47,7 @@ struct fw_invoke_outcome {
 	struct fw_record *record; /* as given to fw_runtime_invoke() */
 	const char *body;         /* what the function posted: answer, or error document; NULL when none */
 	size_t length;
-	const char *log_path;
+	const char *log_path;     /* or NULL; of a failure it is there now, of a silent success soon after `metered` */
 };
 
 struct fw_invoke {

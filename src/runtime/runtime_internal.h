@@ -74,14 +74,17 @@ struct fw_runtime {
 	size_t cold_starts, invocation_count, worker_number;
 	uint32_t random;           /* part of worker names: a resumed run never meets old ones */
 	bool closing;
-	pthread_mutex_t lock;      /* of `removing` alone */
-	pthread_cond_t removed;
-	size_t removing;           /* sandboxes being removed by the pool */
+	pthread_mutex_t lock;      /* of `jobs` alone */
+	pthread_cond_t job_ended;
+	size_t jobs;               /* on the pool: sandboxes being removed, logs being written */
 };
 
 /* runtime.c */
 int fw_runtime_launch(struct fw_runtime *runtime, const struct fw_function *function, const struct fw_launch **launch,
                       struct fw_error **err);
+/* Jobs of the pool that use the runtime, which waits for them before it goes. */
+void fw_runtime_job_begins(struct fw_runtime *runtime); /* loop thread, before it is submitted */
+void fw_runtime_job_ended(struct fw_runtime *runtime);  /* pool thread, the last thing it does with the runtime */
 void fw_runtime_random(void *bytes, size_t length);
 
 /* pool.c */

@@ -71,10 +71,7 @@ static void remove_sandbox(void *context)
 
 	fw_sandbox_free(removal->sandbox);
 	(void)rmdir(removal->attempts); /* stays when something is in it: the storage sweeps */
-	pthread_mutex_lock(&runtime->lock);
-	runtime->removing--;
-	pthread_cond_signal(&runtime->removed);
-	pthread_mutex_unlock(&runtime->lock);
+	fw_runtime_job_ended(runtime);
 }
 
 static void forget_removal(void *context)
@@ -95,9 +92,7 @@ static void discard(struct fw_worker *worker)
 	if (worker->energy)
 		fw_energy_worker_free(worker->energy);
 	*removal = (struct removal){runtime, worker->sandbox, FW_TAKE(worker->attempts)};
-	pthread_mutex_lock(&runtime->lock);
-	runtime->removing++;
-	pthread_mutex_unlock(&runtime->lock);
+	fw_runtime_job_begins(runtime);
 	fw_worker_free(worker);
 	fw_pool_submit(runtime->options.pool, remove_sandbox, forget_removal, removal);
 }
