@@ -11,6 +11,8 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 
 #include "base/memory.h"
@@ -30,10 +32,9 @@ enum { FOREIGN_BIT = 0x40000000 };
 
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define ANSWER(verdict) BPF_STMT(BPF_RET | BPF_K, verdict)
-#define REFUSE(number)                                                                                                \
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), ANSWER(SECCOMP_RET_ERRNO | EPERM)
+#define REFUSE BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)
 
-static struct sock_filter filter[] = {
+static const struct sock_filter head[] = {
 	LOAD(arch),
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 1, 0), ANSWER(SECCOMP_RET_ERRNO | ENOSYS),
 	LOAD(nr),
@@ -41,31 +42,63 @@ static struct sock_filter filter[] = {
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone3, 0, 1), ANSWER(SECCOMP_RET_ERRNO | ENOSYS),
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone, 0, 4),
 	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])), /* low half: both are little-endian */
-	BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NEW_NAMESPACES, 0, 1), ANSWER(SECCOMP_RET_ERRNO | EPERM),
-	ANSWER(SECCOMP_RET_ALLOW),
-	REFUSE(__NR_unshare), REFUSE(__NR_setns),
-	REFUSE(__NR_mount), REFUSE(__NR_umount2), REFUSE(__NR_pivot_root), REFUSE(__NR_chroot),
-	REFUSE(__NR_fsopen), REFUSE(__NR_fsconfig), REFUSE(__NR_fsmount), REFUSE(__NR_fspick),
-	REFUSE(__NR_open_tree), REFUSE(__NR_move_mount), REFUSE(__NR_mount_setattr),
-	REFUSE(__NR_keyctl), REFUSE(__NR_add_key), REFUSE(__NR_request_key),
-	REFUSE(__NR_bpf), REFUSE(__NR_perf_event_open), REFUSE(__NR_userfaultfd),
-	REFUSE(__NR_io_uring_setup), REFUSE(__NR_io_uring_enter), REFUSE(__NR_io_uring_register),
-	REFUSE(__NR_ptrace), REFUSE(__NR_process_vm_readv), REFUSE(__NR_process_vm_writev), REFUSE(__NR_kcmp),
-	REFUSE(__NR_init_module), REFUSE(__NR_finit_module), REFUSE(__NR_delete_module),
-	REFUSE(__NR_kexec_load), REFUSE(__NR_reboot), REFUSE(__NR_swapon), REFUSE(__NR_swapoff),
-	REFUSE(__NR_quotactl), REFUSE(__NR_acct), REFUSE(__NR_syslog), REFUSE(__NR_open_by_handle_at),
-	REFUSE(__NR_settimeofday), REFUSE(__NR_clock_settime), REFUSE(__NR_adjtimex), REFUSE(__NR_clock_adjtime),
-	REFUSE(__NR_sethostname), REFUSE(__NR_setdomainname),
-#ifdef __NR_kexec_file_load
-	REFUSE(__NR_kexec_file_load),
-#endif
+	BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NEW_NAMESPACES, 0, 1), REFUSE,
 	ANSWER(SECCOMP_RET_ALLOW),
 };
 
-static const struct sock_fprog program = {.len = FW_COUNT_OF(filter), .filter = filter};
+static const unsigned refused[] = {
+	__NR_unshare, __NR_setns, __NR_mount, __NR_umount2, __NR_pivot_root, __NR_chroot, __NR_fsopen, __NR_fsconfig,
+	__NR_fsmount, __NR_fspick, __NR_open_tree, __NR_move_mount, __NR_mount_setattr, __NR_keyctl, __NR_add_key,
+	__NR_request_key, __NR_bpf, __NR_perf_event_open, __NR_userfaultfd, __NR_io_uring_setup, __NR_io_uring_enter,
+	__NR_io_uring_register, __NR_ptrace, __NR_process_vm_readv, __NR_process_vm_writev, __NR_kcmp, __NR_init_module,
+	__NR_finit_module, __NR_delete_module, __NR_kexec_load, __NR_reboot, __NR_swapon, __NR_swapoff, __NR_quotactl,
+	__NR_acct, __NR_syslog, __NR_open_by_handle_at, __NR_settimeofday, __NR_clock_settime, __NR_adjtimex,
+	__NR_clock_adjtime, __NR_sethostname, __NR_setdomainname,
+#ifdef __NR_kexec_file_load
+	__NR_kexec_file_load,
+#endif
+};
+
+enum { GROUP = 8, REFUSED = FW_COUNT_OF(refused), GROUPS = (REFUSED + GROUP - 1) / GROUP };
+
+static struct sock_filter filter[FW_COUNT_OF(head) + GROUPS + 2 * REFUSED + 1];
+static struct sock_fprog program = {.filter = filter};
+
+static int by_number(const void *left, const void *right)
+{
+	unsigned a = *(const unsigned *)left, b = *(const unsigned *)right;
+
+	return a < b ? -1 : a > b;
+}
+
+/* The kernel tries every call on a new filter, so that its length along any path is what a start pays: numbers are sorted
+ * and a group is skipped when the call lies behind it. */
+static void build(void)
+{
+	unsigned sorted[REFUSED];
+	size_t at = FW_COUNT_OF(head);
+
+	memcpy(filter, head, sizeof head);
+	memcpy(sorted, refused, sizeof refused);
+	qsort(sorted, REFUSED, sizeof *sorted, by_number);
+	for (size_t i = 0; i < REFUSED; i++) {
+		size_t last = i + GROUP < REFUSED ? i + GROUP - 1 : REFUSED - 1;
+
+		if (i % GROUP == 0)
+			filter[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, sorted[last],
+			                                            (unsigned char)(2 * (last - i + 1)), 0);
+		filter[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, sorted[i], 0, 1);
+		filter[at++] = (struct sock_filter)REFUSE;
+	}
+	filter[at++] = (struct sock_filter)ANSWER(SECCOMP_RET_ALLOW);
+	program.len = (unsigned short)at;
+}
 
 const struct sock_fprog *fw_filter_program(void)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, build);
 	return &program;
 }
 #else

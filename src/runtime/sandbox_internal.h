@@ -53,6 +53,7 @@ struct fw_sandboxes {
 	int host_mounts_fd;
 	int init_fd;       /* the program of process 1 */
 	int null_fd;
+	int hurry_fd;      /* keeps the kernel quick at moving processes between groups; -1: not to be had */
 	int life[2];       /* processes 1 hold the reading end: they end when the engine does */
 	uint64_t slots[FW_SANDBOX_SLOTS / 64];
 	unsigned next_slot;
@@ -121,7 +122,8 @@ struct fw_spawn {
 	struct fw_child_failure failure;
 	pid_t init_pid, pid;
 	int init_pidfd, pidfd;
-	/* stacks of the inner children */
+	/* set by fw_spawn() itself: the filter, and the stack of the inner children */
+	const struct sock_fprog *filter;
 	char *stacks;
 };
 int fw_spawn(struct fw_spawn *spawn);

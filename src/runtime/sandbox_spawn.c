@@ -93,7 +93,6 @@ FW_CHILD static int drop_privileges(struct fw_spawn *spawn)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct none[2] = {0};
-	const struct sock_fprog *filter = fw_filter_program();
 
 	for (int capability = 0; fw_call(SYS_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; capability++)
 		;
@@ -106,7 +105,8 @@ FW_CHILD static int drop_privileges(struct fw_spawn *spawn)
 		return failed(spawn, "drop capabilities");
 	if (fw_call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return failed(spawn, "refuse new privileges");
-	if (filter && fw_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, filter) != 0 &&
+	if (spawn->filter &&
+	    fw_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, spawn->filter) != 0 &&
 	    errno != ENOSYS && errno != EINVAL) /* a kernel without filters: said by the probe */
 		return failed(spawn, "install the system call filter");
 	return 0;
@@ -173,6 +173,7 @@ static void end_process(pid_t *pid, int *pidfd)
 int fw_spawn(struct fw_spawn *spawn)
 {
 	spawn->failure.doing = NULL;
+	spawn->filter = fw_filter_program();
 	spawn->init_pid = spawn->pid = 0;
 	spawn->init_pidfd = spawn->pidfd = -1;
 	spawn->stacks = mmap(NULL, FW_CHILD_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
