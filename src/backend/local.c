@@ -313,6 +313,20 @@ static int open_runtime(struct local *local, struct fw_error **err)
 	return rc == FW_OK ? fw_runtime_new(&options, &local->runtime, err) : rc;
 }
 
+/* A function that cannot be started here is known now, not at its first task. */
+static int prepare_functions(struct local *local, struct fw_error **err)
+{
+	const struct fw_workflow *workflow = local->context.workflow;
+	int rc = FW_OK;
+
+	for (size_t i = 0; rc == FW_OK && i < workflow->stages.count; i++) {
+		rc = fw_runtime_prepare(local->runtime, &workflow->stages.items[i].function, err);
+		if (rc != FW_OK)
+			rc = fw_error_wrap(err, rc, "stage '%s'", workflow->stages.items[i].name);
+	}
+	return rc;
+}
+
 static void collect_missing(struct local *local)
 {
 	const char *parts[] = {local->missing, local->cgroups ? fw_cgroups_missing(local->cgroups) : NULL,
@@ -351,7 +365,9 @@ static int open_parts(struct local *local, struct fw_error **err)
 	};
 
 	rc = fw_energy_manager_new(&energy, &local->energy, err);
-	return rc == FW_OK ? open_runtime(local, err) : rc;
+	if (rc == FW_OK)
+		rc = open_runtime(local, err);
+	return rc == FW_OK ? prepare_functions(local, err) : rc;
 }
 
 static int local_open(const struct fw_backend_context *context, struct fw_backend **backend, struct fw_error **err)
