@@ -152,11 +152,9 @@ static bool is_first_of_worker(const struct fw_ended *list, const struct fw_ende
 	return true;
 }
 
-void fw_energy_fill(struct fw_energy_manager *manager, struct fw_ended *list, fw_may_read_fn *may_read)
+void fw_energy_read_ended(struct fw_energy_manager *manager, const struct fw_ended *list, fw_may_read_fn *may_read)
 {
-	bool first = false;
-
-	for (struct fw_ended *ended = list; ended; ended = ended->next) {
+	for (const struct fw_ended *ended = list; ended; ended = ended->next) {
 		if (!is_first_of_worker(list, ended))
 			continue;
 		if (may_read(manager))
@@ -164,6 +162,12 @@ void fw_energy_fill(struct fw_energy_manager *manager, struct fw_ended *list, fw
 		else
 			manager->left_out++;
 	}
+}
+
+void fw_energy_fill_ended(struct fw_energy_manager *manager, struct fw_ended *list)
+{
+	bool first = false;
+
 	while (list) {
 		struct fw_ended *next = list->next;
 

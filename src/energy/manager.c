@@ -150,6 +150,15 @@ static bool always(struct fw_energy_manager *manager)
 	return true;
 }
 
+/* With `pass` held: everything that has ended, now and whatever it costs. */
+static void finish_all(struct fw_energy_manager *manager)
+{
+	struct fw_ended *list = fw_ended_take(&manager->ended);
+
+	fw_energy_read_ended(manager, list, always);
+	fw_energy_fill_ended(manager, list);
+}
+
 void fw_energy_worker_free(struct fw_energy_worker *worker)
 {
 	if (!worker)
@@ -157,7 +166,7 @@ void fw_energy_worker_free(struct fw_energy_worker *worker)
 	struct fw_energy_manager *manager = worker->manager;
 
 	pthread_mutex_lock(&manager->pass);
-	fw_energy_fill(manager, fw_ended_take(&manager->ended), always);
+	finish_all(manager);
 	for (size_t i = 0; i < manager->workers.count; i++)
 		if (manager->workers.items[i] == worker) {
 			manager->workers.items[i] = manager->workers.items[--manager->workers.count];
@@ -173,7 +182,7 @@ void fw_energy_worker_free(struct fw_energy_worker *worker)
 void fw_energy_flush(struct fw_energy_manager *manager)
 {
 	pthread_mutex_lock(&manager->pass);
-	fw_energy_fill(manager, fw_ended_take(&manager->ended), always);
+	finish_all(manager);
 	pthread_mutex_unlock(&manager->pass);
 	fw_energy_deliver(manager);
 }

@@ -50,8 +50,8 @@ void fw_energy_end(struct fw_energy_worker *worker, struct fw_record *record, fw
 void fw_energy_flush(struct fw_energy_manager *manager);
 
 /* The monitor's own cost. Readings are bounded by 0.5 % of a CPU, always: beyond it, samples are left out, the ends of
- * several invocations share one, and their memory figures come from the latest sample. Filling records, about a
- * microsecond each, is work of the record and counted apart. */
+ * several invocations share one, and their memory figures come from the latest sample. Filling records, one to two
+ * microseconds each, is work of the record and counted apart. */
 struct fw_energy_cost {
 	uint64_t thread_ns;      /* CPU time of the sampler thread, all of it */
 	uint64_t reading_ns;     /* of it for readings and wake-ups: what the budget bounds */

@@ -89,12 +89,14 @@ struct fw_ended *fw_ended_take(_Atomic(struct fw_ended *) *list);
 /* True when the list was empty. */
 bool fw_ended_push(_Atomic(struct fw_ended *) *list, struct fw_ended *ended);
 
-/* record.c: with `pass` held. May readings be taken? Asked before each. */
+/* fill.c: with `pass` held. May readings be taken? Asked before each. */
 typedef bool fw_may_read_fn(struct fw_energy_manager *manager);
 void fw_energy_sample_worker(struct fw_energy_worker *worker);
 void fw_energy_read_worker(struct fw_energy_worker *worker);
-/* Fills the records of a list, with one whole reading for each worker in it as far as it may; moves them to `filled`. */
-void fw_energy_fill(struct fw_energy_manager *manager, struct fw_ended *list, fw_may_read_fn *may_read);
+/* One whole reading for each worker in the list, as far as it may. */
+void fw_energy_read_ended(struct fw_energy_manager *manager, const struct fw_ended *list, fw_may_read_fn *may_read);
+/* Fills the records of the list and moves them to `filled`. */
+void fw_energy_fill_ended(struct fw_energy_manager *manager, struct fw_ended *list);
 
 /* sampler.c */
 int fw_energy_sampler_start(struct fw_energy_manager *manager, double rate_hz, struct fw_error **err);

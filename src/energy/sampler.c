@@ -19,6 +19,8 @@
 #define BUDGET 0.005
 #define MOST_SAVED_NS (20 * 1000 * 1000LL) /* what a quiet time can save for a busy one */
 #define MOST_OWED_NS (5 * 1000 * 1000LL)
+#define FIRST_NS (4 * 1000 * 1000LL)   /* for the first ends, before any time has passed */
+#define RESERVE_NS (1 * 1000 * 1000LL) /* kept for ends: samples in between come second */
 
 static uint64_t thread_cpu_ns(void)
 {
@@ -66,6 +68,12 @@ static bool may_read(struct fw_energy_manager *manager)
 	return manager->allowance_ns > 0;
 }
 
+static bool may_sample(struct fw_energy_manager *manager)
+{
+	pay(manager);
+	return manager->allowance_ns > RESERVE_NS;
+}
+
 static bool is_active(struct fw_energy_worker *worker)
 {
 	bool active;
@@ -84,12 +92,12 @@ static void sample_all(struct fw_energy_manager *manager)
 	for (size_t i = 0; more; i++) {
 		pthread_mutex_lock(&manager->pass);
 		more = i < manager->workers.count;
-		if (i == 0 && more && may_read(manager))
+		if (i == 0 && more && may_sample(manager))
 			for (size_t m = 0; m < FW_MONITOR_COUNT; m++)
 				if (manager->monitors[m] && manager->reports[m].ops->sample)
 					manager->reports[m].ops->sample(manager->monitors[m]);
 		if (more && is_active(manager->workers.items[i])) {
-			if (may_read(manager))
+			if (may_sample(manager))
 				fw_energy_sample_worker(manager->workers.items[i]);
 			else
 				manager->left_out++;
@@ -103,9 +111,12 @@ static void fill_ended(struct fw_energy_manager *manager)
 	pthread_mutex_lock(&manager->pass);
 	struct fw_ended *list = fw_ended_take(&manager->ended);
 
-	if (list)
-		fw_energy_fill(manager, list, may_read);
-	turn.paid_until_ns = thread_cpu_ns(); /* filling records is not reading */
+	if (list) {
+		fw_energy_read_ended(manager, list, may_read);
+		pay(manager);
+		fw_energy_fill_ended(manager, list);
+		turn.paid_until_ns = thread_cpu_ns(); /* filling records is not reading */
+	}
 	pthread_mutex_unlock(&manager->pass);
 }
 
@@ -207,7 +218,7 @@ int fw_energy_sampler_start(struct fw_energy_manager *manager, double rate_hz, s
 	int errnum;
 
 	manager->period_ns = (uint64_t)(1e9 / (rate_hz > 1000 ? 1000 : rate_hz));
-	manager->allowance_ns = MOST_OWED_NS;
+	manager->allowance_ns = FIRST_NS;
 	manager->allowance_at_ns = fw_monotonic_ns();
 	manager->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	manager->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);

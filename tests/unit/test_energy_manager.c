@@ -178,7 +178,7 @@ static void check_burned(const struct fw_record *record)
 	struct fw_energy_sum sum;
 
 	assert_in_range((int)(record->cpu_user_ms + record->cpu_system_ms), 29, 60);
-	assert_true(record->cpu_percent > 10 && record->cpu_percent < 130);
+	assert_near(record->cpu_percent, (record->cpu_user_ms + record->cpu_system_ms) / record->duration_ms * 100, 1e-5);
 	assert_true(record->memory_peak_mb > 0 && record->memory_average_mb > 0);
 	assert_true(record->memory_peak_high_mb >= record->memory_peak_mb);
 	assert_true(fw_energy_best(record, &sum));
@@ -277,7 +277,8 @@ static void a_stream_of_short_invocations_stays_within_the_budget(void **state)
 	wait_done(&fixture, COUNT);
 	assert_int_equal(cost.invocations, COUNT);
 	/* What was saved at the start and the last reading, which may overdraw, come on top. */
-	assert_true((double)cost.reading_ns < 0.005 * elapsed_ns + 5e6 + 2e6);
+	assert_true((double)cost.reading_ns < 0.005 * elapsed_ns + 4e6 + 2e6);
+	assert_true(cost.reading_ns > 5000 * (cost.readings - 1)); /* each is charged; the first was the loop's */
 	for (size_t i = 0; i < COUNT; i++) {
 		assert_true(records[i].memory_peak_mb > 0);
 		assert_true(records[i].cpu_percent >= 0);
