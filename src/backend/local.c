@@ -227,7 +227,7 @@ static void local_capacity(struct fw_backend *base, int64_t *millivcpus, int64_t
 	int64_t total_mb = (int64_t)(local->machine.memory_bytes >> 20);
 
 	*millivcpus = (int64_t)local->machine.cpus_allowed * 1000;
-	*memory_mb = total_mb > 2 * MEMORY_RESERVE_MB ? total_mb - MEMORY_RESERVE_MB : total_mb / 2;
+	*memory_mb = total_mb / 2 > MEMORY_RESERVE_MB ? total_mb - MEMORY_RESERVE_MB : total_mb / 2;
 }
 
 static const char *local_missing(struct fw_backend *base)

@@ -67,7 +67,7 @@ static int append_real(double number, struct fw_buffer *out)
 		if (*c == ',')
 			*c = '.'; /* the decimal comma of some locales */
 	if (!strpbrk(text, ".e"))
-		strcat(text, ".0");
+		memcpy(text + strlen(text), ".0", sizeof ".0");
 	return fw_buffer_text(out, text);
 }
 

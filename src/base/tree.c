@@ -17,20 +17,16 @@ static void closedir_cleanup(DIR **directory)
 		closedir(*directory);
 }
 
-static int open_directory(int dirfd, const char *path, DIR **directory, struct fw_error **err)
+/* NULL: *rc says why. */
+static DIR *open_directory(int dirfd, const char *path, int *rc, struct fw_error **err)
 {
 	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
 
-	if (fd < 0)
-		return fw_fail_errno(err, errno, "open directory %s", path);
-	*directory = fdopendir(fd);
-	if (!*directory) {
-		int rc = fw_fail_errno(err, errno, "read directory %s", path);
-
+	*rc = directory ? FW_OK : fw_fail_errno(err, errno, "open directory %s", path);
+	if (!directory && fd >= 0)
 		close(fd);
-		return rc;
-	}
-	return FW_OK;
+	return directory;
 }
 
 /* The next entry that is not "." or ".."; NULL at the end. */
@@ -73,14 +69,14 @@ static int walk_entry(struct walk *walk, int parent_fd, const char *name, unsign
 
 static int walk_directory(struct walk *walk, int parent_fd, const char *name, unsigned depth, struct fw_error **err)
 {
-	__attribute__((cleanup(closedir_cleanup))) DIR *directory = NULL;
 	struct dirent *entry;
+	int rc = FW_OK;
 
 	if (depth > FW_TREE_MAX_DEPTH)
 		return fw_fail(err, FW_E_LIMIT, "%s is more than %d directories deep", walk->path, FW_TREE_MAX_DEPTH);
-	int rc = open_directory(parent_fd, name, &directory, err);
+	__attribute__((cleanup(closedir_cleanup))) DIR *directory = open_directory(parent_fd, name, &rc, err);
 
-	while (rc == FW_OK && (entry = next_entry(directory)))
+	while (directory && rc == FW_OK && (entry = next_entry(directory)))
 		rc = walk_entry(walk, dirfd(directory), entry->d_name, depth, err);
 	return rc;
 }
@@ -95,15 +91,14 @@ int fw_tree_walk(int dirfd, const char *path, fw_tree_fn *visit, void *context, 
 /* Directories of a worker may lack our permissions: root needs none, others take them back first. */
 static int remove_directory(int parent_fd, const char *name, unsigned depth, struct fw_error **err)
 {
-	__attribute__((cleanup(closedir_cleanup))) DIR *directory = NULL;
 	struct dirent *entry;
 	int rc = FW_OK;
 
 	if (depth > PATH_MAX / 2)
 		return fw_fail(err, FW_E_LIMIT, "directories are nested too deep to be removed");
 	fchmodat(parent_fd, name, 0700, 0);
-	rc = open_directory(parent_fd, name, &directory, err);
-	while (rc == FW_OK && (entry = next_entry(directory))) {
+	__attribute__((cleanup(closedir_cleanup))) DIR *directory = open_directory(parent_fd, name, &rc, err);
+	while (directory && rc == FW_OK && (entry = next_entry(directory))) {
 		if (unlinkat(dirfd(directory), entry->d_name, 0) == 0 || errno == ENOENT)
 			continue;
 		if (errno == EISDIR || errno == EPERM)

@@ -121,7 +121,7 @@ static int plan_stage(struct fw_engine *engine, struct stage *stage, struct fw_e
 		return rc;
 	stage->partitioned = partitioned ? (uint32_t)(partitioned - plan->inputs.items) : UINT32_MAX;
 	stage->shape = !partitioned ? SHAPE_WIDTH : SHAPE_LIST;
-	if (fw_stage_is_each(plan) && !partitioned->keys) {
+	if (partitioned && partitioned->edge == FW_EDGE_EACH && !partitioned->keys) {
 		stage->shape = SHAPE_FLOW;
 		stage->from = (uint32_t)partitioned->from_stage;
 	}
@@ -243,7 +243,7 @@ static void failed(struct fw_engine *engine, const struct fw_engine_event *event
 
 static int ended(struct fw_engine *engine, const struct fw_engine_event *event, struct fw_error **err)
 {
-	uint32_t slot;
+	uint32_t slot = 0;
 	int rc = find_running(engine, event, &slot, err);
 
 	if (rc == FW_OK)

@@ -18,8 +18,6 @@
 
 enum { TAIL_BYTES = 2048, TAIL_LINES = 10 };
 
-extern char **environ;
-
 struct tail {
 	char bytes[TAIL_BYTES + 1];
 	size_t length;

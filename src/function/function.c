@@ -89,7 +89,10 @@ static int next_event(struct fw_invocation *invocation)
 	struct fw_sdk_request request = {.method = "GET", .path = API "invocation/next"};
 	struct fw_sdk_reply reply;
 
-	if (fw_sdk_http_call(http, &request, &reply) != FW_OK && fw_sdk_http_call(http, &request, &reply) != FW_OK)
+	int rc = fw_sdk_http_call(http, &request, &reply);
+	if (rc != FW_OK) /* the host may have closed a connection that rested for long */
+		rc = fw_sdk_http_call(http, &request, &reply);
+	if (rc != FW_OK)
 		return FW_END;
 	if (reply.status != 200) {
 		fprintf(stderr, "flexwatt: the Runtime API answered %d to next\n", reply.status);

@@ -30,7 +30,7 @@ int fw_sdk_http_init(struct fw_sdk_http *http, const char *authority)
 		return FW_ERROR;
 	memcpy(host, authority, length);
 	host[length] = '\0';
-	strcpy(http->authority, authority);
+	memcpy(http->authority, authority, strlen(authority) + 1);
 	unsigned long port = strtoul(colon + 1, &end, 10);
 	http->address.sin_family = AF_INET;
 	http->address.sin_port = htons((uint16_t)port);
@@ -124,7 +124,8 @@ int fw_sdk_http_send(struct fw_sdk_http *http, const struct fw_sdk_request *requ
 		                   "Content-Type: application/json\r\nContent-Length: %zu\r\n", request->body.length);
 	if (length < 0 || (size_t)length + 3 > sizeof head)
 		return fail(http, EMSGSIZE);
-	memcpy(head + length, "\r\n", 2);
+	head[length] = '\r';
+	head[length + 1] = '\n';
 	struct iovec parts[] = {{head, (size_t)length + 2}, {(void *)request->body.bytes, request->body.length}};
 	return send_all(http, parts, request->body.length ? 2 : 1);
 }

@@ -60,7 +60,7 @@ static int stage_in(struct fw_invocation *invocation, struct fw_object *object)
 {
 	struct fw_sdk_buffer body = {.max = 64 << 10};
 	struct fw_sdk_request request = {.method = "POST", .path = "/flexwatt/1/stage-in"};
-	struct fw_sdk_text reply, value;
+	struct fw_sdk_text reply = {0}, value;
 
 	fw_sdk_append_text(&body, "{\"uri\":");
 	fw_sdk_append_quoted(&body, object->uri);
@@ -140,7 +140,7 @@ static int resolve_future(struct fw_invocation *invocation, struct fw_sdk_input 
 {
 	struct fw_sdk_future *future = input->futures;
 	struct fw_sdk_request request = {.method = "GET"};
-	struct fw_sdk_text reply, objects;
+	struct fw_sdk_text reply = {0}, objects;
 
 	input->futures = future->next;
 	request.path = fw_sdk_format(&invocation->arena, "/flexwatt/1/future/%s", future->token);

@@ -53,7 +53,8 @@ static void destroy(struct fw_http_connection *connection)
 	free(connection);
 }
 
-void fw_http_connection_close(struct fw_http_connection *connection)
+/* Its memory stays until the callbacks of ours that are on the stack have left it. */
+static void shut(struct fw_http_connection *connection)
 {
 	if (connection->closed)
 		return;
@@ -65,6 +66,11 @@ void fw_http_connection_close(struct fw_http_connection *connection)
 	if (connection->next)
 		connection->next->link = connection->link;
 	connection->server->count--;
+}
+
+void fw_http_connection_close(struct fw_http_connection *connection)
+{
+	shut(connection);
 	if (connection->depth == 0)
 		destroy(connection);
 }
@@ -84,7 +90,7 @@ static void peer_is_gone(struct fw_http_connection *connection)
 		if (server->service.gone)
 			server->service.gone(server->context, &connection->request);
 	}
-	fw_http_connection_close(connection);
+	shut(connection);
 }
 
 /* What the socket does not take now is kept and written as it empties. */
@@ -216,7 +222,7 @@ static void feed_ahead(struct fw_http_connection *connection)
 static void close_if_written(struct fw_http_connection *connection)
 {
 	if (!connection->closed && connection->close_after && !connection->parked && connection->out.length == 0)
-		fw_http_connection_close(connection);
+		shut(connection);
 }
 
 /* A parked peer is only peeked at. Bytes sent ahead stop the watching until the answer: they are not a goodbye. */

@@ -81,7 +81,7 @@ static int read_answer(const char *bytes, size_t length, unsigned *uid, struct f
 
 int fw_http_peer_uid(int fd, unsigned *uid, struct fw_error **err)
 {
-	struct sockaddr_in here, peer;
+	struct sockaddr_in here = {0}, peer = {0};
 	int rc = ends_of(fd, &here, &peer, err);
 
 	if (rc != FW_OK)

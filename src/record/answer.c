@@ -24,7 +24,7 @@ static char *shown(const char *text)
 	if (cut)
 		for (length = SHOWN_BYTES; length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80;)
 			length--; /* not in the middle of a character */
-	fw_buffer_init(&out, 16 * SHOWN_BYTES);
+	fw_buffer_init(&out, (size_t)16 * SHOWN_BYTES);
 	fw_json_quote((struct fw_str){text, length}, &out);
 	if (cut)
 		fw_buffer_text(&out, "...");

@@ -81,11 +81,11 @@ static void get_next(struct fw_api *api, struct fw_http_request *request)
 static const char *type_of_header(const struct fw_http_request *request)
 {
 	const char *type = fw_http_header(request, "Lambda-Runtime-Function-Error-Type");
-	struct fw_str text = fw_str_of(type);
+	const char *dot = type ? strchr(type, '.') : NULL;
 
-	if (!type || !(fw_str_starts(text, "Runtime.") || fw_str_starts(text, "Function.")))
+	if (!dot || !(fw_str_starts(fw_str_of(type), "Runtime.") || fw_str_starts(fw_str_of(type), "Function.")))
 		return NULL;
-	const char *name = strchr(type, '.') + 1;
+	const char *name = dot + 1;
 	size_t letters = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
 
 	return name[0] >= 'A' && name[0] <= 'Z' && letters > 1 && !name[letters] ? type : NULL;

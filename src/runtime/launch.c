@@ -124,7 +124,7 @@ static int prepare_python(struct fw_launch *launch, const struct fw_function *fu
 	const char *const argv[] = {interpreter, "-c", script, NULL}, *const envp[] = {path, NULL};
 	fw_cleanup_buffer struct fw_buffer output;
 
-	fw_buffer_init(&output, 3 * PATH_MAX);
+	fw_buffer_init(&output, (size_t)3 * PATH_MAX);
 	int rc = fw_probe_run(argv, envp, &output, err);
 
 	if (rc == FW_OK)

@@ -133,7 +133,7 @@ static void write_tail(struct fw_log_file *log)
 			skip++;
 		skip = skip < length ? skip + 1 : 0;
 		fw_cleanup_free char *line = fw_printf("\n[flexwatt: %llu bytes of this log were cut here]\n",
-		                                       (unsigned long long)(log->tail_bytes - length + skip));
+		                                       (unsigned long long)log->tail_bytes - length + skip);
 
 		write_all(log, line, strlen(line));
 	}

@@ -39,6 +39,7 @@ struct kernel_sigaction {
 	unsigned long handler, flags, restorer, mask;
 };
 
+/* NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): where the linker has a program begin */
 void _start(void) __attribute__((noreturn));
 
 void _start(void)

@@ -38,8 +38,6 @@ struct fw_scratch {
 	int64_t fresh_blocks;
 };
 
-extern char **environ;
-
 /* What the user may fill is size_mb; inodes, bitmaps and ext4's own reserve come on top. */
 static int64_t image_mb(int64_t size_mb)
 {
@@ -58,7 +56,7 @@ static int run_mkfs(const char *path, int64_t size_mb, struct fw_error **err)
 	pid_t pid = -1;
 	int status = 0, rc = ENOENT;
 
-	snprintf(inodes, sizeof inodes, "%lld", (long long)(size_mb * INODES_PER_MB + 64));
+	snprintf(inodes, sizeof inodes, "%lld", (long long)size_mb * INODES_PER_MB + 64);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/str.h"
 #include "base/tree.h"
 #include "storage/file_internal.h"
 
@@ -198,6 +199,20 @@ static void file_discard(struct fw_storage *base, const char *directory, fw_stor
 	fw_pool_submit(job->storage->pool, discard_work, remove_done, job);
 }
 
+/* The reverse of "<task>.<attempt>". */
+static bool read_attempt(const char *name, struct fw_attempt_key *key)
+{
+	const char *dot = strchr(name, '.');
+	uint64_t task = 0, attempt = 0;
+
+	if (!dot || !fw_str_to_u64((struct fw_str){name, (size_t)(dot - name)}, &task) ||
+	    !fw_str_to_u64(fw_str_of(dot + 1), &attempt) || task > UINT32_MAX || attempt > UINT32_MAX)
+		return false;
+	key->task = (uint32_t)task;
+	key->attempt = (uint32_t)attempt;
+	return true;
+}
+
 /* Visits <stage>/<task>.<attempt> below a run's directory and removes what keep() does not want. */
 static int sweep_entry(void *context, const char *path, int parent_fd, const char *name, const struct stat *stat,
                        struct fw_error **err)
@@ -206,11 +221,10 @@ static int sweep_entry(void *context, const char *path, int parent_fd, const cha
 	const char *slash = strchr(path, '/');
 	fw_cleanup_free char *stage = slash ? fw_strndup(path, (size_t)(slash - path)) : NULL;
 	struct fw_attempt_key key = {.run = job->run, .stage = stage};
-	int length = 0;
 
 	if (!slash)
 		return S_ISDIR(stat->st_mode) && name[0] != '.' ? FW_OK : FW_TREE_SKIP;
-	if (sscanf(name, "%u.%u%n", &key.task, &key.attempt, &length) != 2 || name[length] != '\0')
+	if (!read_attempt(name, &key))
 		return FW_TREE_SKIP; /* not ours */
 	if (job->keep(job->context, &key))
 		return FW_TREE_SKIP;

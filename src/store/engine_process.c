@@ -74,7 +74,7 @@ int fw_run_row_set_engine(struct fw_run_row *row, int root_fd, struct fw_error *
 bool fw_store_run_is_alive(const struct fw_run_row *row, int root_fd)
 {
 	fw_cleanup_free char *boot_id = NULL;
-	int64_t start;
+	int64_t start = 0;
 
 	if (!row->boot_id || row->pid == FW_NULL_INT || row->pid <= 0)
 		return false;

@@ -90,7 +90,7 @@ static int add_scope(struct fw_store *store, const char *run, int64_t id, struct
 int fw_store_scope(struct fw_store *store, const char *run, bool fresh, struct fw_scope **out, struct fw_error **err)
 {
 	struct fw_scope *scope = store->recent;
-	int64_t id;
+	int64_t id = 0;
 
 	if (!scope || strcmp(scope->run, run) != 0)
 		scope = store->scopes ? fw_map_get(store->scopes, run) : NULL;

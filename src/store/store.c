@@ -129,7 +129,7 @@ int fw_store_statement(struct fw_store *store, enum fw_statement which, sqlite3_
 
 int fw_store_begin(struct fw_store *store, struct fw_error **err)
 {
-	sqlite3_stmt *begin;
+	sqlite3_stmt *begin = NULL;
 
 	if (store->writing)
 		return FW_OK;
@@ -173,7 +173,7 @@ int fw_store_step(struct fw_store *store, sqlite3_stmt *statement, const char *w
 
 int fw_store_flush(struct fw_store *store, struct fw_error **err)
 {
-	sqlite3_stmt *commit;
+	sqlite3_stmt *commit = NULL;
 
 	if (!store->writing)
 		return FW_OK;

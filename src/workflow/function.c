@@ -65,10 +65,10 @@ static bool is_dotted_handler(const char *handler)
 	}
 }
 
-static int read_handler(const struct fw_setting *setting, const struct fw_setting *own, const struct fw_setting *where,
+static int read_handler(const struct fw_setting *shared, const struct fw_setting *own, const struct fw_setting *where,
                         struct fw_stage *stage, struct fw_error **err)
 {
-	const struct fw_setting *handler = own ? own : fw_setting_get(setting, "handler");
+	const struct fw_setting *handler = own ? own : fw_setting_get(shared, "handler");
 	const char *form = stage->function.kind == FW_FUNCTION_PYTHON ? "MODULE.FUNCTION" : "FILE.EXPORT";
 
 	if (stage->function.kind == FW_FUNCTION_PACKAGE) {

@@ -231,7 +231,7 @@ static int apply(const struct override *override, struct fw_setting *root, struc
 {
 	const struct fw_setting *stages = fw_setting_get(root, "stages");
 	bool has_stages = stages && stages->kind == FW_SETTING_MAP;
-	const char *first = override->path.count > 0 ? override->path.items[0] : "";
+	const char *first = override->path.items[0];
 
 	if (strcmp(first, "*") == 0)
 		return has_stages ? apply_to_every_stage(override, stages, err) : FW_OK;
@@ -251,7 +251,7 @@ int fw_overrides_apply(const struct fw_overrides *overrides, struct fw_setting *
 		struct override override __attribute__((cleanup(override_done))) = {.text = overrides->settings.items[i]};
 		int rc = split(&override, documents, err);
 
-		if (rc == FW_OK)
+		if (rc == FW_OK && override.path.items)
 			rc = apply(&override, root, err);
 		if (rc != FW_OK)
 			return rc;

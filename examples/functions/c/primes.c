@@ -26,7 +26,7 @@ static int count_primes(struct fw_invocation *invocation)
 		count += is_prime(number);
 		fw_progress(invocation, (double)number, (double)below, NULL);
 	}
-	fw_units(invocation, (double)(below / fw_workers(invocation)));
+	fw_units(invocation, (double)below / (double)fw_workers(invocation));
 	int length = snprintf(line, sizeof line, "%lld\n", (long long)count);
 	return fw_write_output(invocation, fw_output_path(invocation, "counts", NULL), line, (size_t)length);
 }
@@ -40,11 +40,13 @@ static int sum_counts(struct fw_invocation *invocation)
 
 	while ((rc = fw_next_input(invocation, "counts", &object)) == FW_OK) {
 		FILE *file = fopen(object.path, "r");
+		char *read = file ? fgets(line, sizeof line, file) : NULL;
 
-		if (!file || !fgets(line, sizeof line, file))
+		if (file)
+			fclose(file);
+		if (!read)
 			return fw_fail_invocation(invocation, "Primes.Unreadable", "%s: no number in it", object.uri);
-		sum += atoll(line);
-		fclose(file);
+		sum += strtoll(line, NULL, 10);
 	}
 	if (rc != FW_END)
 		return rc;

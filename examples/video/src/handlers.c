@@ -129,7 +129,7 @@ static int call_av(struct fw_invocation *invocation, const char *name)
 		char *slash = length > 0 ? strrchr(path, '/') : NULL;
 
 		if (slash)
-			strcpy(slash + 1, "av.so");
+			memcpy(slash + 1, "av.so", sizeof "av.so");
 		library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	}
 	if (library)

@@ -51,7 +51,7 @@ void sharpen_row(const struct image *image, uint32_t y, uint16_t *restrict sums,
 
 void grey_row(const uint8_t *restrict rgb, uint32_t width, uint8_t *restrict grey)
 {
-	for (uint32_t x = 0; x < width; x++)
+	for (size_t x = 0; x < width; x++)
 		grey[x] = (uint8_t)((9798u * rgb[3 * x] + 19235u * rgb[3 * x + 1] + 3735u * rgb[3 * x + 2] + (1u << 14)) >> 15);
 }
 
@@ -64,7 +64,7 @@ double grey_mean(const struct image *image)
 		const uint8_t *rgb = image->pixels + (size_t)y * image->width * 3;
 		uint32_t row = 0;
 
-		for (uint32_t x = 0; x < image->width; x++)
+		for (size_t x = 0; x < image->width; x++)
 			row += (9798u * rgb[3 * x] + 19235u * rgb[3 * x + 1] + 3735u * rgb[3 * x + 2] + (1u << 14)) >> 15;
 		sum += row;
 	}

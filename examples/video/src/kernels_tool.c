@@ -28,7 +28,7 @@ static const uint8_t *edge_row(void *context, uint32_t y, uint8_t *row)
 {
 	struct rows *rows = context;
 
-	for (uint32_t x = 0; x < rows->image->width; x++)
+	for (size_t x = 0; x < rows->image->width; x++)
 		memset(row + 3 * x, rows->edges[(size_t)y * rows->image->width + x], 3);
 	return row;
 }

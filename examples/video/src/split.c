@@ -75,8 +75,10 @@ static int open_encoder(struct splitter *splitter, const AVFrame *frame)
 	AVCodecContext *encoder = codec ? avcodec_alloc_context3(codec) : NULL;
 	AVRational rate;
 
-	if (!encoder)
-		return fw_fail_invocation(splitter->video.invocation, "Video.NoEncoder", "this FFmpeg has no libx264");
+	if (!encoder) {
+		fw_fail_invocation(splitter->video.invocation, "Video.NoEncoder", "this FFmpeg has no libx264");
+		return FW_ERROR;
+	}
 	splitter->encoder = encoder;
 	encoder->pix_fmt = avcodec_find_best_pix_fmt_of_list(codec->pix_fmts, frame->format, 0, NULL);
 	const AVPixFmtDescriptor *pixels = av_pix_fmt_desc_get(encoder->pix_fmt);
