@@ -38,6 +38,10 @@ static char *scaled(char *out, double value, const struct scale *scales)
 	const struct scale *scale = scale_of(value, scales);
 	double shown = value / scale->divisor;
 
+	if (value == 0) { /* nothing has no scale: "0 J", not "0 µJ" */
+		while (scale->divisor != 1)
+			scale--;
+	}
 	snprintf(out, FW_FORMAT_SIZE, "%.*f %s", value == 0 ? 0 : digits_after_point(shown), shown, scale->unit);
 	return out;
 }
