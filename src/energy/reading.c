@@ -22,6 +22,7 @@ struct sums {
 	int64_t anonymous, held, resident_peak; /* held: anonymous + shared + page tables */
 	int64_t switches_voluntary, switches_involuntary;
 	int64_t read_bytes, written_bytes;
+	size_t counted; /* processes that were still there */
 	bool some_ended;
 };
 
@@ -63,6 +64,7 @@ static void add_stat(const struct fw_reading_source *source, pid_t pid, struct s
 		sums->some_ended = true; /* between the list and now */
 		return;
 	}
+	sums->counted++;
 	if (!process_clock_ns(source, pid, &own_ns) || own_ns < stat.user_ns)
 		own_ns = stat.user_ns + stat.system_ns;
 	add(&sums->cpu_user_ns, stat.user_ns + stat.children_user_ns);
@@ -144,7 +146,7 @@ static void complete(const struct fw_reading_source *source, const struct fw_met
 		stat->io_read_bytes = sums.read_bytes;
 		stat->io_written_bytes = sums.written_bytes;
 	}
-	if (!worker->cgroup) {
+	if (!worker->cgroup && sums.counted > 0) {
 		take_cpu_of(&sums, stat);
 		stat->memory_bytes = sums.held;
 		stat->faults_minor = sums.faults_minor;
@@ -183,7 +185,7 @@ void fw_reading_take_cpu(const struct fw_reading_source *source, const struct fw
 
 		for (size_t i = 0; i < count; i++)
 			add_stat(source, pids[i], &sums);
-		if (sums.cpu_total_ns > 0)
+		if (sums.counted > 0)
 			take_cpu_of(&sums, stat);
 	}
 	reading->after_ns = fw_monotonic_ns();
