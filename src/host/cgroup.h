@@ -82,7 +82,8 @@ struct fw_cgroup_stat { /* what cannot be read is -1 */
 };
 /* Kept-open descriptors, no allocation: any thread. */
 void fw_cgroup_read(struct fw_cgroup *group, struct fw_cgroup_stat *stat);
-/* memory_bytes alone, for the samples within an invocation; -1 unknown. */
+/* memory_bytes alone, for the samples within an invocation; -1 unknown. The kernel sums it up in batches: it may lag by
+ * 64 pages for each CPU. */
 int64_t fw_cgroup_read_memory(struct fw_cgroup *group);
 /* CPU time alone (one or two preads), for the edges of an invocation. */
 void fw_cgroup_read_cpu(struct fw_cgroup *group, int64_t *user_ns, int64_t *system_ns, int64_t *total_ns);

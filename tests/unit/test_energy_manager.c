@@ -241,7 +241,8 @@ static void measures_a_control_group(void **state)
 	wait_done(&fixture, 2);
 	if (fw_cgroups_can(cgroups) & FW_CAN_MEMORY) {
 		check_burned(&burned);
-		if (!(held.memory_peak_mb >= 32 && held.memory_peak_mb < 300))
+		/* The kernel sums memory up in batches of 64 pages for each CPU. */
+		if (!(held.memory_peak_mb >= 30 && held.memory_peak_mb < 300))
 			fail_msg("%g MiB at the peak, %g on average, of 32", held.memory_peak_mb, held.memory_average_mb);
 		assert_true(held.faults_minor > 0);
 	}

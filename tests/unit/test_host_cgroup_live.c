@@ -188,8 +188,9 @@ static void sees_the_memory_that_is_held_now(void **state)
 	pid = child_in(group, hold_32_mib);
 	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
 	fw_cgroup_read(group, &stat);
-	assert_in_range(stat.memory_bytes, 32 << 20, 40 << 20);
-	assert_in_range(fw_cgroup_read_memory(group), 32 << 20, 40 << 20);
+	/* the kernel sums up in batches of 64 pages for each CPU */
+	assert_in_range(stat.memory_bytes, 30 << 20, 40 << 20);
+	assert_in_range(fw_cgroup_read_memory(group), 30 << 20, 40 << 20);
 	assert_true(stat.faults_minor > 0);
 	assert_int_equal(fw_cgroup_kill(group, NULL), FW_OK);
 	wait_for(pid);
