@@ -269,8 +269,10 @@ static void local_close(struct fw_backend *base)
 
 	fw_runtime_free(local->runtime);
 	fw_energy_manager_free(local->energy);
-	while (local->jobs)
-		job_free(local->jobs);
+	for (struct job *job = local->jobs, *next; job; job = next) {
+		next = job->next;
+		job_free(job);
+	}
 	fw_cgroups_close(local->cgroups);
 	fw_root_close(&local->root);
 	free(local->storage_root);

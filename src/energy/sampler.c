@@ -17,10 +17,10 @@
 #include "energy/manager_internal.h"
 
 #define BUDGET 0.005
-#define MOST_SAVED_NS (20 * 1000 * 1000LL) /* what a quiet time can save for a busy one */
-#define MOST_OWED_NS (5 * 1000 * 1000LL)
-#define FIRST_NS (4 * 1000 * 1000LL)   /* for the first ends, before any time has passed */
-#define RESERVE_NS (1 * 1000 * 1000LL) /* kept for ends: samples in between come second */
+#define MOST_SAVED_NS (20 * 1000000LL) /* what a quiet time can save for a busy one */
+#define MOST_OWED_NS (5 * 1000000LL)
+#define FIRST_NS (4 * 1000000LL)   /* for the first ends, before any time has passed */
+#define RESERVE_NS (1 * 1000000LL) /* kept for ends: samples in between come second */
 
 static uint64_t thread_cpu_ns(void)
 {

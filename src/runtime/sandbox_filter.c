@@ -61,7 +61,7 @@ static const unsigned refused[] = {
 
 enum { GROUP = 8, REFUSED = FW_COUNT_OF(refused), GROUPS = (REFUSED + GROUP - 1) / GROUP };
 
-static struct sock_filter filter[FW_COUNT_OF(head) + GROUPS + 2 * REFUSED + 1];
+static struct sock_filter filter[FW_COUNT_OF(head) + GROUPS + (size_t)2 * REFUSED + 1];
 static struct sock_fprog program = {.filter = filter};
 
 static int by_number(const void *left, const void *right)
