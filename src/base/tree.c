@@ -96,7 +96,8 @@ static int remove_directory(int parent_fd, const char *name, unsigned depth, str
 
 	if (depth > PATH_MAX / 2)
 		return fw_fail(err, FW_E_LIMIT, "directories are nested too deep to be removed");
-	fchmodat(parent_fd, name, 0700, 0);
+	if (geteuid() != 0)
+		fchmodat(parent_fd, name, 0700, AT_SYMLINK_NOFOLLOW);
 	__attribute__((cleanup(closedir_cleanup))) DIR *directory = open_directory(parent_fd, name, &rc, err);
 	while (directory && rc == FW_OK && (entry = next_entry(directory))) {
 		if (unlinkat(dirfd(directory), entry->d_name, 0) == 0 || errno == ENOENT)
