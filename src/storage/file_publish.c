@@ -54,22 +54,28 @@ static const char *forbidden_kind(const struct stat *stat)
 	return NULL;
 }
 
+static int take_over(int fd, const char *name, mode_t mode, struct fw_error **err)
+{
+	struct stat stat;
+
+	if (fstat(fd, &stat) < 0 || (stat.st_uid != geteuid() && fchown(fd, geteuid(), getegid()) < 0))
+		return fw_fail_errno(err, errno, "take over %s", name);
+	return fchmod(fd, mode) < 0 ? fw_fail_errno(err, errno, "set the mode of %s", name) : FW_OK;
+}
+
 /* The descriptor, not the name, is made ours: the name could be exchanged in between. */
 static int make_ours(int parent_fd, const char *name, bool directory, bool sync, struct fw_error **err)
 {
 	int flags = O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | (directory ? O_DIRECTORY : 0);
 	fw_cleanup_fd int fd = openat(parent_fd, name, flags);
-	struct stat stat;
 
-	if (fd < 0 || fstat(fd, &stat) < 0)
+	if (fd < 0)
 		return fw_fail_errno(err, errno, "open %s", name);
-	if (stat.st_uid != geteuid() && fchown(fd, geteuid(), getegid()) < 0)
-		return fw_fail_errno(err, errno, "take over %s", name);
-	if (fchmod(fd, directory ? 0755 : 0644) < 0)
-		return fw_fail_errno(err, errno, "set the mode of %s", name);
-	if (sync && fdatasync(fd) < 0)
-		return fw_fail_errno(err, errno, "write %s", name);
-	return FW_OK;
+	int rc = take_over(fd, name, directory ? 0755 : 0644, err);
+
+	if (rc == FW_OK && sync && fdatasync(fd) < 0)
+		rc = fw_fail_errno(err, errno, "write %s", name);
+	return rc;
 }
 
 static void add_object(struct publishing *publishing, const char *path, int64_t bytes)
@@ -181,12 +187,15 @@ static int remove_stray(void *context, const char *path, int parent_fd, const ch
 	return rc == FW_OK ? FW_TREE_SKIP : rc;
 }
 
+/* From the top down: what is checked can no longer be exchanged by what the function left running. */
 static int check_outputs(struct publishing *publishing, const struct fw_publication *publication, int directory_fd,
                          struct fw_error **err)
 {
 	struct stray stray = {publication};
-	int rc = fw_tree_walk(directory_fd, ".", remove_stray, &stray, err);
+	int rc = take_over(directory_fd, publication->directory, 0755, err);
 
+	if (rc == FW_OK)
+		rc = fw_tree_walk(directory_fd, ".", remove_stray, &stray, err);
 	for (size_t i = 0; rc == FW_OK && i < publication->output_count; i++) {
 		publishing->output = publication->outputs[i].output;
 		publishing->output_index = (uint32_t)i;
@@ -203,9 +212,6 @@ static int appear(struct fw_file_storage *storage, const struct fw_publication *
 	fw_cleanup_free char *parent = fw_printf("runs/%s/%s", publication->key.run, publication->key.stage);
 	int rc = fw_make_directories(storage->root_fd, parent, 0755, err);
 
-	if (rc != FW_OK)
-		return rc;
-	rc = make_ours(AT_FDCWD, publication->directory, true, false, err);
 	if (rc != FW_OK)
 		return rc;
 	if (renameat2(AT_FDCWD, publication->directory, storage->root_fd, prefix, RENAME_NOREPLACE) < 0)

@@ -4,10 +4,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "base/buffer.h"
 #include "base/tree.h"
@@ -267,6 +269,58 @@ static void a_second_publication_of_an_attempt_changes_nothing(void **state)
 	assert_string_equal(text.data, "first");
 }
 
+/* What a function left running: once its output has been looked at, another one stands in its place. */
+static pid_t exchange_the_output(const struct tree *tree, uid_t uid)
+{
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	struct stat stat;
+
+	if (fchdir(tree->fd) != 0 || chdir("work") != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0)
+		_exit(1);
+	while (fstatat(AT_FDCWD, "chunks", &stat, 0) == 0 && stat.st_uid == uid)
+		continue;
+	if (rename("chunks", "other") == 0 && mkdir("chunks", 0755) == 0)
+		(void)!symlink("/etc/shadow", "chunks/f0000");
+	_exit(0);
+}
+
+/* Needs root: the function runs as somebody else. */
+static void what_was_checked_cannot_be_exchanged(void **state)
+{
+	(void)state;
+	enum { FILES = 2000, UID = 54321 };
+	fw_cleanup_fixture struct fixture fixture = open_on(tree_of("work/chunks/", "", "work/reports/", "", NULL));
+	struct stat stat;
+	int status = 0;
+
+	if (geteuid() != 0) {
+		print_message("skipped: another user's files need root\n");
+		skip();
+	}
+	for (int i = 0; i < FILES; i++) {
+		fw_cleanup_free char *path = fw_printf("work/chunks/f%04d", i);
+
+		tree_write(&fixture.tree, path, "x");
+		assert_int_equal(fchownat(fixture.tree.fd, path, UID, UID, 0), 0);
+	}
+	assert_int_equal(fchmodat(fixture.tree.fd, ".", 0711, 0), 0);
+	assert_int_equal(fchownat(fixture.tree.fd, "work/chunks", UID, UID, 0), 0);
+	assert_int_equal(fchownat(fixture.tree.fd, "work", UID, UID, 0), 0);
+	pid_t pid = exchange_the_output(&fixture.tree, UID);
+
+	publish(&fixture, NULL, 0);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(fixture.rc, FW_OK);
+	assert_int_equal(fixture.objects.list.count, FILES);
+	assert_int_equal(fstatat(fixture.tree.fd, "runs/r1/split/3.1/chunks/f0000", &stat, AT_SYMLINK_NOFOLLOW), 0);
+	assert_true(S_ISREG(stat.st_mode));
+	assert_false(exists(&fixture, "runs/r1/split/3.1/other"));
+}
+
 static bool keep_first(void *context, const struct fw_attempt_key *key)
 {
 	(void)context;
@@ -364,4 +418,4 @@ FW_TESTS(lists_by_glob_sorted_and_never_what_runs_made, refuses_a_link_that_leav
          publishes_what_is_declared_in_its_order, resets_modes, refuses_links_devices_and_fifos, refuses_names_that_are_not_text,
          refuses_a_declared_object_that_was_not_written, a_second_publication_of_an_attempt_changes_nothing,
          sweeps_what_lost, removes_a_run_and_tells_its_disk, says_that_the_storage_is_not_there,
-         a_full_disk_leaves_nothing_half_visible)
+         a_full_disk_leaves_nothing_half_visible, what_was_checked_cannot_be_exchanged)
