@@ -44,7 +44,8 @@ struct fw_dispatch {
 	int64_t millivcpus;
 	bool cpu_capped;
 	uint64_t ready_ns;
-	/* Makes the event for a directory chosen by the backend; newly allocated. */
+	/* Makes the event for a directory chosen by the backend; newly allocated. May write into the directory, which is not yet
+	 * the worker's. */
 	int (*event)(void *context, const char *directory, char **body, size_t *length, struct fw_error **err);
 	void (*started)(void *context);
 	void (*progress)(void *context, double done, double total, const char *note);

@@ -66,30 +66,51 @@ static void job_free(struct job *job)
 
 /* ---- the attempt's directory ---- */
 
-static int make_owned(const char *path, uid_t uid, struct fw_error **err)
+static char *directory_of(const struct job *job, size_t output)
 {
-	if (mkdir(path, 0700) < 0)
-		return fw_fail_errno(err, errno, "make %s", path);
-	if (uid != geteuid() && chown(path, uid, uid) < 0)
-		return fw_fail_errno(err, errno, "give %s to the worker", path);
-	return FW_OK;
+	return fw_printf("%s/%s", job->directory, stage_of(job)->outputs.items[output].name);
 }
 
-static int make_directories(struct job *job, const char *attempts, uid_t uid, struct fw_error **err)
+static int make_directory(const char *path, struct fw_error **err)
+{
+	return mkdir(path, 0700) < 0 ? fw_fail_errno(err, errno, "make %s", path) : FW_OK;
+}
+
+static int make_directories(struct job *job, const char *attempts, struct fw_error **err)
 {
 	const struct fw_stage *stage = stage_of(job);
 
 	if (stage->outputs.count == 0)
 		return FW_OK;
 	job->directory = fw_printf("%s/%s", attempts, job->name);
-	int rc = make_owned(job->directory, uid, err);
+	int rc = make_directory(job->directory, err);
 
 	for (size_t i = 0; rc == FW_OK && i < stage->outputs.count; i++) {
-		fw_cleanup_free char *output = fw_printf("%s/%s", job->directory, stage->outputs.items[i].name);
+		fw_cleanup_free char *output = directory_of(job, i);
 
-		rc = make_owned(output, uid, err);
+		rc = make_directory(output, err);
 	}
 	return rc;
+}
+
+static int give(const char *path, uid_t uid, struct fw_error **err)
+{
+	return uid != geteuid() && lchown(path, uid, uid) < 0 ? fw_fail_errno(err, errno, "give %s to the worker", path) : FW_OK;
+}
+
+/* The parent last, when nothing in it is looked up by us any more: a process that an earlier invocation left in the worker
+ * could put a link in the place of a name. */
+static int hand_over(const struct job *job, uid_t uid, struct fw_error **err)
+{
+	const struct fw_stage *stage = stage_of(job);
+	int rc = FW_OK;
+
+	for (size_t i = 0; rc == FW_OK && i < stage->outputs.count; i++) {
+		fw_cleanup_free char *output = directory_of(job, i);
+
+		rc = give(output, uid, err);
+	}
+	return rc == FW_OK && job->directory ? give(job->directory, uid, err) : rc;
 }
 
 /* ---- the runtime's callbacks ---- */
@@ -97,9 +118,11 @@ static int make_directories(struct job *job, const char *attempts, uid_t uid, st
 static int prepare(void *context, const char *attempts, uid_t uid, char **body, size_t *length, struct fw_error **err)
 {
 	struct job *job = context;
-	int rc = make_directories(job, attempts, uid, err);
+	int rc = make_directories(job, attempts, err);
 
-	return rc == FW_OK ? job->dispatch.event(job->dispatch.context, job->directory, body, length, err) : rc;
+	if (rc == FW_OK)
+		rc = job->dispatch.event(job->dispatch.context, job->directory, body, length, err);
+	return rc == FW_OK ? hand_over(job, uid, err) : rc;
 }
 
 static void started(void *context, const char *worker)

@@ -60,7 +60,7 @@ struct fw_invoke {
 	int64_t timeout_ms;
 	const char *const *read_only; /* NULL-terminated: what the sandbox shows beside the package */
 	const char *hidden;
-	const char *attempts_root;  /* the worker gets <attempts_root>/<worker> as its writable directory */
+	const char *attempts_root;  /* the worker is shown <attempts_root>/<worker>, where `prepare` makes what it may write */
 	const char *log_name;       /* file name in log_directory */
 	bool stage_aware;           /* its handler is named by the event: warm workers serve any of the package's */
 	uint64_t ready_ns;          /* when the engine had it ready: queue time counts from there */

@@ -312,9 +312,6 @@ int fw_sandbox_start(struct fw_sandbox *sandbox, const struct fw_sandbox_spec *s
 	int rc = take_group(sandbox, err);
 	if (rc == FW_OK && !spec->boost)
 		rc = fw_sandbox_settle(sandbox, err);
-	if (rc == FW_OK && spec->attempts && sandbox->shared->own_uid &&
-	    chown(spec->attempts, sandbox->uid, sandbox->uid) != 0)
-		rc = fw_fail_errno(err, errno, "give %s to the sandbox", spec->attempts);
 	if (rc == FW_OK && sandbox->shared->isolation != FW_ISOLATION_PLAIN)
 		rc = start_isolated(sandbox, spec, err);
 	else if (rc == FW_OK)

@@ -39,7 +39,8 @@ struct fw_sandbox_spec {
 	const char *package;         /* directory shown as /var/task, read-only: from the package cache; NULL: an empty one */
 	const char *const *read_only; /* absolute paths shown read-only at the same place, NULL-terminated */
 	const char *hidden;          /* a directory below one of them that is masked (other attempts), or NULL */
-	const char *attempts;        /* absolute, writable, shown at the same place; made by the caller; chowned to the uid */
+	const char *attempts;        /* absolute, shown at the same place, not read-only: who may write there its owner and mode
+	                                say, which are the caller's */
 	const char *const *argv;     /* argv[0] absolute inside */
 	const char *const *envp;
 	int64_t memory_mb;

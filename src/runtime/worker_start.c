@@ -35,10 +35,12 @@ static char **argv_of(const struct fw_launch *launch, const char *handler)
 	return argv;
 }
 
+/* The worker passes through it and writes only in what `prepare` makes there for it: names in it stay what they are while
+ * we use them, whatever a process that an earlier invocation left does. */
 static int make_attempts(struct fw_worker *worker, const char *root, struct fw_error **err)
 {
 	worker->attempts = fw_printf("%s/%s", root, worker->name);
-	if (mkdir(worker->attempts, 0700) < 0)
+	if (mkdir(worker->attempts, 0700) < 0 || chmod(worker->attempts, 0711) < 0)
 		return fw_fail_errno(err, errno, "make the directory %s", worker->attempts);
 	return FW_OK;
 }

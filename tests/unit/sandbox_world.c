@@ -67,6 +67,7 @@ void world_open(struct world *world)
 	chmod(world->tree.path, 0755);
 	snprintf(world->package, sizeof world->package, "%s/package", world->tree.path);
 	snprintf(world->attempts, sizeof world->attempts, "%s/attempts", world->tree.path);
+	chmod(world->attempts, 01777);
 	snprintf(world->state, sizeof world->state, "%s/state", world->tree.path);
 	snprintf(bootstrap, sizeof bootstrap, "%s/bootstrap", world->package);
 	copy_payload(bootstrap);

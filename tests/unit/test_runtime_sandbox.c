@@ -166,6 +166,7 @@ static void masks_the_attempts_of_others_and_shows_its_own(void **state)
 
 	tree_write(&world.tree, "storage/in.txt", "input");
 	tree_write(&world.tree, "storage/.attempts/mine/", "");
+	chmod(below("storage/.attempts/mine"), 0777);
 	tree_write(&world.tree, "storage/.attempts/other/secret", "theirs");
 	running->spec.read_only = paths;
 	running->spec.hidden = below("storage/.attempts");
@@ -210,6 +211,7 @@ static void paths_below_a_private_home_work(void **state)
 	assert_int_equal(write(fd, "private", 7), 7);
 	close(fd);
 	mkdir(out, 0700);
+	chmod(out, 0777);
 	snprintf(command[0], sizeof command[0], "read=%s", input);
 	snprintf(command[1], sizeof command[1], "write=%s/x", out);
 	const char *const paths[] = {home, NULL};
