@@ -54,7 +54,7 @@ static int synchronise(const char *temporary, struct fw_error **err)
 static int move_into_place(const char *temporary, const char *path, struct fw_error **err)
 {
 	struct stat status;
-	bool empty = stat(path, &status) == 0 && status.st_size == 0;
+	bool empty = lstat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 0;
 
 	if (renameat2(AT_FDCWD, temporary, AT_FDCWD, path, empty ? 0 : RENAME_NOREPLACE) == 0 || errno == EEXIST)
 		return FW_OK;

@@ -273,15 +273,38 @@ static int bring_up_to_date(struct fw_store *store, struct fw_error **err)
 	return rc == FW_OK ? FW_OK : fw_error_wrap(err, rc, "bring the store up to date");
 }
 
-int fw_store_open(const char *path, bool read_only, struct fw_store **out, struct fw_error **err)
+/* Whether there is a file to open. Whatever is neither absent nor a regular file is refused: making a store replaces an
+ * empty file, and a device such as /dev/null must never be taken for one. */
+static int look(const char *path, bool *absent, struct fw_error **err)
 {
-	FW_CLEANUP(fw_store_close) struct fw_store *store = fw_alloc(sizeof *store);
 	struct stat status;
 	int rc = FW_OK;
 
+	*absent = false;
+	if (stat(path, &status) == 0) {
+		*absent = S_ISREG(status.st_mode) && status.st_size == 0;
+		if (!S_ISREG(status.st_mode))
+			rc = fw_fail(err, FW_E_IO, "store %s: is %s, not a file", path,
+			             S_ISDIR(status.st_mode) ? "a directory" : "a device, socket or pipe");
+	} else if (errno == ENOENT && lstat(path, &status) == 0) {
+		rc = fw_fail(err, FW_E_IO, "store %s: is a link to nothing", path);
+	} else if (errno == ENOENT) {
+		*absent = true;
+	} else {
+		rc = fw_fail_errno(err, errno, "store %s: open it", path);
+	}
+	return rc == FW_OK ? rc : fw_error_hint(err, rc, "FLEXWATT_STORE=PATH names another place");
+}
+
+int fw_store_open(const char *path, bool read_only, struct fw_store **out, struct fw_error **err)
+{
+	FW_CLEANUP(fw_store_close) struct fw_store *store = fw_alloc(sizeof *store);
+	bool absent = false;
+	int rc = look(path, &absent, err);
+
 	store->path = fw_strdup(path);
 	store->read_only = read_only;
-	if (stat(path, &status) != 0 || status.st_size == 0) {
+	if (rc == FW_OK && absent) {
 		if (read_only) {
 			rc = fw_fail(err, FW_E_ABSENT, "store %s: does not exist", path);
 			return fw_error_hint(err, rc, "`flexwatt run` makes it; FLEXWATT_STORE=PATH names another");

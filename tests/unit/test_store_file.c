@@ -4,8 +4,10 @@
 #include <sched.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,6 +54,37 @@ static void a_missing_store_is_made_with_its_directories_for_the_user_alone(void
 	assert_int_equal(fstatat(tree.fd, "a/b", &status, 0), 0);
 	assert_int_equal(status.st_mode & 0777, 0700);
 	assert_false(exists(&tree, "a/b/s.db-wal"));
+}
+
+/* The devices are made for the test: had the store replaced them, /dev would be none the wiser. */
+static void what_is_no_regular_file_is_refused_and_left_as_it_is(void **state)
+{
+	fw_cleanup_tree struct tree tree = tree_of("x", "", NULL);
+	fw_cleanup_free char *pipe_path = fw_printf("%s/pipe", tree.path);
+	fw_cleanup_free char *device = fw_printf("%s/null", tree.path);
+	fw_cleanup_free char *loop = fw_printf("%s/loop", tree.path);
+	fw_cleanup_free char *dangling = fw_printf("%s/dangling", tree.path);
+	struct stat status;
+	(void)state;
+
+	assert_int_equal(mkfifoat(tree.fd, "pipe", 0666), 0);
+	assert_int_equal(symlinkat("loop", tree.fd, "loop"), 0);
+	assert_int_equal(symlinkat("nothing", tree.fd, "dangling"), 0);
+	for (int read_only = 0; read_only < 2; read_only++) {
+		refuse(tree.path, read_only, FW_E_IO, "is a directory, not a file");
+		refuse(pipe_path, read_only, FW_E_IO, "is a device, socket or pipe, not a file");
+		refuse(loop, read_only, fw_code_from_errno(ELOOP), "open it");
+		refuse(dangling, read_only, FW_E_IO, "is a link to nothing");
+	}
+	assert_int_equal(fstatat(tree.fd, "pipe", &status, 0), 0);
+	assert_true(S_ISFIFO(status.st_mode));
+	if (mknodat(tree.fd, "null", S_IFCHR | 0666, makedev(1, 3)) != 0) {
+		print_message("devices cannot be made here: %s\n", strerror(errno));
+		return;
+	}
+	refuse(device, false, FW_E_IO, "is a device, socket or pipe, not a file");
+	assert_int_equal(fstatat(tree.fd, "null", &status, 0), 0);
+	assert_true(S_ISCHR(status.st_mode));
 }
 
 static void an_empty_file_becomes_a_store(void **state)
@@ -351,7 +384,8 @@ static void the_default_place_follows_the_environment(void **state)
 	assert_string_equal(third, "/h/.local/state/flexwatt/flexwatt.db");
 }
 
-FW_TESTS(a_missing_store_is_made_with_its_directories_for_the_user_alone, an_empty_file_becomes_a_store,
+FW_TESTS(a_missing_store_is_made_with_its_directories_for_the_user_alone,
+         what_is_no_regular_file_is_refused_and_left_as_it_is, an_empty_file_becomes_a_store,
          a_file_of_others_is_refused_and_left_alone, a_store_of_a_newer_flexwatt_is_refused,
          a_field_added_later_gets_its_column_and_old_rows_stay, a_column_that_only_a_newer_flexwatt_knows_does_no_harm,
          damage_is_told_with_the_file, a_reader_sees_what_was_flushed_while_the_writer_goes_on,
