@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "backend/driver_internal.h"
+#include "backend/driver_task.h"
 #include "base/log.h"
 #include "base/time.h"
 
@@ -120,49 +120,11 @@ static void set_timer(struct fw_driver *driver, const struct fw_engine_action *a
 	FW_PUSH(&driver->timers, timer);
 }
 
-static const char *trigger_of(const struct fw_driver *driver, uint32_t stage)
-{
-	const struct fw_stage *of = &driver->workflow->stages.items[stage];
-	const char *last = NULL;
-	double latest = -1;
-
-	for (size_t i = 0; i < of->producers.count; i++) {
-		size_t producer = of->producers.items[i];
-
-		if (driver->stages[producer].last_end_ms > latest) {
-			latest = driver->stages[producer].last_end_ms;
-			last = driver->workflow->stages.items[producer].name;
-		}
-	}
-	return last;
-}
-
 static void stage_ended(struct fw_driver *driver, const struct fw_engine_action *action)
 {
-	const struct fw_stage *stage = &driver->workflow->stages.items[action->stage];
-	struct fw_stage_progress progress = fw_engine_stage(driver->engine, action->stage);
-	struct fw_stage_times *times = &driver->stages[action->stage];
 	struct fw_error *error = NULL;
-	fw_cleanup_json json_t *configuration =
-		json_pack("{s:I, s:I}", "memory_mb", (json_int_t)stage->memory_mb, "workers", (json_int_t)stage->workers);
-	struct fw_stage_row row = {
-		.run = driver->run,
-		.stage = stage->name,
-		.position = (int64_t)action->stage,
-		.status = (char *)fw_status_name(action->status),
-		.first_start_ms = times->first_start_ms,
-		.last_end_ms = times->last_end_ms,
-		.tasks = progress.total,
-		.ok = progress.ok,
-		.failed = progress.failed,
-		.skipped = progress.skipped,
-		.attempts = progress.attempts,
-		.triggered_by = (char *)trigger_of(driver, action->stage),
-		.resolved_at_start = FW_NULL_INT,
-		.configuration = configuration,
-	};
 
-	if (fw_store_stage_put(driver->store, &row, &error) != FW_OK)
+	if (fw_driver_put_stage(driver, action->stage, &error) != FW_OK)
 		fw_driver_fatal(driver, error);
 }
 
@@ -376,9 +338,10 @@ static int open_parts(struct fw_driver *driver, struct fw_error **err)
 	if (rc == FW_OK)
 		rc = fw_catalogue_open(NULL, &driver->catalogue, err);
 	if (rc == FW_OK)
-		rc = fw_engine_new(driver->workflow, &driver->engine, err);
-	if (rc == FW_OK)
 		rc = fw_driver_package_digests(driver->workflow, &driver->packages, err);
+	if (rc == FW_OK)
+		rc = options->resume ? fw_driver_take_up(driver, err)
+		                     : fw_engine_new(driver->workflow, &driver->engine, err);
 	if (rc == FW_OK && options->resume)
 		rc = fw_driver_replay(driver, err); /* sets start_ns */
 	if (rc != FW_OK)
@@ -431,8 +394,9 @@ static int write_row(struct fw_driver *driver, struct fw_error **err)
 	fw_record_set_text(&row->error, NULL);
 	row->makespan_ms = FW_NULL_REAL;
 	json_decref(row->environment);
-	row->environment = json_pack("{s:o, s:O, s:O?}", "backend", driver->backend->ops->describe(driver->backend),
-	                             "packages", driver->packages, "options", driver->options.options);
+	row->environment = json_pack("{s:o, s:O, s:O?, s:O*}", "backend", driver->backend->ops->describe(driver->backend),
+	                             "packages", driver->packages, "options", driver->options.options, "history",
+	                             driver->history);
 	int rc = own_row(row, err);
 
 	if (rc == FW_OK)
@@ -448,6 +412,7 @@ static void first_event(struct fw_driver *driver)
 		.oversubscribe = driver->options.oversubscribe,
 		.seed = driver->options.seed,
 	};
+	struct fw_error *error = NULL;
 	size_t orphans = 0;
 
 	driver->backend->ops->capacity(driver->backend, &event.millivcpus, &event.memory_mb);
@@ -459,6 +424,8 @@ static void first_event(struct fw_driver *driver)
 		                                    .stage = (uint32_t)(stage - driver->workflow->stages.items)};
 
 		fw_driver_feed(driver, &restarted);
+		if (!driver->fatal && fw_engine_replan(driver->engine, driver->workflow, &error) != FW_OK)
+			fw_driver_fatal(driver, error);
 	}
 	fw_driver_feed(driver, &event);
 }
@@ -519,6 +486,8 @@ void fw_driver_free(struct fw_driver *driver)
 	if (driver->backend)
 		driver->backend->ops->close(driver->backend);
 	fw_pool_free(driver->pool); /* before what its jobs use */
+	while (driver->runs)
+		fw_task_run_free(driver->runs);
 	for (size_t i = 0; i < driver->timers.count; i++) {
 		fw_timer_free(driver->timers.items[i]->timer);
 		free(driver->timers.items[i]);
@@ -539,6 +508,10 @@ void fw_driver_free(struct fw_driver *driver)
 	free(driver->failure.error_message);
 	free(driver->failure.log_path);
 	json_decref(driver->packages);
+	json_decref(driver->history);
+	for (size_t i = 0; i < driver->before.count; i++)
+		fw_workflow_free(driver->before.items[i]);
+	free(driver->before.items);
 	free(driver->step.list.items);
 	free(driver->pending.items);
 	free(driver->run);

@@ -40,6 +40,8 @@ struct fw_driver {
 	struct fw_driver_totals totals;
 	struct fw_driver_failure failure;
 	json_t *packages; /* path → digest */
+	json_t *history;  /* what the run was before each --from, oldest first: {digest, workflow, packages}; or NULL */
+	FW_VECTOR(struct fw_workflow *) before; /* the workflows of the history */
 };
 
 struct fw_driver_timer {
@@ -59,7 +61,16 @@ void fw_driver_dispatch(struct fw_driver *driver, const struct fw_engine_action 
 /* Ends a run whose engine has finished, once every record is final (driver.c). */
 void fw_driver_maybe_finish(struct fw_driver *driver);
 
-/* driver_resume.c: replays the log of options.run. */
+/* driver_resume.c: reads the row of options.run, refuses what has changed, makes the engine as the run began. */
+int fw_driver_take_up(struct fw_driver *driver, struct fw_error **err);
+/* Replays the log; sets start_ns, sequence and totals, and completes rows that the kill cost. */
 int fw_driver_replay(struct fw_driver *driver, struct fw_error **err);
+
+/* driver_change.c: how a workflow or package differs from what the run began with, FW_E_CONFLICT when it does. */
+int fw_driver_check_unchanged(const struct fw_driver *driver, struct fw_error **err);
+
+/* driver_stage.c: the stage's row as the engine has it. */
+int fw_driver_put_stage(struct fw_driver *driver, uint32_t stage, struct fw_error **err);
+void fw_driver_add_totals(struct fw_driver *driver, const struct fw_record *record);
 /* Digests of the functions' packages, {"path": "digest"}. */
 int fw_driver_package_digests(const struct fw_workflow *workflow, json_t **digests, struct fw_error **err);

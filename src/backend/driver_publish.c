@@ -21,11 +21,27 @@ static void refuse(struct fw_task_run *run, const char *type, const struct fw_er
 	fw_task_run_conclude(run, &event);
 }
 
+void fw_task_run_no_space(struct fw_task_run *run)
+{
+	struct fw_driver *driver = run->driver;
+	const char *tail = strrchr(driver->run, '-');
+	struct fw_error *error = NULL;
+	int rc = fw_fail(&error, FW_E_NO_SPACE, "storage %s: no space is left for the outputs of %s/%u",
+	                 driver->workflow->storage, run->stage->name, run->task);
+
+	fw_error_hint(&error, rc, "make room, then: flexwatt run --resume %s", tail ? tail + 1 : driver->run);
+	fw_driver_fatal(driver, error);
+}
+
 /* A failure to publish that is the machine's (disk full, I/O) is no fault of the function: the attempt is lost. */
 static void publication_failed(struct fw_task_run *run, int rc, const struct fw_error *error)
 {
 	struct fw_engine_event event = {0};
 
+	if (rc == FW_E_NO_SPACE) {
+		fw_task_run_no_space(run);
+		return;
+	}
 	if (rc == FW_E_FUNCTION || rc == FW_E_INVALID || rc == FW_E_LIMIT) {
 		refuse(run, "Flexwatt.InvalidOutput", error);
 		return;
@@ -225,6 +241,42 @@ static void read_plain(struct fw_task_run *run, const char *body, size_t length)
 		run->result = json_null();
 }
 
+/* A large result stays with the attempt; the engine and the log carry where it is. */
+static int by_reference(struct fw_task_run *run, struct fw_error **err)
+{
+	fw_cleanup_free char *text = run->result ? fw_json_dump(run->result) : NULL;
+	size_t length = text ? strlen(text) : 0;
+	char digest[FW_DIGEST_TEXT];
+
+	if (length <= FW_RESULT_MAX_BYTES)
+		return FW_OK;
+	fw_cleanup_free char *prefix = fw_attempt_prefix(&run->publication.key);
+	fw_cleanup_free char *uri = fw_printf("%s/%s/%s", run->driver->workflow->storage, prefix, FW_RESULT_NAME);
+
+	fw_digest_of(text, length, digest);
+	json_t *reference =
+		json_pack("{s:s, s:I, s:s}", "reference", uri, "bytes", (json_int_t)length, "sha256", digest);
+	if (!reference)
+		return fw_fail(err, FW_E_INVALID, "the place of the result is not UTF-8: %s", uri);
+	json_decref(run->result);
+	run->result = reference;
+	run->result_text = FW_TAKE(text);
+	run->publication.result = run->result_text;
+	run->publication.result_length = length;
+	return FW_OK;
+}
+
+static void prepare_publication(struct fw_task_run *run)
+{
+	run->publication.key =
+		(struct fw_attempt_key){run->driver->run, run->stage->name, run->task, run->attempt};
+	run->publication.directory = run->directory;
+	run->publication.output_count = run->stage->outputs.count;
+	run->publication.outputs = fw_alloc_array(run->stage->outputs.count + 1, sizeof *run->publication.outputs);
+	for (size_t i = 0; i < run->stage->outputs.count; i++)
+		run->publication.outputs[i].output = run->stage->outputs.items[i].name;
+}
+
 void fw_task_run_publish(struct fw_task_run *run, const char *body, size_t length)
 {
 	fw_cleanup_error struct fw_error *error = NULL;
@@ -235,18 +287,14 @@ void fw_task_run_publish(struct fw_task_run *run, const char *body, size_t lengt
 		read_plain(run, body, length);
 	else
 		rc = read_stage_aware(run, body, length, &error);
-	run->publication.key =
-		(struct fw_attempt_key){run->driver->run, run->stage->name, run->task, run->attempt};
-	run->publication.directory = run->directory;
-	run->publication.output_count = run->stage->outputs.count;
-	run->publication.outputs = fw_alloc_array(run->stage->outputs.count + 1, sizeof *run->publication.outputs);
-	for (size_t i = 0; i < run->stage->outputs.count; i++)
-		run->publication.outputs[i].output = run->stage->outputs.items[i].name;
+	prepare_publication(run);
 	if (rc == FW_OK)
 		rc = plain ? declare_plain(run, &error) : declare_answer(run, &error);
+	if (rc == FW_OK)
+		rc = by_reference(run, &error);
 	if (rc != FW_OK)
 		refuse(run, plain ? "Flexwatt.InvalidResult" : "Flexwatt.InvalidAnswer", error);
-	else if (run->stage->outputs.count == 0)
+	else if (run->stage->outputs.count == 0 && !run->publication.result)
 		commit(run, NULL, NULL);
 	else
 		run->driver->storage->ops->publish(run->driver->storage, &run->publication, published, run);

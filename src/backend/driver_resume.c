@@ -32,36 +32,63 @@ int fw_driver_package_digests(const struct fw_workflow *workflow, json_t **diges
 	return FW_OK;
 }
 
-/* ---- what changed ---- */
+/* ---- the run as it was ---- */
 
-static int changed(struct fw_error **err, const char *what)
+static int read_before(struct fw_driver *driver, const json_t *entry, struct fw_error **err)
 {
-	int rc = fw_fail(err, FW_E_CONFLICT, "cannot resume: %s has changed since the run began", what);
+	fw_cleanup_free char *text = fw_json_dump(json_object_get(entry, "workflow"));
+	struct fw_workflow *workflow = NULL;
+	int rc = fw_workflow_parse(driver->row.workflow_path, text, strlen(text), NULL, false, &workflow, err);
 
-	return fw_error_hint(err, rc,
-	                     "undo the change, or accept it with --from STAGE: that stage and what follows it run again");
+	if (rc != FW_OK)
+		return fw_error_wrap(err, rc, "read the workflow that run %s began with", driver->run);
+	FW_PUSH(&driver->before, workflow);
+	return FW_OK;
 }
 
-static int check_unchanged(struct fw_driver *driver, const struct fw_run_row *row, struct fw_error **err)
+/* With --from the run's present workflow becomes a part of its history. */
+static int remember(struct fw_driver *driver, struct fw_error **err)
 {
-	const json_t *before = json_object_get(row->environment, "packages");
-	const char *path;
-	json_t *digest;
+	const struct fw_run_row *row = &driver->row;
+	json_t *workflow = NULL;
+	int rc = fw_json_load("workflow of the run", row->workflow_text, strlen(row->workflow_text), &workflow, err);
 
-	if (strcmp(row->storage, driver->workflow->storage) != 0)
-		return fw_fail(err, FW_E_USAGE, "cannot resume: the run's storage is %s, not %s", row->storage,
-		               driver->workflow->storage);
-	if (driver->options.from_stage)
-		return FW_OK;
-	if (strcmp(row->workflow_digest, driver->workflow->digest) != 0)
-		return changed(err, driver->workflow->path);
-	json_object_foreach (driver->packages, path, digest) {
-		fw_cleanup_free char *what = fw_printf("package %s", path);
-
-		if (!json_equal(digest, json_object_get(before, path)))
-			return changed(err, what);
-	}
+	if (rc != FW_OK)
+		return rc;
+	json_array_append_new(driver->history,
+	                      json_pack("{s:s, s:o, s:O?}", "digest", row->workflow_digest, "workflow", workflow, "packages",
+	                                json_object_get(row->environment, "packages")));
 	return FW_OK;
+}
+
+static int read_history(struct fw_driver *driver, struct fw_error **err)
+{
+	const json_t *kept = json_object_get(driver->row.environment, "history");
+	const json_t *entry;
+	size_t i;
+	int rc = FW_OK;
+
+	driver->history = kept ? json_deep_copy(kept) : json_array();
+	if (driver->options.from_stage)
+		rc = remember(driver, err);
+	json_array_foreach (driver->history, i, entry)
+		rc = rc == FW_OK ? read_before(driver, entry, err) : rc;
+	return rc;
+}
+
+int fw_driver_take_up(struct fw_driver *driver, struct fw_error **err)
+{
+	int rc = fw_store_run_get(driver->store, driver->options.run, &driver->row, err);
+
+	if (rc == FW_OK && driver->options.from_stage && !fw_workflow_stage(driver->workflow, driver->options.from_stage))
+		rc = fw_fail(err, FW_E_USAGE, "--from %s: the workflow has no such stage", driver->options.from_stage);
+	if (rc == FW_OK)
+		rc = fw_driver_check_unchanged(driver, err);
+	if (rc == FW_OK)
+		rc = read_history(driver, err);
+	if (rc != FW_OK)
+		return rc;
+	return fw_engine_new(driver->before.count ? driver->before.items[0] : driver->workflow, &driver->engine, err);
 }
 
 /* ---- replay ---- */
@@ -75,6 +102,7 @@ struct ended {
 struct replay {
 	struct fw_driver *driver;
 	uint64_t last_ns;
+	size_t restarts; /* seen so far */
 	FW_VECTOR(struct ended) ended;
 };
 
@@ -88,6 +116,18 @@ static void note_times(struct fw_driver *driver, const struct fw_engine_event *e
 		driver->stages[event->stage].last_end_ms = now_ms;
 }
 
+/* The stages that --from started afresh went on as the workflow was from then on. */
+static int replay_restart(struct replay *replay, struct fw_error **err)
+{
+	struct fw_driver *driver = replay->driver;
+	size_t next = ++replay->restarts;
+
+	if (next > driver->before.count)
+		return fw_fail(err, FW_E_INVALID, "run %s has no workflow of its %zu. start from a stage", driver->run, next);
+	return fw_engine_replan(driver->engine, next < driver->before.count ? driver->before.items[next] : driver->workflow,
+	                        err);
+}
+
 static int replay_event(void *context, int64_t sequence, const char *text, size_t length, struct fw_error **err)
 {
 	struct replay *replay = context;
@@ -99,6 +139,8 @@ static int replay_event(void *context, int64_t sequence, const char *text, size_
 	if (rc != FW_OK)
 		return fw_error_wrap(err, rc, "event %lld of run %s", (long long)sequence, driver->run);
 	rc = fw_engine_step(driver->engine, &event, &driver->step, err);
+	if (rc == FW_OK && event.kind == FW_EV_RESTARTED)
+		rc = replay_restart(replay, err);
 	if (rc == FW_OK) {
 		driver->sequence = sequence;
 		replay->last_ns = event.time_ns > replay->last_ns ? event.time_ns : replay->last_ns;
@@ -111,7 +153,7 @@ static int replay_event(void *context, int64_t sequence, const char *text, size_
 	return rc;
 }
 
-/* ---- records that the kill cost ---- */
+/* ---- records and rows that the kill cost ---- */
 
 static int mark_recorded(void *context, const struct fw_record *record, struct fw_error **err)
 {
@@ -119,6 +161,7 @@ static int mark_recorded(void *context, const struct fw_record *record, struct f
 	struct fw_driver *driver = replay->driver;
 
 	(void)err;
+	fw_driver_add_totals(driver, record);
 	for (size_t i = 0; i < replay->ended.count; i++) {
 		struct ended *ended = &replay->ended.items[i];
 
@@ -160,20 +203,41 @@ static int restore_records(struct replay *replay, struct fw_error **err)
 	return rc;
 }
 
+static bool has_its_row(const struct fw_driver *driver, uint32_t stage, const struct fw_stage_row *rows, size_t count)
+{
+	struct fw_stage_progress progress = fw_engine_stage(driver->engine, stage);
+
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(rows[i].stage, driver->workflow->stages.items[stage].name) == 0)
+			return rows[i].ok == progress.ok && rows[i].failed == progress.failed &&
+			       rows[i].skipped == progress.skipped && rows[i].attempts == progress.attempts;
+	return false;
+}
+
+static int restore_stages(struct fw_driver *driver, struct fw_error **err)
+{
+	struct fw_stage_row *rows = NULL;
+	size_t count = 0;
+	int rc = fw_store_stage_list(driver->store, driver->run, &rows, &count, err);
+
+	for (uint32_t i = 0; rc == FW_OK && i < driver->workflow->stages.count; i++)
+		if (fw_engine_stage(driver->engine, i).ended && !has_its_row(driver, i, rows, count))
+			rc = fw_driver_put_stage(driver, i, err);
+	for (size_t i = 0; i < count; i++)
+		fw_stage_row_done(&rows[i]);
+	free(rows);
+	return rc;
+}
+
 int fw_driver_replay(struct fw_driver *driver, struct fw_error **err)
 {
 	struct replay replay = {.driver = driver};
-	int rc = fw_store_run_get(driver->store, driver->run, &driver->row, err);
+	int rc = fw_store_event_each(driver->store, driver->run, replay_event, &replay, err);
 
-	if (rc != FW_OK)
-		return rc;
-	if (driver->options.from_stage && !fw_workflow_stage(driver->workflow, driver->options.from_stage))
-		return fw_fail(err, FW_E_USAGE, "--from %s: the workflow has no such stage", driver->options.from_stage);
-	rc = check_unchanged(driver, &driver->row, err);
-	if (rc == FW_OK)
-		rc = fw_store_event_each(driver->store, driver->run, replay_event, &replay, err);
 	if (rc == FW_OK)
 		rc = restore_records(&replay, err);
+	if (rc == FW_OK)
+		rc = restore_stages(driver, err);
 	for (size_t i = 0; i < replay.ended.count; i++) {
 		free(replay.ended.items[i].error_type);
 		free(replay.ended.items[i].error_message);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "backend/driver_task.h"
 
@@ -157,21 +158,11 @@ static void progress(void *context, double done, double total, const char *note)
 static void finalize(struct fw_task_run *run)
 {
 	struct fw_driver *driver = run->driver;
-	struct fw_energy_sum energy;
 	struct fw_error *error = NULL;
 
-	if (fw_cost_fill(driver->catalogue, driver->options.region, "as if on Lambda", run->stage->tmp_mb, &run->record,
-	                 NULL) == FW_OK &&
-	    !isnan(run->record.total_usd))
-		driver->totals.usd += run->record.total_usd;
-	if (fw_carbon_fill(driver->catalogue, driver->options.region, &run->record, NULL) == FW_OK &&
-	    !isnan(run->record.operational_gco2e))
-		driver->totals.gco2e += run->record.operational_gco2e +
-		                        (isnan(run->record.embodied_gco2e) ? 0 : run->record.embodied_gco2e);
-	if (fw_energy_best(&run->record, &energy)) {
-		driver->totals.joules += energy.joules;
-		driver->totals.modelled |= energy.modelled;
-	}
+	fw_cost_fill(driver->catalogue, driver->options.region, "as if on Lambda", run->stage->tmp_mb, &run->record, NULL);
+	fw_carbon_fill(driver->catalogue, driver->options.region, &run->record, NULL);
+	fw_driver_add_totals(driver, &run->record);
 	if (!driver->fatal && fw_store_record_put(driver->store, &run->record, &error) != FW_OK)
 		fw_driver_fatal(driver, error);
 	driver->dirty = true;
@@ -233,6 +224,15 @@ static void discarded(void *context, int rc, const struct fw_error *error)
 	(void)error; /* the sweep at the end of the run removes what is left */
 }
 
+/* The function could not write its outputs and says so in its own words; the cause is ours to tell. */
+static bool storage_is_full(const struct fw_task_run *run)
+{
+	struct statvfs space;
+
+	return run->directory && statvfs(run->directory, &space) == 0 &&
+	       (space.f_bavail < 16 || (space.f_files > 0 && space.f_favail == 0));
+}
+
 static void ended(void *context, const struct fw_dispatch_outcome *outcome)
 {
 	struct fw_task_run *run = context;
@@ -244,6 +244,10 @@ static void ended(void *context, const struct fw_dispatch_outcome *outcome)
 		run->status = FW_STATUS_LOST;
 	if (run->status == FW_STATUS_OK) {
 		fw_task_run_publish(run, outcome->body, outcome->length);
+		return;
+	}
+	if (run->status == FW_STATUS_FUNCTION_ERROR && storage_is_full(run)) {
+		fw_task_run_no_space(run);
 		return;
 	}
 	if (run->directory)
@@ -331,6 +335,7 @@ void fw_task_run_free(struct fw_task_run *run)
 	free(run->publication.outputs);
 	fw_record_done(&run->record);
 	json_decref(run->result);
+	free(run->result_text);
 	free(run->directory);
 	free(run->log_path);
 	free(run);

@@ -18,6 +18,7 @@ struct fw_task_run {
 	bool metered;   /* the backend is done with the record */
 	struct fw_answer answer;
 	json_t *result; /* what the engine gets, or NULL */
+	char *result_text; /* of one that goes by reference, or NULL */
 	struct fw_publication publication;
 	char *directory;
 	char *log_path;
@@ -28,4 +29,7 @@ struct fw_task_run {
 void fw_task_run_publish(struct fw_task_run *run, const char *body, size_t length);
 /* Feeds the end; `event` carries objects and result. The run may be gone afterwards. */
 void fw_task_run_conclude(struct fw_task_run *run, struct fw_engine_event *event);
+/* The storage is full: no end is fed, so that the attempt is lost without using up a retry; the run stops and can be
+ * resumed. */
+void fw_task_run_no_space(struct fw_task_run *run);
 void fw_task_run_free(struct fw_task_run *run);

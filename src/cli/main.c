@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/commands.h"
+#include "cli/progress.h"
 #include "cli/terminal.h"
 
 static const struct fw_command *const commands[] = {
@@ -35,6 +36,7 @@ static void log_line(void *context, enum fw_log_level level, const char *message
 	static const char *const names[] = {"error", "warning", "info", "debug"};
 
 	(void)context;
+	fw_progress_make_way();
 	fprintf(stderr, "%s: %s\n", names[level], message);
 }
 

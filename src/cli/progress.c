@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/time.h"
@@ -15,6 +16,9 @@
 
 #define REDRAW_EVERY_NS (FW_NS_PER_S / 10)
 #define LINE_EVERY_NS FW_NS_PER_S
+/* A line that wraps would be two to erase. */
+#define NO_WRAP "\033[?7l"
+#define WRAP "\033[?7h"
 
 struct fw_progress {
 	struct fw_driver *driver;
@@ -83,11 +87,32 @@ static void print_stages(const struct fw_progress *progress, struct fw_buffer *o
 	fw_table_free(table);
 }
 
+static struct fw_progress *on_screen; /* its table stands above the cursor */
+
 static void erase(struct fw_progress *progress, struct fw_buffer *out)
 {
 	if (progress->lines > 0)
 		fw_buffer_printf(out, "\033[%zuA\r\033[J", progress->lines);
 	progress->lines = 0;
+}
+
+void fw_progress_make_way(void)
+{
+	fw_cleanup_buffer struct fw_buffer out;
+
+	fw_buffer_init(&out, 4096);
+	if (!on_screen || on_screen->lines == 0)
+		return;
+	erase(on_screen, &out);
+	fwrite(out.data, 1, out.length, stderr);
+}
+
+/* Rows that the terminal has beside the line of totals and the one of the cursor. */
+static size_t room(void)
+{
+	struct winsize size;
+
+	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 3 ? size.ws_row - 2u : SIZE_MAX;
 }
 
 static void redraw(struct fw_progress *progress, const struct counts *counts)
@@ -98,10 +123,12 @@ static void redraw(struct fw_progress *progress, const struct counts *counts)
 	erase(progress, &out);
 	size_t start = out.length;
 
-	print_stages(progress, &out);
+	fw_buffer_text(&out, NO_WRAP);
+	if (progress->workflow->stages.count + 1 <= room()) /* else the terminal would scroll: the totals alone */
+		print_stages(progress, &out);
 	fw_buffer_text(&out, "  ");
 	print_totals(progress, counts, &out);
-	fw_buffer_text(&out, "\n");
+	fw_buffer_text(&out, "\n" WRAP);
 	for (size_t i = start; i < out.length; i++)
 		progress->lines += out.data[i] == '\n';
 	fwrite(out.data, 1, out.length, stderr);
@@ -138,6 +165,7 @@ struct fw_progress *fw_progress_new(struct fw_driver *driver, const struct fw_wo
 	progress->driver = driver;
 	progress->workflow = workflow;
 	progress->live = fw_terminal_is(STDERR_FILENO);
+	on_screen = progress->live ? progress : NULL;
 	progress->timer = fw_timer_new(fw_driver_loop(driver), tick, progress);
 	fw_timer_set(progress->timer, progress->live ? REDRAW_EVERY_NS : LINE_EVERY_NS);
 	return progress;
@@ -153,6 +181,7 @@ void fw_progress_free(struct fw_progress *progress)
 	if (progress->live)
 		erase(progress, &out);
 	fwrite(out.data, 1, out.length, stderr);
+	on_screen = NULL;
 	fw_timer_free(progress->timer);
 	free(progress);
 }

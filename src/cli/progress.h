@@ -11,3 +11,5 @@ struct fw_progress;
 struct fw_progress *fw_progress_new(struct fw_driver *driver, const struct fw_workflow *workflow);
 /* Clears what is on the screen. */
 void fw_progress_free(struct fw_progress *progress);
+/* Takes the table off the screen so that a line may be printed; the next redraw brings it back below. */
+void fw_progress_make_way(void);

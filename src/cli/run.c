@@ -77,6 +77,7 @@ struct session {
 	struct fw_driver *driver;
 	struct fw_run_row previous; /* of the run to resume */
 	struct collected collected;
+	unsigned signals; /* Ctrl-C so far */
 	char run[24];
 };
 
@@ -85,7 +86,12 @@ static void on_signal(void *context, int signal_number)
 	struct session *session = context;
 
 	(void)signal_number;
-	fprintf(stderr, "\ninterrupted: running invocations may finish; once more ends them now\n");
+	fw_progress_make_way();
+	if (session->signals < 2)
+		fprintf(stderr, "%s\n", session->signals == 0
+		                            ? "interrupted: running invocations may finish; once more ends them now"
+		                            : "interrupted again: ending what runs");
+	session->signals++;
 	fw_driver_cancel(session->driver);
 }
 
@@ -111,9 +117,13 @@ static int load_previous(struct session *session, struct fw_error **err)
 
 static int load_workflow(struct session *session, const char *path, struct fw_error **err)
 {
-	if (session->settings.resume)
-		path = path ? path : session->previous.workflow_path;
-	return fw_workflow_load(path, &session->collected.overrides, &session->workflow, err);
+	const char *wanted = path ? path : session->previous.workflow_path;
+	int rc = fw_workflow_load(wanted, &session->collected.overrides, &session->workflow, err);
+
+	if (rc == FW_OK || path || access(wanted, F_OK) == 0)
+		return rc;
+	return fw_error_hint(err, rc, "the run began with this file; when it has moved: flexwatt run --resume %s FILE",
+	                     session->previous.run);
 }
 
 static json_t *options_json(const struct session *session)

@@ -15,6 +15,7 @@
 #include "report/format.h"
 #include "report/summary.h"
 #include "report/table.h"
+#include "runtime/sandbox.h"
 #include "storage/storage.h"
 
 enum { LIST_LIMIT = 100000 };
@@ -124,6 +125,23 @@ static int list(struct fw_store *store, bool json, struct fw_error **err)
 
 /* ---- delete ---- */
 
+/* An engine that was killed has left control groups, and in bad luck processes in them. */
+static int end_orphans(const struct fw_run_row *row, struct fw_error **err)
+{
+	struct fw_cgroups *cgroups = NULL;
+	struct fw_root root;
+	size_t ended = 0;
+	int rc = fw_root_open("/", &root, err);
+
+	if (rc != FW_OK)
+		return rc;
+	if (strcmp(fw_run_state(row), "interrupted") == 0 && fw_cgroups_open(&root, "flexwatt", &cgroups, NULL) == FW_OK)
+		rc = fw_sandboxes_end_orphans(cgroups, row->run, &ended, err);
+	fw_cgroups_close(cgroups);
+	fw_root_close(&root);
+	return rc;
+}
+
 /* Outputs and logs first, the row last: when one fails, the run is still listed and can be removed again. */
 static int delete_run(struct fw_store *store, const struct fw_run_row *row, struct fw_error **err)
 {
@@ -133,8 +151,10 @@ static int delete_run(struct fw_store *store, const struct fw_run_row *row, stru
 
 	if (strcmp(fw_run_state(row), "running") == 0)
 		return fw_fail(err, FW_E_BUSY, "run %s is running: end it first", row->run);
-	int rc = fw_storage_open(row->storage, NULL, NULL, &storage, err);
+	int rc = end_orphans(row, err);
 
+	if (rc == FW_OK)
+		rc = fw_storage_open(row->storage, NULL, NULL, &storage, err);
 	if (rc == FW_E_ABSENT) { /* the storage itself is gone, and the outputs with it */
 		if (err)
 			fw_error_free(FW_TAKE(*err));

@@ -95,7 +95,7 @@ static void add_gates(struct fw_engine *engine, struct stage *stage)
 static int find_output(const struct fw_engine *engine, const struct fw_stage *plan, const struct fw_input *input,
                        uint32_t *output, struct fw_error **err)
 {
-	const struct fw_stage *producer = &engine->workflow->stages.items[input->from_stage];
+	const struct fw_stage *producer = engine->stages[input->from_stage].plan;
 
 	for (uint32_t i = 0; i < producer->outputs.count; i++) {
 		if (strcmp(producer->outputs.items[i].name, input->from_output) == 0) {
@@ -127,6 +127,42 @@ static int plan_stage(struct fw_engine *engine, struct stage *stage, struct fw_e
 	}
 	add_gates(engine, stage);
 	return FW_OK;
+}
+
+static int check_same_stages(const struct fw_engine *engine, const struct fw_workflow *workflow, struct fw_error **err)
+{
+	bool same = workflow->stages.count == engine->stage_count;
+
+	for (uint32_t i = 0; same && i < engine->stage_count; i++)
+		same = strcmp(workflow->stages.items[i].name, engine->stages[i].plan->name) == 0;
+	return same ? FW_OK : fw_engine_conflict(err, "stages were added, removed or renamed");
+}
+
+/* Gates and consumers are made again for all: a stage that starts afresh may wait for others now. */
+int fw_engine_replan(struct fw_engine *engine, const struct fw_workflow *workflow, struct fw_error **err)
+{
+	int rc = engine->suspended ? check_same_stages(engine, workflow, err)
+	                           : fw_engine_conflict(err, "it has not been restarted");
+
+	if (rc != FW_OK)
+		return rc;
+	engine->workflow = workflow;
+	for (uint32_t i = 0; i < engine->stage_count; i++) {
+		engine->stages[i].gates.count = engine->stages[i].consumers.count = 0;
+		if (engine->stages[i].restarted)
+			engine->stages[i].plan = &workflow->stages.items[i];
+	}
+	for (uint32_t i = 0; i < engine->stage_count && rc == FW_OK; i++) {
+		struct stage *stage = &engine->stages[i];
+
+		if (stage->restarted) {
+			free(FW_TAKE(stage->inputs));
+			rc = plan_stage(engine, stage, err);
+		} else {
+			add_gates(engine, stage);
+		}
+	}
+	return rc;
 }
 
 int fw_engine_new(const struct fw_workflow *workflow, struct fw_engine **engine, struct fw_error **err)

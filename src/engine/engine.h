@@ -134,6 +134,11 @@ FW_DEFINE_CLEANUP(struct fw_engine *, fw_engine_free)
 int fw_engine_step(struct fw_engine *engine, const struct fw_engine_event *event, struct fw_engine_actions *actions,
                    struct fw_error **err);
 
+/* After RESTARTED, before RESUMED: the stages that start afresh do so as this workflow says; the rest keep the plan that
+ * they had. It has the same stages in the same order, else FW_E_CONFLICT, and must outlive the engine, too. After a
+ * failure the engine can only be freed. */
+int fw_engine_replan(struct fw_engine *engine, const struct fw_workflow *workflow, struct fw_error **err);
+
 /* ---- what the driver and the summary ask ----
  * A task's number never depends on the order of arrival: its place where the width is known before, else made from
  * (producer task, ordinal). So the numbers of an `each` stage over another one may have gaps and exceed `total`. */

@@ -92,6 +92,7 @@ struct stage {
 	uint32_t running, ok, failed, skipped, attempts;
 	uint32_t attempt_base; /* attempts before the last --from */
 	bool open, closed, ended, broken, touched;
+	bool restarted; /* by --from, until resumed */
 	enum skip skip;
 	enum fw_status status;
 	uint64_t failed_at; /* order of the first failure among stages; with what is told about it: */

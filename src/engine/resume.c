@@ -42,7 +42,7 @@ static void restart(struct fw_engine *engine, uint32_t stage)
 	json_decref(FW_TAKE(engine->results[stage]));
 	struct stage fresh = {
 		.plan = of->plan, .shape = of->shape, .partitioned = of->partitioned, .from = of->from,
-		.inputs = of->inputs, .attempts = of->attempts, .attempt_base = base,
+		.inputs = of->inputs, .attempts = of->attempts, .attempt_base = base, .restarted = true,
 	};
 
 	fresh.gates.items = of->gates.items;
@@ -87,6 +87,7 @@ static void reopen(struct fw_engine *engine, uint32_t stage)
 	struct stage *of = &engine->stages[stage];
 
 	of->running = 0;
+	of->restarted = false;
 	for (size_t i = 0; i < of->plan->inputs.count; i++) {
 		struct input *input = &of->inputs[i];
 

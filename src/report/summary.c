@@ -41,6 +41,10 @@ static void add_energy(struct fw_stage_summary *stage, const struct fw_record *r
 static void add_record(struct fw_stage_summary *stage, const struct fw_record *record)
 {
 	stage->invocations++;
+	if (record->status && strcmp(record->status, "ok") == 0 && record->attempt >= stage->attempt) {
+		stage->attempt = record->attempt;
+		fw_record_set_text(&stage->package_digest, record->package_digest);
+	}
 	add(&stage->work_ms, record->duration_ms);
 	if (!isnan(record->cold_start_ms)) {
 		add(&stage->cold_ms, record->cold_start_ms);
@@ -80,6 +84,7 @@ static int visit(void *context, const struct fw_record *record, struct fw_error 
 static void take_stage_row(struct fw_stage_summary *stage, struct fw_stage_row *row)
 {
 	stage->status = fw_strdup(row->status);
+	stage->workflow_digest = fw_strdup(json_string_value(json_object_get(row->configuration, "workflow_digest")));
 	stage->tasks = row->tasks;
 	stage->ok = row->ok;
 	stage->failed = row->failed;
@@ -136,6 +141,24 @@ static void mean_of_cold(struct fw_stage_summary *stage)
 		stage->cold_ms /= (double)stage->cold_starts;
 }
 
+bool fw_stage_is_kept(const struct fw_summary *summary, const struct fw_stage_summary *stage)
+{
+	return fw_stage_old_package(summary, stage) ||
+	       (stage->workflow_digest && strcmp(stage->workflow_digest, summary->row.workflow_digest) != 0);
+}
+
+const char *fw_stage_old_package(const struct fw_summary *summary, const struct fw_stage_summary *stage)
+{
+	const json_t *packages = json_object_get(summary->row.environment, "packages");
+	const char *path;
+	json_t *digest;
+
+	json_object_foreach ((json_t *)(uintptr_t)packages, path, digest)
+		if (stage->package_digest && strcmp(stage->package_digest, json_string_value(digest)) == 0)
+			return NULL;
+	return packages ? stage->package_digest : NULL;
+}
+
 const char *fw_run_state(const struct fw_run_row *row)
 {
 	struct fw_root root;
@@ -177,9 +200,12 @@ void fw_summary_done(struct fw_summary *summary)
 	for (size_t i = 0; i < summary->count; i++) {
 		free(summary->stages[i].stage);
 		free(summary->stages[i].status);
+		free(summary->stages[i].package_digest);
+		free(summary->stages[i].workflow_digest);
 	}
 	free(summary->stages);
 	free(summary->total.stage);
+	free(summary->total.package_digest);
 	free(summary->price_basis);
 	free(summary->price_region);
 	free(summary->state);

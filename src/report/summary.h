@@ -12,6 +12,9 @@
 
 /* Sums over all attempts, retried ones too: they were paid for. NAN: nothing known. */
 struct fw_stage_summary {
+	char *package_digest;  /* of the attempt that stands, or NULL */
+	char *workflow_digest; /* when it ended, or NULL */
+	int64_t attempt;       /* the highest that stands */
 	char *stage;
 	char *status;          /* of the stage, or NULL while it runs */
 	int64_t tasks, ok, failed, skipped;
@@ -49,3 +52,8 @@ void fw_summary_done(struct fw_summary *summary);
 /* The table with its head and foot. `directory`: relative paths are shown from there; NULL: absolute. */
 void fw_summary_print(const struct fw_summary *summary, bool colour, struct fw_buffer *out);
 json_t *fw_summary_to_json(const struct fw_summary *summary);
+
+/* A stage that --from kept: it ended before the workflow or its package were changed. */
+bool fw_stage_is_kept(const struct fw_summary *summary, const struct fw_stage_summary *stage);
+/* The digest of its package when that is none of today's, else NULL. */
+const char *fw_stage_old_package(const struct fw_summary *summary, const struct fw_stage_summary *stage);

@@ -88,6 +88,25 @@ static void print_basis(const struct fw_summary *summary, struct fw_buffer *out)
 		fw_buffer_text(out, "\n");
 }
 
+/* After --from: which stages still are as they were before the change. */
+static void print_kept(const struct fw_summary *summary, struct fw_buffer *out)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < summary->count; i++) {
+		const struct fw_stage_summary *stage = &summary->stages[i];
+		const char *package = fw_stage_old_package(summary, stage);
+
+		if (!fw_stage_is_kept(summary, stage))
+			continue;
+		fw_buffer_printf(out, "%s%s", kept++ ? ", " : "  note: kept from before a change: ", stage->stage);
+		if (package)
+			fw_buffer_printf(out, " (package %.12s)", package);
+	}
+	if (kept)
+		fw_buffer_text(out, "\n");
+}
+
 /* What was not enforced or measured: one line each, told after the table. */
 static void print_missing(const struct fw_summary *summary, struct fw_buffer *out)
 {
@@ -115,6 +134,7 @@ void fw_summary_print(const struct fw_summary *summary, bool colour, struct fw_b
 	fw_table_free(table);
 	print_makespan(summary, out);
 	print_basis(summary, out);
+	print_kept(summary, out);
 	print_missing(summary, out);
 	fw_buffer_printf(out, "  flexwatt show %s · flexwatt show %s --task STAGE/0 --logs\n", tail ? tail + 1 : summary->row.run,
 	                 tail ? tail + 1 : summary->row.run);
@@ -149,6 +169,8 @@ static json_t *stage_to_json(const struct fw_stage_summary *stage)
 
 	for (size_t i = 0; i < FW_COUNT_OF(figures); i++)
 		json_object_set_new(json, figures[i].name, real(figures[i].value));
+	json_object_set_new(json, "package_digest",
+	                    stage->package_digest ? json_string(stage->package_digest) : json_null());
 	json_object_set_new(json, "energy_basis",
 	                    !stage->modelled && !stage->measured ? json_null()
 	                    : json_string(stage->modelled && stage->measured ? "mixed"

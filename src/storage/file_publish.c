@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/map.h"
 #include "base/str.h"
 #include "base/tree.h"
@@ -223,24 +224,59 @@ static int appear(struct fw_file_storage *storage, const struct fw_publication *
 	return FW_OK;
 }
 
-int fw_file_publish(struct fw_file_storage *storage, const struct fw_publication *publication,
-                    struct fw_storage_objects *objects, uint32_t **output_of, struct fw_error **err)
+static int write_result(int directory_fd, const struct fw_publication *publication, struct fw_error **err)
 {
-	fw_cleanup_free char *prefix = fw_attempt_prefix(&publication->key);
-	struct publishing publishing = {.storage = storage, .prefix = prefix, .objects = objects};
+	if (!publication->result)
+		return FW_OK;
+	int rc = fw_write_file(directory_fd, FW_RESULT_NAME, publication->result, publication->result_length, 0644, err);
+
+	return rc == FW_OK ? make_ours(directory_fd, FW_RESULT_NAME, false, true, err) : rc;
+}
+
+static int publish(struct publishing *publishing, const struct fw_publication *publication, struct fw_error **err)
+{
 	fw_cleanup_fd int directory_fd =
 		open(publication->directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int rc = directory_fd < 0 ? fw_fail_errno(err, errno, "open %s", publication->directory)
-	                          : check_outputs(&publishing, publication, directory_fd, err);
+	                          : check_outputs(publishing, publication, directory_fd, err);
 
 	if (rc == FW_OK)
-		rc = appear(storage, publication, prefix, err);
+		rc = write_result(directory_fd, publication, err);
+	return rc == FW_OK ? appear(publishing->storage, publication, publishing->prefix, err) : rc;
+}
+
+/* Of an attempt without outputs, for its result. */
+static int make_directory(struct fw_file_storage *storage, const struct fw_attempt_key *key, char **directory,
+                          struct fw_error **err)
+{
+	fw_cleanup_free char *path = fw_printf("runs/%s/.attempts/%s-%u.%u", key->run, key->stage, key->task, key->attempt);
+	int rc = fw_make_directories(storage->root_fd, path, 0755, err);
+
+	if (rc == FW_OK)
+		*directory = fw_printf("%s/%s", storage->root, path);
+	return rc;
+}
+
+int fw_file_publish(struct fw_file_storage *storage, const struct fw_publication *wanted,
+                    struct fw_storage_objects *objects, uint32_t **output_of, struct fw_error **err)
+{
+	struct fw_publication copy = *wanted, *publication = &copy;
+	fw_cleanup_free char *prefix = fw_attempt_prefix(&publication->key);
+	fw_cleanup_free char *made = NULL;
+	struct publishing publishing = {.storage = storage, .prefix = prefix, .objects = objects};
+	int rc = publication->directory ? FW_OK : make_directory(storage, &publication->key, &made, err);
+
+	if (made)
+		publication->directory = made;
+	if (rc == FW_OK)
+		rc = publish(&publishing, publication, err);
 	if (rc == FW_OK) {
 		*output_of = publishing.output_of;
 		return FW_OK;
 	}
 	free(publishing.output_of);
 	fw_storage_objects_done(objects);
-	fw_tree_remove(AT_FDCWD, publication->directory, NULL);
+	if (publication->directory)
+		fw_tree_remove(AT_FDCWD, publication->directory, NULL);
 	return fw_error_wrap(err, rc, "publish %s task %u", publication->key.stage, publication->key.task);
 }

@@ -49,7 +49,10 @@ struct fw_publication {
 	const char *directory; /* the attempt's working directory, with one directory an output inside */
 	struct fw_publication_output *outputs;
 	size_t output_count;
+	const char *result; /* published beside the outputs as FW_RESULT_NAME, or NULL; then directory may be NULL, too */
+	size_t result_length;
 };
+#define FW_RESULT_NAME "result.json"
 
 /* err is borrowed during the call; objects too (may be moved out). */
 typedef void fw_storage_list_fn(void *context, int rc, struct fw_storage_objects *objects, const struct fw_error *err);

@@ -3,10 +3,13 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import textwrap
+import time
 
 import pytest
 
@@ -77,21 +80,31 @@ class Flexwatt:
 
 @pytest.fixture
 def flexwatt(tmp_path):
-    return Flexwatt(tmp_path)
+    made = Flexwatt(tmp_path)
+    yield made
+    for run, in query(made, "select run from run where state = 'running'"):
+        made("runs", "rm", run)  # what a killed engine left and no test took up
 
 
 def cgroups_of_ours():
     """Control groups that flexwatt made and that are still there."""
-    return {str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("**/flexwatt/fw-*")}
+    return {str(group) for top in ["/sys/fs/cgroup", *pathlib.Path("/sys/fs/cgroup").glob("*/")]
+            for group in pathlib.Path(top).glob("flexwatt/fw-*")}
+
+
+def runs_below(directory):
+    """Ids of the runs that a test made, also of those that were refused or removed since: their groups bear them."""
+    return {part for path in directory.rglob("*") for part in [path.name] if re.fullmatch(r"\d{8}-\d{6}-\w{3}", part)}
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays_behind():
-    """After every test: no group and no mount of ours is left."""
+def nothing_stays_behind(tmp_path):
+    """After every test: no group of its runs and no mount of ours is left; other runs on this machine are others' affair."""
     before = cgroups_of_ours()
     mounts = pathlib.Path("/proc/self/mountinfo").read_text().count("flexwatt")
     yield
-    left = cgroups_of_ours() - before
+    runs = runs_below(tmp_path)
+    left = {group for group in cgroups_of_ours() - before if any(f"/fw-{run}-" in group for run in runs)}
     assert not left, f"control groups stayed behind: {left}"
     assert pathlib.Path("/proc/self/mountinfo").read_text().count("flexwatt") == mounts, "mounts stayed behind"
 
@@ -118,3 +131,28 @@ def functions(flexwatt):
     package.mkdir()
     shutil.copy(FUNCTIONS, package / "bootstrap")
     return "./functions"
+
+
+def query(flexwatt, sql):
+    """What a second process sees in the store; nothing while it is not there yet."""
+    try:
+        with sqlite3.connect(f"file:{flexwatt.store}?mode=ro", uri=True) as store:
+            return store.execute(sql).fetchall()
+    except sqlite3.OperationalError:
+        return []
+
+
+def events_of(flexwatt):
+    """The event log of the only run."""
+    return [json.loads(text) for text, in query(flexwatt, "select text from event order by seq")]
+
+
+def run_ids(flexwatt):
+    return [run for run, in query(flexwatt, "select run from run")]
+
+
+def wait_until(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import DEADLINE_S
+from conftest import DEADLINE_S, events_of, wait_until
 
 CHAIN = """
     name: chain
@@ -430,17 +430,4 @@ def test_progress_when_piped_is_a_line_a_second_at_most(flexwatt, functions):
 
 def running_tasks(flexwatt):
     """What a second process sees of the run: tasks that have started."""
-    import sqlite3
-    try:
-        with sqlite3.connect(f"file:{flexwatt.store}?mode=ro", uri=True) as store:
-            events = [json.loads(text) for text, in store.execute("select text from event")]
-    except sqlite3.OperationalError:
-        return 0
-    return sum("started" in json.dumps(event) and "run" not in str(event.get("kind", event.get("event"))) for event in events)
-
-
-def wait_until(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
+    return sum(event["event"] == "started" for event in events_of(flexwatt))
