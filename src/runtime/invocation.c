@@ -38,7 +38,8 @@ void fw_invocation_judge(struct fw_invocation *invocation, const char *status, c
 
 void fw_invocation_keep_body(struct fw_invocation *invocation, struct fw_str body)
 {
-	invocation->body = fw_strndup(body.text, body.length);
+	invocation->body = fw_alloc(body.length + 1); /* bytes, not text: they may hold NULs */
+	memcpy(invocation->body, body.text, body.length);
 	invocation->length = body.length;
 }
 

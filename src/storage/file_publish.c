@@ -40,6 +40,16 @@ static int left_behind(struct fw_error **err, const char *output, const char *pa
 	return fw_error_hint(err, rc, "only regular files inside the output's directory can be published");
 }
 
+/* What a function did to its own directories is its fault, anything else the machine's. */
+static int fail_open(struct fw_error **err, const char *path)
+{
+	int error_number = errno;
+
+	if (error_number != ENOENT && error_number != ENOTDIR && error_number != ELOOP)
+		return fw_fail_errno(err, error_number, "open %s", path);
+	return fw_fail(err, FW_E_FUNCTION, "the function removed or replaced %s: %s", path, strerror(error_number));
+}
+
 static const char *forbidden_kind(const struct stat *stat)
 {
 	if (S_ISLNK(stat->st_mode))
@@ -71,7 +81,7 @@ static int make_ours(int parent_fd, const char *name, bool directory, bool sync,
 	fw_cleanup_fd int fd = openat(parent_fd, name, flags);
 
 	if (fd < 0)
-		return fw_fail_errno(err, errno, "open %s", name);
+		return fail_open(err, name);
 	int rc = take_over(fd, name, directory ? 0755 : 0644, err);
 
 	if (rc == FW_OK && sync && fdatasync(fd) < 0)
@@ -237,7 +247,7 @@ static int publish(struct publishing *publishing, const struct fw_publication *p
 {
 	fw_cleanup_fd int directory_fd =
 		open(publication->directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int rc = directory_fd < 0 ? fw_fail_errno(err, errno, "open %s", publication->directory)
+	int rc = directory_fd < 0 ? fail_open(err, publication->directory)
 	                          : check_outputs(publishing, publication, directory_fd, err);
 
 	if (rc == FW_OK)
