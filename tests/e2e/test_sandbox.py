@@ -36,7 +36,7 @@ def test_no_credential_and_no_variable_of_the_engine_is_passed_on(flexwatt, insi
     flexwatt.env.update(AWS_ACCESS_KEY_ID="AKIAEXAMPLE", AWS_SECRET_ACCESS_KEY="secret-1", AWS_SESSION_TOKEN="secret-2",
                         AWS_PROFILE="work", HOME="/root", SSH_AUTH_SOCK="/tmp/agent", MY_TOKEN="secret-3")
     answer = inside("""
-        own = open("/proc/self/environ").read().split("\0")[:-1]
+        own = open("/proc/self/environ").read().split(chr(0))[:-1]
         answer = {"own": dict(variable.split("=", 1) for variable in own), "others": ""}
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
