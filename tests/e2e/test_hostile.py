@@ -216,16 +216,16 @@ LITTER = [
         os.symlink('/etc', output)
         api.post({"outputs": {"out": ["passwd"]}})
     """),
-    Case("replaces_its_attempt_by_a_link", "function_error", "Flexwatt.InvalidOutput", "removed or replaced", code="""
-        attempt_directory = os.path.dirname(output)
+    Case("cannot_replace_its_attempt", "ok", outputs=ANSWER, code="""
+        mine = os.path.dirname(output)
+        assert attempt(os.rename, mine, mine + ".moved") == "EACCES"
         os.rmdir(output)
-        os.rmdir(attempt_directory)
-        os.symlink('/', attempt_directory)
-        api.post({"outputs": {"out": ["etc/passwd"]}})
+        assert attempt(os.rmdir, mine) == "EACCES"
+        assert attempt(os.symlink, "/", os.path.dirname(mine) + "/neighbours-0.1") == "EACCES"
+        os.mkdir(output)
     """),
-    Case("removes_its_attempt", "function_error", "Flexwatt.InvalidOutput", "removed or replaced", code="""
+    Case("removes_its_output", "function_error", "Flexwatt.InvalidOutput", "removed or replaced", code="""
         os.rmdir(output)
-        os.rmdir(os.path.dirname(output))
         api.post({"outputs": {"out": []}})
     """),
     Case("leaves_files_outside_its_outputs", "ok", outputs=ANSWER, code="""
@@ -293,7 +293,7 @@ def run_beside_neighbours(flexwatt, case, functions, scripted):
     flexwatt.write("data/in/a.txt", "input\n")
     flexwatt.write("data/secret/key.txt", "secret\n")
     neighbour = {"function": {"package": functions}, "handler": "make", "workers": NEIGHBOURS, "memory": 128,
-                 "outputs": {"out": {"suffix": ".txt"}}, "params": {"count": 2, "pause_ms": 400}}
+                 "outputs": {"out": {"suffix": ".txt"}}, "params": {"count": 2, "pause_ms": 250}}
     consumer = {"function": {"package": functions}, "handler": "copy", "workers": "auto", "memory": 128,
                 "inputs": {"in": "neighbours.out"}, "outputs": {"out": {"suffix": ".txt"}}}
     flexwatt.workflow(json.dumps({"name": "hostile", "storage": "./data", "stages": {
