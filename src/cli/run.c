@@ -205,7 +205,7 @@ static void print_log_tail(const char *path)
 		    line.length > 0)
 			lines[count++ % LOG_LINES] = line;
 	for (size_t i = count > LOG_LINES ? count - LOG_LINES : 0; i < count; i++)
-		fprintf(stderr, "  | %.*s\n", (int)lines[i % LOG_LINES].length, lines[i % LOG_LINES].text);
+		fw_print_foreign(stderr, "  | ", lines[i % LOG_LINES]);
 }
 
 static void print_failure(const struct session *session, enum fw_status status)

@@ -5,13 +5,17 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "base/buffer.h"
 #include "base/json.h"
+#include "base/str.h"
 
 bool fw_terminal_is(int fd);     /* a terminal that understands cursor moves */
 bool fw_terminal_colour(int fd); /* a terminal, and NO_COLOR is not set */
 
+/* One line of a function's log: what would steer the terminal is replaced by '?'. */
+void fw_print_foreign(FILE *file, const char *indent, struct fw_str line);
 /* Writes the buffer to standard output; FW_E_IO when it cannot be. */
 int fw_print(const struct fw_buffer *text, struct fw_error **err);
 /* One line of JSON; takes the reference. */

@@ -405,3 +405,25 @@ def test_network_none_reaches_only_its_host(flexwatt, functions, scripted, netwo
             assert answer["interfaces"] == ["lo"]
             with pytest.raises(BlockingIOError):
                 service.accept()
+
+
+def test_what_a_function_prints_cannot_steer_the_terminal(flexwatt, scripted):
+    code = 'os.write(1, "\\x1b[2J\\x1b]0;owned\\x07 red \\x9b31m grün\\n".encode() + bytes([0xff, 10]))\nsys.exit(1)'
+    flexwatt.workflow(json.dumps({"name": "escape", "storage": "./data", "stages": {"print": {
+        "function": {"package": scripted}, "memory": 512, "retries": 0, "params": {"code": code}}}}))
+    done = flexwatt("run", "workflow.yaml", status=1)
+    assert "  | ?[2J?]0;owned? red ?31m grün\n  | ?\n" in done.stderr
+    assert not set(done.stdout + done.stderr) & set(map(chr, [*range(9), *range(11, 32), *range(127, 160)]))
+
+
+def test_a_flood_of_progress_does_not_hold_the_run_up(flexwatt, functions, scripted):
+    case = Case("progress", "ok", outputs=ANSWER, code="""
+        for i in range(2000):
+            status = api.call("POST", "/flexwatt/1/progress", json.dumps({"done": i, "total": 2, "note": "x" * 4000}).encode())[0]
+            assert status < 500
+        for body in (b"", b"{", b"[]", b'{"done": "x"}', b'{"done": 1e999}', b'{"done": -1, "total": -1, "note": "\\\\u001b[31m"}'):
+            assert api.call("POST", "/flexwatt/1/progress", body)[0] < 500
+    """, options={"memory": 1769})
+    run, record = run_beside_neighbours(flexwatt, case, functions, scripted)
+    check_verdict(flexwatt, case, run, record)
+    check_neighbours(flexwatt, run)
