@@ -12,8 +12,9 @@
 
 struct fw_driver;
 
+/* Outlives the driver, but for run and state_directory, which are copied, and options. */
 struct fw_driver_options {
-	const struct fw_workflow *workflow;   /* outlives the driver */
+	const struct fw_workflow *workflow; 
 	const struct fw_backend_ops *backend;
 	struct fw_store *store;
 	const char *state_directory;          /* package cache and logs */
@@ -43,7 +44,7 @@ void fw_driver_cancel(struct fw_driver *driver);
 struct fw_loop *fw_driver_loop(struct fw_driver *driver);
 struct fw_stage_progress fw_driver_stage(const struct fw_driver *driver, uint32_t stage);
 struct fw_driver_totals {
-	double joules, usd, gco2e; /* of the records that are final */
+	double joules, usd, gco2e; /* of the records that are final; NAN: nothing known */
 	bool modelled;             /* some of the joules are */
 };
 struct fw_driver_totals fw_driver_totals(const struct fw_driver *driver);

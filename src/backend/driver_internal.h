@@ -17,6 +17,7 @@ struct fw_driver {
 	struct fw_engine *engine;
 	struct fw_store *store;
 	char *run;
+	char *state_directory; /* the backend borrows it */
 	uint64_t start_ns; /* CLOCK_MONOTONIC of the run's time zero */
 	int64_t sequence;  /* of the last logged event */
 	struct fw_engine_actions step;     /* of one event */
@@ -60,6 +61,9 @@ double fw_driver_now_ms(const struct fw_driver *driver);
 void fw_driver_dispatch(struct fw_driver *driver, const struct fw_engine_action *action);
 /* Ends a run whose engine has finished, once every record is final (driver.c). */
 void fw_driver_maybe_finish(struct fw_driver *driver);
+void fw_driver_begin_turns(struct fw_driver *driver);
+/* driver_open.c: removes all traces of a run that never took place. */
+void fw_driver_forget_run(struct fw_driver *driver);
 
 /* driver_resume.c: reads the row of options.run, refuses what has changed, makes the engine as the run began. */
 int fw_driver_take_up(struct fw_driver *driver, struct fw_error **err);

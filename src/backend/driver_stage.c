@@ -54,17 +54,23 @@ int fw_driver_put_stage(struct fw_driver *driver, uint32_t index, struct fw_erro
 	return fw_store_stage_put(driver->store, &row, err);
 }
 
+/* What is unknown adds nothing; of what nobody knows the sum is unknown, not zero. */
+static void add(double *sum, double value)
+{
+	if (!isnan(value))
+		*sum = isnan(*sum) ? value : *sum + value;
+}
+
 void fw_driver_add_totals(struct fw_driver *driver, const struct fw_record *record)
 {
 	struct fw_driver_totals *totals = &driver->totals;
 	struct fw_energy_sum energy;
 
-	if (!isnan(record->total_usd))
-		totals->usd += record->total_usd;
-	if (!isnan(record->operational_gco2e))
-		totals->gco2e += record->operational_gco2e + (isnan(record->embodied_gco2e) ? 0 : record->embodied_gco2e);
+	add(&totals->usd, record->total_usd);
+	add(&totals->gco2e, record->operational_gco2e);
+	add(&totals->gco2e, record->embodied_gco2e);
 	if (fw_energy_best(record, &energy)) {
-		totals->joules += energy.joules;
+		add(&totals->joules, energy.joules);
 		totals->modelled |= energy.modelled;
 	}
 }

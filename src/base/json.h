@@ -22,6 +22,8 @@ char *fw_json_dump(const json_t *json);
 int fw_json_append(const json_t *json, struct fw_buffer *out);
 /* A JSON string literal with its quotes. */
 int fw_json_quote(struct fw_str text, struct fw_buffer *out);
+/* A number; null when it is not finite. New reference. */
+json_t *fw_json_real(double value);
 /* Resolves an RFC 6901 pointer or a dotted path ("a.b.0"); NULL when absent. Borrowed. */
 const json_t *fw_json_at(const json_t *json, const char *path);
 

@@ -130,3 +130,8 @@ char *fw_json_dump(const json_t *json)
 	fw_json_append(json, &out);
 	return fw_buffer_take(&out);
 }
+
+json_t *fw_json_real(double value)
+{
+	return isfinite(value) ? json_real(value) : json_null();
+}

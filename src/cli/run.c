@@ -60,12 +60,17 @@ static void collect(struct collected *collected, const struct settings *settings
 		add_override(collected, fw_strdup(settings->set.texts.items[i]));
 }
 
-static void collect_from_row(struct collected *collected, const struct fw_run_row *row)
+/* A run's figures are of one region, its promises of one kind, however often it is taken up. */
+static void take_from_row(struct collected *collected, struct settings *settings, const struct fw_run_row *row)
 {
 	const json_t *set = fw_json_at(row->environment, "options.set");
+	const char *region = json_string_value(fw_json_at(row->environment, "options.region"));
 
 	for (size_t i = 0; i < json_array_size(set); i++)
 		add_override(collected, fw_strdup(json_string_value(json_array_get(set, i))));
+	if (region)
+		settings->region = region;
+	settings->oversubscribe = json_is_true(fw_json_at(row->environment, "options.oversubscribe"));
 }
 
 /* ---- one run ---- */
@@ -111,7 +116,7 @@ static int load_previous(struct session *session, struct fw_error **err)
 		return fw_error_hint(err, rc, "run a stage and what follows it again with --from STAGE");
 	}
 	snprintf(session->run, sizeof session->run, "%s", session->previous.run);
-	collect_from_row(&session->collected, &session->previous);
+	take_from_row(&session->collected, &session->settings, &session->previous);
 	return FW_OK;
 }
 
@@ -202,6 +207,7 @@ static void print_log_tail(const char *path)
 	rest = fw_buffer_str(&text);
 	while (fw_str_next_line(&rest, &line))
 		if (!fw_str_starts(line, "START ") && !fw_str_starts(line, "END ") && !fw_str_starts(line, "REPORT ") &&
+		    !fw_str_starts(line, "INIT_REPORT ") &&
 		    line.length > 0)
 			lines[count++ % LOG_LINES] = line;
 	for (size_t i = count > LOG_LINES ? count - LOG_LINES : 0; i < count; i++)
@@ -261,6 +267,8 @@ static int run_session(struct session *session, const char *path, struct fw_erro
 	int rc = FW_OK;
 
 	collect(&session->collected, &session->settings);
+	if (!session->settings.region)
+		session->settings.region = "eu-central-1";
 	if (session->settings.resume) {
 		rc = fw_open_default_store(false, &session->store, err);
 		if (rc == FW_OK)
@@ -283,9 +291,15 @@ static int run_session(struct session *session, const char *path, struct fw_erro
 	return exit_status_of(status);
 }
 
+static bool has_settings(const struct settings *settings)
+{
+	return settings->set.texts.count || settings->storage || settings->memory || settings->workers || settings->region ||
+	       settings->oversubscribe;
+}
+
 static int run(int argc, char **argv, struct fw_error **err)
 {
-	struct session session = {.settings = {.region = "eu-central-1"}};
+	struct session session = {0};
 	struct settings *settings = &session.settings;
 	const struct fw_option options[] = {
 		{"set", "KEY=VALUE", "override a value of the file: stages.split.params.fps=1", FW_OPTION_LIST, &settings->set},
@@ -311,8 +325,8 @@ static int run(int argc, char **argv, struct fw_error **err)
 			rc = fw_error_hint(err, fw_fail(err, FW_E_USAGE, "run: WORKFLOW is missing"), "flexwatt run WORKFLOW");
 		else if (settings->from && !settings->resume)
 			rc = fw_fail(err, FW_E_USAGE, "run: --from goes with --resume RUN");
-		else if (settings->resume && (settings->set.texts.count || settings->memory || settings->workers))
-			rc = fw_fail(err, FW_E_USAGE, "run: a resumed run keeps its settings: --set, --memory and --workers do not apply");
+		else if (settings->resume && has_settings(settings))
+			rc = fw_fail(err, FW_E_USAGE, "run: a resumed run keeps its settings: with --resume go --from and --json alone");
 		else
 			rc = run_session(&session, path, err);
 	}

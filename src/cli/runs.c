@@ -101,8 +101,8 @@ static int print_list_json(const struct fw_store *store, const struct rows *rows
 			list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:O?, s:s?, s:o}", "run", row->run, "workflow",
 		                    row->workflow, "backend", row->backend, "storage", row->storage, "state",
 		                    fw_run_state(row), "wall_ms", (json_int_t)row->wall_ms, "makespan_ms",
-		                    isnan(row->makespan_ms) ? json_null() : json_real(row->makespan_ms), "totals", row->totals,
-		                    "error", row->error, "disk_bytes", isnan(kept) ? json_null() : json_real(kept)));
+		                    fw_json_real(row->makespan_ms), "totals", row->totals,
+		                    "error", row->error, "disk_bytes", fw_json_real(kept)));
 	}
 	return fw_print_json(list, err);
 }

@@ -134,7 +134,7 @@ static void put(json_t *json, const char *name, json_t *value, const char *unit)
 
 static void put_number(json_t *json, const char *name, double value, const char *unit)
 {
-	put(json, name, isfinite(value) ? json_real(round(value * 1e6) / 1e6) : json_null(), unit);
+	put(json, name, fw_json_real(round(value * 1e6) / 1e6), unit);
 }
 
 static void put_count(json_t *json, const char *name, int64_t value, const char *unit)

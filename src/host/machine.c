@@ -197,6 +197,6 @@ json_t *fw_machine_to_json(const struct fw_machine *machine)
 
 	json_object_set_new(json, "family", machine->family < 0 ? json_null() : json_integer(machine->family));
 	json_object_set_new(json, "model", machine->model < 0 ? json_null() : json_integer(machine->model));
-	json_object_set_new(json, "base_mhz", isnan(machine->base_mhz) ? json_null() : json_real(machine->base_mhz));
+	json_object_set_new(json, "base_mhz", fw_json_real(machine->base_mhz));
 	return json;
 }

@@ -85,7 +85,7 @@ char *fw_format_joules(char out[FW_FORMAT_SIZE], double joules)
 
 char *fw_format_joules_interval(char out[FW_FORMAT_SIZE], double joules, double low, double high)
 {
-	if (isnan(joules) || isnan(low) || isnan(high))
+	if (isnan(joules) || isnan(low) || isnan(high) || high == 0)
 		return fw_format_joules(out, joules);
 	const struct scale *scale = scale_of(joules, joules_scales);
 	int digits = digits_after_point(joules / scale->divisor);

@@ -49,7 +49,7 @@ const char *fw_run_state(const struct fw_run_row *row);
 int fw_summary_load(struct fw_store *store, const char *run, struct fw_summary *summary, struct fw_error **err);
 void fw_summary_done(struct fw_summary *summary);
 
-/* The table with its head and foot. `directory`: relative paths are shown from there; NULL: absolute. */
+/* The table with its head and foot. */
 void fw_summary_print(const struct fw_summary *summary, bool colour, struct fw_buffer *out);
 json_t *fw_summary_to_json(const struct fw_summary *summary);
 

@@ -70,9 +70,9 @@ static void print_makespan(const struct fw_summary *summary, struct fw_buffer *o
 
 	if (isnan(summary->row.makespan_ms) || isnan(summary->total.work_ms))
 		return;
-	fw_buffer_printf(out, "  makespan %s for %s of work in %lld invocations\n",
+	fw_buffer_printf(out, "  makespan %s for %s of work in %lld %s\n",
 	                 fw_format_ms(makespan, summary->row.makespan_ms), fw_format_ms(work, summary->total.work_ms),
-	                 (long long)summary->total.invocations);
+	                 (long long)summary->total.invocations, summary->total.invocations == 1 ? "invocation" : "invocations");
 }
 
 static void print_basis(const struct fw_summary *summary, struct fw_buffer *out)
@@ -142,11 +142,6 @@ void fw_summary_print(const struct fw_summary *summary, bool colour, struct fw_b
 
 /* ---- JSON ---- */
 
-static json_t *real(double value)
-{
-	return isnan(value) ? json_null() : json_real(value);
-}
-
 static json_t *stage_to_json(const struct fw_stage_summary *stage)
 {
 	json_t *json = json_pack("{s:s, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "stage", stage->stage, "status",
@@ -168,7 +163,7 @@ static json_t *stage_to_json(const struct fw_stage_summary *stage)
 	};
 
 	for (size_t i = 0; i < FW_COUNT_OF(figures); i++)
-		json_object_set_new(json, figures[i].name, real(figures[i].value));
+		json_object_set_new(json, figures[i].name, fw_json_real(figures[i].value));
 	json_object_set_new(json, "package_digest",
 	                    stage->package_digest ? json_string(stage->package_digest) : json_null());
 	json_object_set_new(json, "energy_basis",
@@ -188,7 +183,7 @@ json_t *fw_summary_to_json(const struct fw_summary *summary)
 		json_array_append_new(stages, stage_to_json(&summary->stages[i]));
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:s?, s:s?, s:s?, s:o, s:o, s:O?}", "run", row->run, "workflow",
 	                 row->workflow, "backend", row->backend, "storage", row->storage, "state", summary->state, "wall_ms",
-	                 (json_int_t)row->wall_ms, "makespan_ms", real(row->makespan_ms), "error", row->error, "price_basis",
+	                 (json_int_t)row->wall_ms, "makespan_ms", fw_json_real(row->makespan_ms), "error", row->error, "price_basis",
 	                 summary->price_basis, "price_region", summary->price_region, "stages", stages, "total",
 	                 stage_to_json(&summary->total), "environment", row->environment);
 }

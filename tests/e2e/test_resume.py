@@ -303,3 +303,18 @@ def test_a_result_is_still_known_after_the_kill(flexwatt, functions):
     run = killed(flexwatt, ended(1))
     again = flexwatt.json("run", "--resume", run)
     assert [s["status"] for s in again["stages"]] == ["ok", "ok", "ok", "skipped"]
+
+
+def test_a_resumed_run_stays_in_its_region(flexwatt, functions):
+    flexwatt.workflow("""
+        name: twice
+        storage: ./data
+        function: {package: ./functions}
+        defaults: {memory: 128, timeout: 20, retries: 0}
+        stages: {a: {handler: flaky, workers: 1, outputs: {out: {suffix: .txt}}}}
+    """)
+    flexwatt("run", "workflow.yaml", "--region", "us-east-1", status=1)
+    run, = run_ids(flexwatt)
+    assert "--resume" in flexwatt("run", "--resume", run, "--region", "eu-central-1", status=2).stderr
+    flexwatt("run", "--resume", run)
+    assert [record["price_region"] for record in flexwatt.records(run)] == ["us-east-1", "us-east-1"]

@@ -431,3 +431,22 @@ def test_progress_when_piped_is_a_line_a_second_at_most(flexwatt, functions):
 def running_tasks(flexwatt):
     """What a second process sees of the run: tasks that have started."""
     return sum(event["event"] == "started" for event in events_of(flexwatt))
+
+
+def test_a_region_without_prices_is_refused_before_anything_starts(flexwatt, functions):
+    flexwatt.workflow(CHAIN)
+    told = flexwatt("run", "workflow.yaml", "--region", "nowhere-1", status=2).stderr
+    assert "nowhere-1" in told and "prices.csv" in told
+    assert flexwatt("runs").stdout == "no runs yet\n"
+    assert not list((flexwatt.data / "runs").glob("*")) and not list((flexwatt.store.parent / "logs").glob("*"))
+
+
+def test_a_run_that_is_refused_leaves_nothing(flexwatt, functions):
+    flexwatt.workflow("""
+        name: none
+        storage: ./data
+        function: {package: ./functions}
+        stages: {a: {handler: copy, workers: auto, inputs: {in: {keys: "in/*.txt"}}, outputs: {out: {suffix: .txt}}}}
+    """)
+    assert "no object matches" in flexwatt("run", "workflow.yaml", status=2).stderr
+    assert not list((flexwatt.data / "runs").glob("*")) and not list((flexwatt.store.parent / "logs").glob("*"))
