@@ -33,20 +33,30 @@ static void literal_directory(const char *pattern, char literal[PATH_MAX])
 	literal[length] = '\0';
 }
 
+static bool is_inside(const struct fw_file_storage *storage, const char *path)
+{
+	size_t root = strlen(storage->root);
+
+	return root == 1 || (strncmp(path, storage->root, root) == 0 && (path[root] == '/' || path[root] == '\0'));
+}
+
+static int leaves(const struct fw_file_storage *storage, const char *what, const char *name, struct fw_error **err)
+{
+	int rc = fw_fail(err, FW_E_INVALID, "%s %s is a link that leaves the storage", what, name);
+
+	return fw_error_hint(err, rc, "copy the file into %s, or mount its directory there", storage->root);
+}
+
 static int link_size(struct listing *listing, const char *key, int64_t *bytes, struct fw_error **err)
 {
 	fw_cleanup_free char *path = fw_printf("%s/%s", listing->storage->root, key);
 	fw_cleanup_free char *target = realpath(path, NULL);
-	size_t root = strlen(listing->storage->root);
 	struct stat stat_of;
 
 	if (!target || stat(target, &stat_of) < 0)
 		return fw_fail_errno(err, errno, "object %s is a link", key);
-	if (strncmp(target, listing->storage->root, root) != 0 || (target[root] != '/' && root > 1)) {
-		int rc = fw_fail(err, FW_E_INVALID, "object %s is a link that leaves the storage", key);
-
-		return fw_error_hint(err, rc, "copy the file into %s, or mount its directory there", listing->storage->root);
-	}
+	if (!is_inside(listing->storage, target))
+		return leaves(listing->storage, "object", key, err);
 	*bytes = S_ISREG(stat_of.st_mode) ? (int64_t)stat_of.st_size : -1;
 	return FW_OK;
 }
@@ -93,14 +103,17 @@ int fw_file_list(struct fw_file_storage *storage, const char *pattern, struct fw
                  struct fw_error **err)
 {
 	struct listing listing = {.storage = storage, .pattern = pattern, .objects = objects};
-	struct stat stat;
 
 	literal_directory(pattern, listing.literal);
-	const char *start = listing.literal[0] ? listing.literal : ".";
+	fw_cleanup_free char *start = fw_printf("%s/%s", storage->root, listing.literal);
+	fw_cleanup_free char *directory = realpath(start, NULL);
 
-	if (fstatat(storage->root_fd, start, &stat, 0) < 0 && (errno == ENOENT || errno == ENOTDIR))
+	if (!directory && (errno == ENOENT || errno == ENOTDIR))
 		return FW_OK; /* an empty list: what it means is the workflow's to say */
-	int rc = fw_tree_walk(storage->root_fd, start, visit, &listing, err);
+	if (directory && !is_inside(storage, directory))
+		return leaves(storage, "directory", listing.literal, err);
+	int rc = directory ? fw_tree_walk(AT_FDCWD, directory, visit, &listing, err)
+	                   : fw_fail_errno(err, errno, "open directory %s", start);
 
 	if (rc != FW_OK)
 		return fw_error_wrap(err, rc, "list %s in %s", pattern, storage->root);

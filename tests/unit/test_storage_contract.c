@@ -157,6 +157,22 @@ static void refuses_a_link_that_leaves_the_storage(void **state)
 	assert_non_null(strstr(fixture.message, "b/out is a link that leaves the storage"));
 }
 
+static void refuses_a_directory_that_is_a_link_out_of_the_storage(void **state)
+{
+	(void)state;
+	fw_cleanup_tree struct tree outside = tree_of("sub/secret", "x", NULL);
+	fw_cleanup_free char *link = fw_printf("-> %s", outside.path);
+	fw_cleanup_fixture struct fixture fixture = open_on(tree_of("out", link, "a/in", "x", "alias", "-> a", NULL));
+
+	list(&fixture, "out/sub/*");
+	assert_int_equal(fixture.rc, FW_E_INVALID);
+	assert_non_null(strstr(fixture.message, "out/sub is a link that leaves the storage"));
+	list(&fixture, "alias/*");
+	assert_int_equal(fixture.rc, FW_OK);
+	assert_int_equal(fixture.objects.list.count, 1);
+	assert_string_equal(fixture.objects.list.items[0].key, "alias/in");
+}
+
 static void publishes_what_is_declared_in_its_order(void **state)
 {
 	(void)state;
@@ -415,6 +431,7 @@ static void a_full_disk_leaves_nothing_half_visible(void **state)
 }
 
 FW_TESTS(lists_by_glob_sorted_and_never_what_runs_made, refuses_a_link_that_leaves_the_storage,
+         refuses_a_directory_that_is_a_link_out_of_the_storage,
          publishes_what_is_declared_in_its_order, resets_modes, refuses_links_devices_and_fifos, refuses_names_that_are_not_text,
          refuses_a_declared_object_that_was_not_written, a_second_publication_of_an_attempt_changes_nothing,
          sweeps_what_lost, removes_a_run_and_tells_its_disk, says_that_the_storage_is_not_there,
