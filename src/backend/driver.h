@@ -14,7 +14,7 @@ struct fw_driver;
 
 /* Outlives the driver, but for run and state_directory, which are copied, and options. */
 struct fw_driver_options {
-	const struct fw_workflow *workflow; 
+	const struct fw_workflow *workflow;
 	const struct fw_backend_ops *backend;
 	struct fw_store *store;
 	const char *state_directory;          /* package cache and logs */

@@ -59,7 +59,7 @@ int fw_catalogue_grid(const struct fw_catalogue *catalogue, const char *region, 
 /* ceil(duration + init) */
 int64_t fw_billed_ms(double duration_ms, double init_ms);
 
-/* Fills billed_ms and the money fields from memory_mb, duration_ms, init_ms, architecture, tmp_mb. basis: "as if on Lambda"
+/* Fills the money fields, and billed_ms where it is not known yet, from memory_mb, duration_ms, init_ms, architecture, tmp_mb. basis: "as if on Lambda"
  * or "AWS Lambda". */
 int fw_cost_fill(const struct fw_catalogue *catalogue, const char *region, const char *basis, int64_t tmp_mb,
                  struct fw_record *record, struct fw_error **err);

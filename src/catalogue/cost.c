@@ -28,7 +28,8 @@ int fw_cost_fill(const struct fw_catalogue *catalogue, const char *region, const
 		return FW_OK; /* what never ran to an end that is known has no price */
 	if ((rc = fw_catalogue_price(catalogue, region, architecture, &price, err)) != FW_OK)
 		return rc;
-	record->billed_ms = fw_billed_ms(record->duration_ms, record->init_ms);
+	if (record->billed_ms == FW_NULL_INT)
+		record->billed_ms = fw_billed_ms(record->duration_ms, record->init_ms);
 	seconds = (double)record->billed_ms / 1000;
 	record->duration_usd = seconds * ((double)record->memory_mb / 1024) * price.usd_per_gb_second;
 	record->request_usd = price.usd_per_request;

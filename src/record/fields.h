@@ -50,7 +50,7 @@
 	X(REAL, write_ms, "phase write, as the function reports it")                                                        \
 	X(REAL, response_ms, "event written to answer read")                                                                \
 	X(REAL, duration_ms, "event written to the worker's next GET next, as AWS bills")                                   \
-	X(INT, billed_ms, "ceil(duration + init), as AWS bills since 2025-08-01")                                           \
+	X(INT, billed_ms, "ceil(duration + init), as AWS bills since 2025-08-01; at most the timeout")                                          \
 	X(REAL, idle_wait_ms, "time the invocation waited for inputs (futures), inside duration")
 
 #define FW_RECORD_RESOURCES(X)                                                                                          \

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "catalogue/catalogue.h"
 #include "runtime/report_line.h"
 #include "runtime/runtime_internal.h"
 
@@ -250,8 +251,11 @@ static void fill_record(struct fw_invocation *invocation)
 {
 	struct fw_record *record = invocation->record;
 
-	if (invocation->started_ns)
+	if (invocation->started_ns) {
 		record->duration_ms = fw_ns_to_ms(fw_monotonic_ns() - invocation->started_ns);
+		/* What a worker does in its grace after the timeout is on no bill. */
+		record->billed_ms = fw_billed_ms(fmin(record->duration_ms, (double)invocation->invoke.timeout_ms), record->init_ms);
+	}
 	fw_record_set_text(&record->status, invocation->status);
 	fw_record_set_text(&record->error_type, invocation->error_type);
 	fw_record_set_text(&record->error_message, invocation->error_message);

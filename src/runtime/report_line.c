@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/buffer.h"
-#include "catalogue/catalogue.h"
 
 char *fw_start_line(const char *request_id)
 {
@@ -39,7 +38,7 @@ char *fw_report_line(const struct fw_record *record, int64_t timeout_ms)
 	if (strcmp(record->status, "timeout") == 0 && duration_ms > (double)timeout_ms)
 		duration_ms = (double)timeout_ms;
 	fw_buffer_printf(&line, "REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %lld ms\tMemory Size: %lld MB\t",
-	                 record->request_id, duration_ms, (long long)fw_billed_ms(duration_ms, init_ms),
+	                 record->request_id, duration_ms, (long long)record->billed_ms,
 	                 (long long)record->memory_mb);
 	if (!isnan(record->memory_peak_high_mb))
 		fw_buffer_printf(&line, "Max Memory Used: %.0f MB\t", ceil(record->memory_peak_high_mb));

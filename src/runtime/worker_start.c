@@ -136,12 +136,21 @@ static void abandon(struct fw_worker *worker)
 	fw_worker_free(worker);
 }
 
+/* The CPUs that it holds here: a configuration may ask for more than the machine has. */
+static double held_vcpus(const struct fw_worker *worker, const struct fw_record *record)
+{
+	const struct fw_machine *machine = worker->runtime->options.machine;
+	double asked = isnan(record->vcpus) ? (double)fw_memory_millivcpus(worker->memory_mb) / 1000 : record->vcpus;
+
+	return machine && machine->cpus_allowed > 0 ? fmin(asked, machine->cpus_allowed) : asked;
+}
+
 static void meter(struct fw_worker *worker, const struct fw_record *record)
 {
 	const struct fw_metered metered = {
 		.cgroup = fw_sandbox_cgroup(worker->sandbox),
 		.pid = fw_sandbox_pid(worker->sandbox),
-		.vcpus = isnan(record->vcpus) ? (double)fw_memory_millivcpus(worker->memory_mb) / 1000 : record->vcpus,
+		.vcpus = held_vcpus(worker, record),
 		.memory_mb = worker->memory_mb,
 	};
 

@@ -450,3 +450,35 @@ def test_a_run_that_is_refused_leaves_nothing(flexwatt, functions):
     """)
     assert "no object matches" in flexwatt("run", "workflow.yaml", status=2).stderr
     assert not list((flexwatt.data / "runs").glob("*")) and not list((flexwatt.store.parent / "logs").glob("*"))
+
+
+def test_a_timeout_is_billed_as_its_limit(flexwatt, functions):
+    flexwatt.workflow("""
+        name: late
+        storage: ./data
+        function: {package: ./functions}
+        stages: {hang: {handler: hang, workers: 1, memory: 128, timeout: 1, params: {ignore_term: true}}}
+    """)
+    run = flexwatt.json("run", "workflow.yaml", "--set", "stages.hang.retries=0", status=1)["run"]
+    record, = flexwatt.records(run)
+    assert record["status"] == "timeout" and record["duration_ms"] > 2900
+    assert 1000 < record["billed_ms"] <= 1001 + record["init_ms"]
+    assert f"Billed Duration: {record['billed_ms']} ms" in flexwatt("show", run, "--logs").stdout
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) > 5, reason="no configuration asks for more CPUs than this machine has")
+def test_the_model_never_charges_more_cpus_than_there_are(flexwatt, functions):
+    flexwatt.workflow("""
+        name: wide
+        storage: ./data
+        function: {package: ./functions}
+        stages: {burn: {handler: burn, workers: 1, memory: 10240}}
+    """)
+
+    def watts(memory):
+        run = flexwatt.json("run", "workflow.yaml", "--memory", memory)["run"]
+        record, = flexwatt.records(run)
+        package, = [e for e in record["energy"] if e["source"] == "model" and e["domain"] == "package"]
+        return package["idle_j"] / record["duration_ms"] * 1000
+
+    assert watts(10240) == pytest.approx(watts(1769 * len(os.sched_getaffinity(0))), rel=1e-3)

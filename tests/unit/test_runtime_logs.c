@@ -106,6 +106,7 @@ static struct fw_record record_of(const char *status)
 	fw_record_set_text(&record.status, status);
 	record.memory_mb = 1024;
 	record.duration_ms = 3001.236;
+	record.billed_ms = 3000;
 	record.memory_peak_high_mb = 63.2;
 	return record;
 }
@@ -123,6 +124,7 @@ static void report_lines_are_what_lambda_writes(void **state)
 	fw_record_set_text(&record.error_type, "Runtime.OutOfMemory");
 	record.memory_peak_high_mb = FW_NULL_REAL;
 	record.init_ms = 100.5;
+	record.billed_ms = 3102;
 	fw_cleanup_free char *memory = fw_report_line(&record, 900000);
 
 	assert_string_equal(memory, "REPORT RequestId: 6f747a63-0a0b-4c0d-8e0f-000000000001\tDuration: 3001.24 ms\t"
