@@ -5,17 +5,14 @@
  * Prints one JSON object, medians in microseconds: ping_pong; response, event written to answer read; cycle, from the call
  * of the runtime to the end of the invocation with its log file written; cold, to the first GET next.
  */
-#include <arpa/inet.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "base/time.h"
 #include "runtime/runtime.h"
+#include "bench.h"
 
 struct bench {
 	struct fw_loop *loop;
@@ -28,75 +25,6 @@ struct bench {
 	size_t done, count;
 	uint64_t submitted_ns;
 };
-
-static void require(bool condition, const char *what, struct fw_error *err)
-{
-	if (condition)
-		return;
-	fprintf(stderr, "runtime_warm: %s: %s\n", what, err ? fw_error_message(err) : "failed");
-	exit(1);
-}
-
-static int ascending(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count)
-{
-	qsort(values, count, sizeof *values, ascending);
-	return values[count / 2];
-}
-
-static void echo(int fd)
-{
-	char bytes[64];
-	ssize_t length;
-
-	while ((length = read(fd, bytes, sizeof bytes)) > 0)
-		if (write(fd, bytes, (size_t)length) != length)
-			break;
-	_exit(0);
-}
-
-static int connected_pair(pid_t *child)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t size = sizeof address;
-	int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
-
-	require(bind(listener, (struct sockaddr *)&address, size) == 0 && listen(listener, 1) == 0 &&
-	        getsockname(listener, (struct sockaddr *)&address, &size) == 0, "listen", NULL);
-	*child = fork();
-	int fd = *child == 0 ? socket(AF_INET, SOCK_STREAM, 0) : accept(listener, NULL, NULL);
-
-	if (*child == 0)
-		require(connect(fd, (struct sockaddr *)&address, size) == 0, "connect", NULL);
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	close(listener);
-	if (*child == 0)
-		echo(fd);
-	return fd;
-}
-
-static double ping_pong_us(double *values, size_t count)
-{
-	char bytes[64] = {0};
-	pid_t child;
-	int fd = connected_pair(&child);
-
-	for (size_t i = 0; i < count; i++) {
-		uint64_t start = fw_monotonic_ns();
-
-		require(write(fd, bytes, sizeof bytes) == sizeof bytes && read(fd, bytes, sizeof bytes) > 0, "ping", NULL);
-		values[i] = (double)(fw_monotonic_ns() - start) / 1000;
-	}
-	close(fd);
-	waitpid(child, NULL, 0);
-	return median(values, count);
-}
 
 static int prepare(void *context, const char *attempts, uid_t uid, char **body, size_t *length, struct fw_error **err)
 {
@@ -118,7 +46,7 @@ static void ended(void *context, const struct fw_invoke_outcome *outcome)
 
 	if (strcmp(outcome->record->status, "ok") != 0)
 		fprintf(stderr, "runtime_warm: %s\n", outcome->record->error_message);
-	require(strcmp(outcome->record->status, "ok") == 0, "invoke", NULL);
+	bench_require(strcmp(outcome->record->status, "ok") == 0, "invoke", NULL);
 	if (!isnan(outcome->record->cold_start_ms)) {
 		bench->cold_us = outcome->record->cold_start_ms * 1000;
 		return;
@@ -154,7 +82,7 @@ static void submit(void *context)
 	fw_record_init(&bench->record);
 	bench->record.memory_mb = 1769;
 	bench->submitted_ns = fw_monotonic_ns();
-	require(fw_runtime_invoke(bench->runtime, &invoke, &bench->record, &invocation, NULL) == FW_OK, "invoke", NULL);
+	bench_require(fw_runtime_invoke(bench->runtime, &invoke, &bench->record, &invocation, NULL) == FW_OK, "invoke", NULL);
 }
 
 static void measure(struct bench *bench, const char *directory)
@@ -165,19 +93,19 @@ static void measure(struct bench *bench, const char *directory)
 	struct fw_cgroups *cgroups = NULL;
 	struct fw_pool *pool = NULL;
 
-	require(fw_loop_new(&bench->loop, &err) == FW_OK, "loop", err);
-	require(fw_pool_new(bench->loop, 1, &pool, &err) == FW_OK, "pool", err);
-	require(fw_root_open("/", &root, &err) == FW_OK && fw_machine_read(&root, &machine, &err) == FW_OK, "machine", err);
-	(void)fw_cgroups_open(&root, "flexwatt-bench", &cgroups, NULL);
+	bench_require(fw_loop_new(&bench->loop, &err) == FW_OK, "loop", err);
+	bench_require(fw_pool_new(bench->loop, 1, &pool, &err) == FW_OK, "pool", err);
+	bench_require(fw_root_open("/", &root, &err) == FW_OK && fw_machine_read(&root, &machine, &err) == FW_OK, "machine", err);
+	(void)fw_cgroups_open(&root, "flexwatt", &cgroups, NULL);
 	const struct fw_runtime_options options = {
 		.loop = bench->loop, .pool = pool, .machine = &machine, .cgroups = cgroups, .run = "bench",
 		.state_directory = directory, .log_directory = directory, .region = "eu-central-1",
 		.start_ns = fw_monotonic_ns(),
 	};
 
-	require(fw_runtime_new(&options, &bench->runtime, &err) == FW_OK, "runtime", err);
+	bench_require(fw_runtime_new(&options, &bench->runtime, &err) == FW_OK, "runtime", err);
 	submit(bench);
-	require(fw_loop_run(bench->loop, &err) == FW_OK, "run", err);
+	bench_require(fw_loop_run(bench->loop, &err) == FW_OK, "run", err);
 	fw_runtime_free(bench->runtime);
 	fw_pool_free(pool);
 	fw_cgroups_close(cgroups);
@@ -189,8 +117,8 @@ int main(int argc, char **argv)
 {
 	char directory[] = "/tmp/flexwatt-bench-XXXXXX";
 
-	require(argc == 3 && atol(argv[2]) > 0, "usage: runtime_warm PACKAGE INVOCATIONS", NULL);
-	require(mkdtemp(directory) && chmod(directory, 0755) == 0, "make a directory", NULL);
+	bench_require(argc == 3 && atol(argv[2]) > 0, "usage: runtime_warm PACKAGE INVOCATIONS", NULL);
+	bench_require(mkdtemp(directory) && chmod(directory, 0755) == 0, "make a directory", NULL);
 	size_t count = (size_t)atol(argv[2]);
 	fw_cleanup_free char *attempts = fw_printf("%s/attempts", directory);
 	fw_cleanup_free char *package = realpath(argv[1], NULL);
@@ -201,12 +129,12 @@ int main(int argc, char **argv)
 		.attempts = attempts, .count = count, .response_us = response_us, .cycle_us = cycle_us,
 	};
 
-	require(package && mkdir(attempts, 0755) == 0, "find the package", NULL);
-	double floor_us = ping_pong_us(response_us, count);
+	bench_require(package && mkdir(attempts, 0755) == 0, "find the package", NULL);
+	double floor_us = bench_ping_pong_us(response_us, count);
 
 	measure(&bench, directory);
 	printf("{\"ping_pong_us\": %.2f, \"response_us\": %.2f, \"cycle_us\": %.2f, \"cold_us\": %.0f, \"n\": %zu}\n", floor_us,
-	       median(response_us, count), median(cycle_us, count), bench.cold_us, count);
+	       bench_median(response_us, count), bench_median(cycle_us, count), bench.cold_us, count);
 	fw_cleanup_free char *remove = fw_printf("rm -rf %s", directory);
 
 	return system(remove) != 0;

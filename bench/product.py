@@ -1,0 +1,64 @@
+"""Runs the built flexwatt in a directory of its own and reads what it recorded."""
+import contextlib
+import os
+import pathlib
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+
+
+def on_cpus(cpus):
+    """For subprocess' preexec_fn."""
+    return (lambda: os.sched_setaffinity(0, cpus)) if cpus else None
+
+
+class Product:
+    """A directory with the no-op package, a storage and a store. Use as a context manager."""
+
+    def __init__(self, build):
+        self.build = pathlib.Path(build).resolve()
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="flexwatt-bench-"))
+        self.directory.chmod(0o755)
+        self.package = self.directory / "package"
+        self.package.mkdir()
+        (self.directory / "data").mkdir()
+        shutil.copy(self.build / "bench/noop", self.package / "bootstrap")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def tool(self, name, *arguments, cpus=None):
+        """Standard output of one of bench's own programs."""
+        return subprocess.run([self.build / "bench" / name, *map(str, arguments)], check=True, stdout=subprocess.PIPE,
+                              text=True, preexec_fn=on_cpus(cpus)).stdout
+
+    def start(self, stages, cpus=None):
+        """Starts a run of these stages (YAML, one line each)."""
+        text = "\n".join(["name: bench", "storage: ./data", "function: {package: ./package}", "stages:"] +
+                         [f"  {stage}" for stage in stages])
+        (self.directory / "workflow.yaml").write_text(text + "\n", encoding="utf-8")
+        with contextlib.suppress(FileNotFoundError):
+            (self.directory / "store.db").unlink()
+        environment = {**os.environ, "FLEXWATT_STORE": str(self.directory / "store.db")}
+        with open(self.directory / "stderr", "w", encoding="utf-8") as errors:
+            return subprocess.Popen([self.build / "src/cli/flexwatt", "run", "workflow.yaml"], cwd=self.directory,
+                                    env=environment, stdout=subprocess.DEVNULL, stderr=errors, preexec_fn=on_cpus(cpus))
+
+    def finish(self, process):
+        if process.wait() != 0:
+            raise RuntimeError(f"flexwatt run ended with {process.returncode}: {(self.directory / 'stderr').read_text('utf-8')}")
+        return self.records()
+
+    def run(self, stages, cpus=None):
+        """The run's row and the records of its invocations, in the order of their start."""
+        return self.finish(self.start(stages, cpus))
+
+    def records(self):
+        with contextlib.closing(sqlite3.connect(self.directory / "store.db")) as store:
+            store.row_factory = sqlite3.Row
+            records = [dict(row) for row in store.execute("SELECT * FROM invocation ORDER BY started_ms")]
+            return dict(store.execute("SELECT * FROM run").fetchone()), records
