@@ -13,6 +13,7 @@
 #include "cli/terminal.h"
 #include "report/format.h"
 #include "report/summary.h"
+#include "runtime/report_line.h"
 #include "workflow/workflow.h"
 
 enum { OUTPUT_MAX = 256 << 20 };
@@ -94,6 +95,15 @@ static void print_record(const struct fw_record *record, struct fw_buffer *out)
 	}
 }
 
+/* A success that printed nothing has no file. */
+static void print_silent(const struct fw_record *record, struct fw_buffer *out)
+{
+	bool ok = record->request_id && strcmp(record->status, "ok") == 0;
+	fw_cleanup_free char *lines = ok ? fw_report_silent(record) : fw_strdup("  (no log)\n");
+
+	fw_buffer_text(out, lines);
+}
+
 static int print_log(const struct selection *selection, const struct fw_record *record, struct fw_error **err)
 {
 	fw_cleanup_free char *path =
@@ -106,7 +116,7 @@ static int print_log(const struct selection *selection, const struct fw_record *
 	if (rc == FW_E_ABSENT) {
 		if (err)
 			fw_error_free(FW_TAKE(*err));
-		fw_buffer_text(selection->out, "  (no log)\n");
+		print_silent(record, selection->out);
 		return FW_OK;
 	}
 	if (rc != FW_OK)

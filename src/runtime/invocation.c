@@ -159,52 +159,24 @@ static void blame_memory(struct fw_invocation *invocation, struct fw_worker *wor
 	}
 }
 
-/* The last writing of a log on the pool. Its `done` may come after the runtime is gone. */
-struct writing {
-	struct fw_runtime *runtime;
-	struct fw_log_file *log;
-	char *line;
-};
-
-static void write_log(void *context)
+static void append_report(struct fw_invocation *invocation)
 {
-	struct writing *writing = context;
+	const struct fw_record *record = invocation->record;
 
-	fw_log_file_finish(writing->log, fw_str_of(writing->line));
-	fw_runtime_job_ended(writing->runtime);
-}
-
-static void forget_writing(void *context)
-{
-	struct writing *writing = context;
-
-	fw_log_file_free(writing->log);
-	free(writing->line);
-	free(writing);
-}
-
-/* Takes the line over. */
-static void finish_log(struct fw_invocation *invocation, char *line)
-{
-	struct writing *writing = fw_alloc(sizeof *writing);
-
-	*writing = (struct writing){invocation->runtime, FW_TAKE(invocation->log), line};
-	if (fw_log_file_is_held(writing->log)) {
-		fw_runtime_job_begins(invocation->runtime);
-		fw_pool_submit(invocation->runtime->options.pool, write_log, forget_writing, writing);
+	if (!fw_log_file_path(invocation->log))
 		return;
-	}
-	fw_log_file_finish(writing->log, fw_str_of(line));
-	forget_writing(writing);
+	fw_cleanup_free char *line = invocation->started_ns
+	                                 ? fw_report_line(record, invocation->invoke.timeout_ms)
+	                                 : fw_init_report_line(record, fw_ns_to_ms(invocation->init_ns));
+
+	fw_log_file_append(invocation->log, fw_str_of(line));
 }
 
 static void metered(struct fw_invocation *invocation)
 {
-	const struct fw_record *record = invocation->record;
 	struct fw_invoke invoke = invocation->invoke;
 
-	finish_log(invocation, invocation->started_ns ? fw_report_line(record, invoke.timeout_ms)
-	                                              : fw_init_report_line(record, fw_ns_to_ms(invocation->init_ns)));
+	append_report(invocation);
 	fw_invocation_free(invocation);
 	if (invoke.metered)
 		invoke.metered(invoke.context);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Logs of invocations (log.h). The file is made and written when the worker prints. A silent success stays in memory until
- * its last line is known, and is then written off the loop: making a file can take as long as the invocation. A log that cannot be written is reported once and never fails an invocation.
+ * Logs of invocations (log.h). The file is made when the worker prints or fails; a silent success has none: making a file
+ * can take longer than the invocation. A log that cannot be written is reported once and never fails an invocation.
  */
 #include "runtime/log.h"
 
@@ -151,9 +151,9 @@ static void close_file(struct fw_log_file *log)
 		close(fw_take_fd(&log->fd));
 }
 
-void fw_log_file_end(struct fw_log_file *log, bool hold)
+void fw_log_file_end(struct fw_log_file *log, bool only_output)
 {
-	if (hold && fw_log_file_is_held(log))
+	if (only_output && !log->made)
 		return;
 	flush_held(log);
 	if (log->tail)
@@ -162,25 +162,18 @@ void fw_log_file_end(struct fw_log_file *log, bool hold)
 	close_file(log);
 }
 
-bool fw_log_file_is_held(const struct fw_log_file *log)
+void fw_log_file_append(struct fw_log_file *log, struct fw_str text)
 {
-	return !log->made && !log->tail;
-}
-
-void fw_log_file_finish(struct fw_log_file *log, struct fw_str text)
-{
-	if (log->failed)
+	if (!log->made || log->failed)
 		return;
-	if (log->made)
-		open_file(log, 0); /* fails when the run's logs were removed meanwhile */
-	(void)fw_buffer_append(&log->held, text.text, text.length);
-	flush_held(log);
+	open_file(log, 0); /* fails when the run's logs were removed meanwhile */
+	write_all(log, text.text, text.length);
 	close_file(log);
 }
 
 const char *fw_log_file_path(const struct fw_log_file *log)
 {
-	return log->failed ? NULL : log->path;
+	return log->made && !log->failed ? log->path : NULL;
 }
 
 void fw_log_file_free(struct fw_log_file *log)

@@ -20,12 +20,11 @@ struct fw_log_stream;
 struct fw_log_file *fw_log_file_new(const char *directory, const char *name, size_t maximum);
 void fw_log_file_write(struct fw_log_file *log, struct fw_str text);
 /* Nothing of the worker follows: writes what is still held, the kept tail included, and closes the descriptor. With
- * `hold`, a log of which nothing was written yet stays in memory until it is finished. */
-void fw_log_file_end(struct fw_log_file *log, bool hold);
-bool fw_log_file_is_held(const struct fw_log_file *log);
-/* One line behind all else, after _end(). A held log is written whole: any thread. */
-void fw_log_file_finish(struct fw_log_file *log, struct fw_str text);
-/* NULL when it could not be written. */
+ * `only_output`, a log to which the worker wrote nothing is not made: fw_report_silent() has its lines from the record. */
+void fw_log_file_end(struct fw_log_file *log, bool only_output);
+/* One line behind all else, after _end(). */
+void fw_log_file_append(struct fw_log_file *log, struct fw_str text);
+/* NULL when there is none. */
 const char *fw_log_file_path(const struct fw_log_file *log);
 void fw_log_file_free(struct fw_log_file *log);
 

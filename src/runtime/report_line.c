@@ -59,3 +59,11 @@ char *fw_init_report_line(const struct fw_record *record, double init_ms)
 	fw_buffer_text(&line, "\n");
 	return fw_buffer_take(&line);
 }
+
+char *fw_report_silent(const struct fw_record *record)
+{
+	fw_cleanup_free char *start = fw_start_line(record->request_id), *end = fw_end_line(record->request_id);
+	fw_cleanup_free char *report = fw_report_line(record, 0);
+
+	return fw_printf("%s%s%s", start, end, report);
+}

@@ -14,3 +14,5 @@ char *fw_end_line(const char *request_id);
 char *fw_report_line(const struct fw_record *record, int64_t timeout_ms);
 /* INIT_REPORT of a worker that never asked for its first event, after init_ms. */
 char *fw_init_report_line(const struct fw_record *record, double init_ms);
+/* The whole log of a success that printed nothing, for which no file is made; from its metered record. */
+char *fw_report_silent(const struct fw_record *record);

@@ -23,7 +23,7 @@ struct fw_runtime_options {
 	struct fw_energy_manager *energy;  /* or NULL */
 	const char *run;
 	const char *state_directory;       /* package cache */
-	const char *log_directory;         /* one file an invocation: <stage>-<task>.<attempt>.log */
+	const char *log_directory;         /* one file an invocation that printed or failed */
 	const char *region;                /* AWS_REGION of the functions */
 	uint64_t start_ns;                 /* CLOCK_MONOTONIC of the run's start: times in records count from it */
 	int64_t memory_mb;                 /* all workers together, idle ones too: idle ones are evicted to stay below */

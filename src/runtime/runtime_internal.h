@@ -76,7 +76,7 @@ struct fw_runtime {
 	bool closing;
 	pthread_mutex_t lock;      /* of `jobs` alone */
 	pthread_cond_t job_ended;
-	size_t jobs;               /* on the pool: sandboxes being removed, logs being written */
+	size_t jobs;               /* on the pool: sandboxes being removed */
 };
 
 /* runtime.c */

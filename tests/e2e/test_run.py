@@ -197,6 +197,21 @@ def test_logs_have_start_end_and_a_true_report(flexwatt, functions):
     assert 1 <= int(report[5]) <= 128
 
 
+def test_logs_of_a_silent_success_have_the_lines_too(flexwatt, functions):
+    flexwatt.workflow("""
+        name: silent
+        storage: ./data
+        function: {package: ./functions}
+        stages: {silent: {handler: noop, workers: 2, memory: 128}}
+    """)
+    run = flexwatt.json("run", "workflow.yaml")["run"]
+    record, = flexwatt.records(run, "silent/1")
+    log = flexwatt("show", run, "--task", "silent/1", "--logs").stdout.splitlines()[1:]
+    assert log[0] == f"START RequestId: {record['request_id']} Version: $LATEST"
+    assert log[1] == f"END RequestId: {record['request_id']}"
+    assert log[2].startswith(f"REPORT RequestId: {record['request_id']}\tDuration: ")
+
+
 FAILING = """
     name: failing
     storage: ./data

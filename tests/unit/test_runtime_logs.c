@@ -9,7 +9,7 @@ static void a_log_has_lambdas_lines_around_what_was_printed(void **state)
 	(void)state;
 	json_object_set_new(fixture->function.environment, "INIT_MODE", json_string("print"));
 	fixture_start(fixture, NULL);
-	struct call *cold = call_of(fixture, "print"), *warm = call_of(fixture, "echo");
+	struct call *cold = call_of(fixture, "print"), *warm = call_of(fixture, "print");
 	fw_cleanup_free char *cold_log = call_log(cold), *warm_log = call_log(warm);
 	const char *id = cold->record.request_id;
 	double init_ms = cold->record.init_ms, duration_ms = cold->record.duration_ms;
@@ -20,9 +20,29 @@ static void a_log_has_lambdas_lines_around_what_was_printed(void **state)
 
 	assert_string_equal(cold_log, expected);
 	assert_null(strstr(warm_log, "Init Duration"));
-	assert_null(strstr(warm_log, "to stdout"));
+	assert_null(strstr(warm_log, "while starting"));
 	call_free(cold);
 	call_free(warm);
+	fixture_free(fixture);
+}
+
+static void a_success_that_prints_nothing_has_its_lines_from_the_record(void **state)
+{
+	struct fixture *fixture = fixture_new();
+
+	(void)state;
+	fixture_start(fixture, NULL);
+	struct call *call = call_of(fixture, "echo");
+
+	assert_status(call, "ok");
+	assert_null(call->log_path);
+	fw_cleanup_free char *log = fw_report_silent(&call->record);
+	fw_cleanup_free char *expected = fw_printf("START RequestId: %1$s Version: $LATEST\nEND RequestId: %1$s\n"
+	                                           "REPORT RequestId: %1$s\tDuration: ", call->record.request_id);
+
+	assert_int_equal(strncmp(log, expected, strlen(expected)), 0);
+	assert_int_equal(count_entries(fixture->logs), 0);
+	call_free(call);
 	fixture_free(fixture);
 }
 
@@ -137,6 +157,7 @@ static void report_lines_are_what_lambda_writes(void **state)
 	fw_record_done(&record);
 }
 
-FW_TESTS(a_log_has_lambdas_lines_around_what_was_printed, of_a_flood_the_head_and_the_tail_are_kept,
+FW_TESTS(a_log_has_lambdas_lines_around_what_was_printed,
+         a_success_that_prints_nothing_has_its_lines_from_the_record, of_a_flood_the_head_and_the_tail_are_kept,
          a_flood_without_end_starves_nobody, a_log_that_cannot_be_made_does_not_stop_the_work,
          report_lines_are_what_lambda_writes)
