@@ -28,7 +28,7 @@ void fw_driver_fatal(struct fw_driver *driver, struct fw_error *error)
 	fw_loop_stop(driver->loop);
 }
 
-static int append_event(struct fw_driver *driver, const struct fw_engine_event *event, struct fw_error **err)
+static int append_one(struct fw_driver *driver, const struct fw_engine_event *event, struct fw_error **err)
 {
 	fw_cleanup_buffer struct fw_buffer text;
 
@@ -38,6 +38,33 @@ static int append_event(struct fw_driver *driver, const struct fw_engine_event *
 	if (rc != FW_OK)
 		return fw_fail(err, rc, "an event of the run cannot be logged: %s", fw_code_text(rc));
 	return fw_store_event_append(driver->store, driver->run, ++driver->sequence, text.data, text.length, err);
+}
+
+/* What is held back comes first: the log is in the order of the engine's steps. */
+static int append_held(struct fw_driver *driver, struct fw_error **err)
+{
+	int rc = FW_OK;
+
+	for (size_t i = 0; i < driver->held.count && rc == FW_OK; i++)
+		rc = append_one(driver, &driver->held.items[i], err);
+	driver->held.count = 0;
+	return rc;
+}
+
+/* That an invocation started calls for no action: it is logged with the next event, and costs no commit of its own. A kill
+ * in between forgets a start without an end, which is executed again in either case. */
+static int append_event(struct fw_driver *driver, const struct fw_engine_event *event, struct fw_error **err)
+{
+	if (event->kind == FW_EV_STARTED) {
+		FW_PUSH(&driver->held, *event);
+		return FW_OK;
+	}
+	int rc = append_held(driver, err);
+
+	if (rc == FW_OK)
+		rc = append_one(driver, event, err);
+	fw_loop_want_flush(driver->loop);
+	return rc;
 }
 
 void fw_driver_feed(struct fw_driver *driver, struct fw_engine_event *event)
@@ -60,7 +87,6 @@ void fw_driver_feed(struct fw_driver *driver, struct fw_engine_event *event)
 	for (size_t i = 0; i < driver->step.list.count; i++)
 		FW_PUSH(&driver->pending, driver->step.list.items[i]);
 	driver->dirty = true;
-	fw_loop_want_flush(driver->loop);
 }
 
 /* ---- carrying out ---- */
@@ -163,7 +189,7 @@ static void carry_out(void *context)
 
 	if (driver->fatal)
 		return;
-	if (fw_store_flush(driver->store, &error) != FW_OK) {
+	if (append_held(driver, &error) != FW_OK || fw_store_flush(driver->store, &error) != FW_OK) {
 		fw_driver_fatal(driver, error);
 		return;
 	}
@@ -202,6 +228,8 @@ static void checkpoint_tick(void *context)
 {
 	struct fw_driver *driver = context;
 
+	if (driver->held.count > 0)
+		fw_loop_want_flush(driver->loop);
 	if (driver->dirty && !driver->checkpointing) {
 		driver->dirty = false;
 		driver->checkpointing = true;

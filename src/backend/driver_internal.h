@@ -22,6 +22,7 @@ struct fw_driver {
 	int64_t sequence;  /* of the last logged event */
 	struct fw_engine_actions step;     /* of one event */
 	FW_VECTOR(struct fw_engine_action) pending; /* to be carried out after the commit */
+	FW_VECTOR(struct fw_engine_event) held; /* stepped and not yet logged: starts */
 	struct fw_timer *checkpoint;
 	bool checkpointing, dirty;
 	FW_VECTOR(struct fw_driver_timer *) timers;

@@ -228,6 +228,7 @@ void fw_driver_free(struct fw_driver *driver)
 	free(driver->before.items);
 	free(driver->step.list.items);
 	free(driver->pending.items);
+	free(driver->held.items);
 	free(driver->state_directory);
 	free(driver->run);
 	free(driver);
