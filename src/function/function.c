@@ -48,29 +48,28 @@ static char *handler_names(struct fw_sdk_arena *arena, const struct fw_handler *
 	return names;
 }
 
-/* Posts an error document; `path` is of an invocation or of the initialisation. */
-static int post_error(struct fw_sdk_http *http, const char *path, const char *type, const char *message)
+/* An error document, of an invocation or of the initialisation; body and header are the caller's room. */
+static struct fw_sdk_request error_request(const char *path, const char *type, const char *message, char header[160],
+                                           struct fw_sdk_buffer *body)
 {
-	struct fw_sdk_buffer body = {.max = FW_SDK_ANSWER_MAX_BYTES};
-	struct fw_sdk_reply reply;
-	char header[160];
-
-	snprintf(header, sizeof header, "Lambda-Runtime-Function-Error-Type: %.100s\r\n", type);
-	fw_sdk_error_document(type, message, &body);
-	struct fw_sdk_request request = {"POST", path, header, {body.bytes, body.length}};
-	int rc = fw_sdk_http_call(http, &request, &reply);
-	fw_sdk_buffer_done(&body);
-	return rc;
+	snprintf(header, 160, "Lambda-Runtime-Function-Error-Type: %.100s\r\n", type);
+	fw_sdk_error_document(type, message, body);
+	return (struct fw_sdk_request){"POST", path, header, {body->bytes, body->length}};
 }
 
 static int refuse_start(struct fw_sdk_http *http, const char *handler, const struct fw_handler *handlers, size_t count)
 {
+	struct fw_sdk_buffer body = {.max = FW_SDK_ANSWER_MAX_BYTES};
 	struct fw_sdk_arena arena = {0};
+	struct fw_sdk_reply reply;
+	char header[160];
 	const char *message = fw_sdk_format(&arena, "this function has no handler '%s'; it has: %s", handler,
 	                                    handler_names(&arena, handlers, count));
 
 	fprintf(stderr, "%s\n", message);
-	post_error(http, API "init/error", "Runtime.HandlerNotFound", message);
+	struct fw_sdk_request request = error_request(API "init/error", "Runtime.HandlerNotFound", message, header, &body);
+	(void)fw_sdk_http_call(http, &request, &reply);
+	fw_sdk_buffer_done(&body);
 	fw_sdk_arena_done(&arena);
 	return 1;
 }
@@ -82,16 +81,17 @@ static const char *header_text(struct fw_invocation *invocation, const struct fw
 	return value.bytes ? fw_sdk_copy(&invocation->arena, value.bytes, value.length) : NULL;
 }
 
+static const struct fw_sdk_request request_next = {.method = "GET", .path = API "invocation/next"};
+
 /* FW_END: the host has gone. The event's bytes are taken from the connection, which is needed for other calls meanwhile. */
 static int next_event(struct fw_invocation *invocation)
 {
 	struct fw_sdk_http *http = invocation->http;
-	struct fw_sdk_request request = {.method = "GET", .path = API "invocation/next"};
 	struct fw_sdk_reply reply;
 
-	int rc = fw_sdk_http_call(http, &request, &reply);
+	int rc = invocation->asked ? fw_sdk_http_receive(http, &reply) : fw_sdk_http_call(http, &request_next, &reply);
 	if (rc != FW_OK) /* the host may have closed a connection that rested for long */
-		rc = fw_sdk_http_call(http, &request, &reply);
+		rc = fw_sdk_http_call(http, &request_next, &reply);
 	if (rc != FW_OK)
 		return FW_END;
 	if (reply.status != 200) {
@@ -112,7 +112,7 @@ static int next_event(struct fw_invocation *invocation)
 	struct fw_sdk_buffer other = invocation->event_bytes;
 	invocation->event_bytes = http->received;
 	http->received = other;
-	http->received.length = 0;
+	http->received.length = http->used = 0;
 	return FW_OK;
 }
 
@@ -135,10 +135,13 @@ static void call_handler(struct fw_invocation *invocation, const struct fw_handl
 		fw_fail_invocation(invocation, "Function.Error", "handler '%s' returned %d and did not say why", name, rc);
 }
 
+/* The answer and, behind it in the same packet, the question for the next event: one round trip less an invocation. The
+ * host takes them one after the other; a host that closes the connection in between is asked again. */
 static int post_answer(struct fw_invocation *invocation, uint64_t ended_ns)
 {
 	struct fw_sdk_buffer body = {.max = FW_SDK_ANSWER_MAX_BYTES};
 	struct fw_sdk_reply reply;
+	char header[160];
 
 	if (!invocation->error_type) {
 		fw_sdk_answer(invocation, ended_ns, &body);
@@ -148,13 +151,18 @@ static int post_answer(struct fw_invocation *invocation, uint64_t ended_ns)
 	}
 	const char *verb = invocation->error_type ? "error" : "response";
 	const char *path = fw_sdk_format(&invocation->arena, API "invocation/%s/%s", invocation->request_id, verb);
-	struct fw_sdk_request request = {"POST", path, NULL, {body.bytes, body.length}};
-	int rc = invocation->error_type
-	             ? post_error(invocation->http, path, invocation->error_type, invocation->error_message)
-	             : fw_sdk_http_call(invocation->http, &request, &reply);
+	struct fw_sdk_request requests[] = {{"POST", path, NULL, {body.bytes, body.length}}, request_next};
+	if (invocation->error_type) {
+		fw_sdk_buffer_done(&body);
+		requests[0] = error_request(path, invocation->error_type, invocation->error_message, header, &body);
+	}
+	int rc = fw_sdk_http_send_both(invocation->http, requests);
+	if (rc == FW_OK)
+		rc = fw_sdk_http_receive(invocation->http, &reply);
 	fw_sdk_buffer_done(&body);
 	if (rc == FW_OK && !invocation->error_type && reply.status / 100 != 2)
 		fprintf(stderr, "flexwatt: the Runtime API answered %d to the answer\n", reply.status);
+	invocation->asked = rc == FW_OK && invocation->http->fd >= 0;
 	return rc;
 }
 
@@ -162,7 +170,8 @@ static int post_answer(struct fw_invocation *invocation, uint64_t ended_ns)
 static void begin_invocation(struct fw_invocation *invocation)
 {
 	struct fw_invocation fresh = {
-		.http = invocation->http, .progress_http = invocation->progress_http, .event_bytes = invocation->event_bytes};
+		.http = invocation->http, .progress_http = invocation->progress_http, .event_bytes = invocation->event_bytes,
+		.asked = invocation->asked};
 
 	fw_sdk_arena_reset(&invocation->arena);
 	fresh.arena = invocation->arena;

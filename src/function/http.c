@@ -45,7 +45,7 @@ static void disconnect(struct fw_sdk_http *http)
 	if (http->fd >= 0)
 		close(http->fd);
 	http->fd = -1;
-	http->received.length = 0;
+	http->received.length = http->used = 0;
 }
 
 void fw_sdk_http_done(struct fw_sdk_http *http)
@@ -109,56 +109,100 @@ static int send_all(struct fw_sdk_http *http, struct iovec *parts, size_t count)
 	return FW_OK;
 }
 
-int fw_sdk_http_send(struct fw_sdk_http *http, const struct fw_sdk_request *request)
+/* The head's length, 0 when it does not fit. */
+static size_t write_head(const struct fw_sdk_http *http, const struct fw_sdk_request *request, char *head, size_t size)
 {
-	char head[1024];
+	int length = snprintf(head, size, "%s %s HTTP/1.1\r\nHost: %s\r\n%s", request->method, request->path, http->authority,
+	                      request->headers ? request->headers : "");
+	if (length > 0 && (size_t)length < size && request->body.bytes)
+		length += snprintf(head + length, size - (size_t)length,
+		                   "Content-Type: application/json\r\nContent-Length: %zu\r\n", request->body.length);
+	if (length < 0 || (size_t)length + 3 > size)
+		return 0;
+	head[length] = '\r';
+	head[length + 1] = '\n';
+	return (size_t)length + 2;
+}
+
+static int send_requests(struct fw_sdk_http *http, const struct fw_sdk_request *requests, size_t count)
+{
+	char heads[2][1024];
+	struct iovec parts[4];
+	size_t part_count = 0;
 
 	if (http->fd >= 0 && is_stale(http))
 		disconnect(http);
 	if (http->fd < 0 && connect_to_host(http) != FW_OK)
 		return FW_ERROR;
-	int length = snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: %s\r\n%s", request->method, request->path,
-	                      http->authority, request->headers ? request->headers : "");
-	if (length > 0 && (size_t)length < sizeof head && request->body.bytes)
-		length += snprintf(head + length, sizeof head - (size_t)length,
-		                   "Content-Type: application/json\r\nContent-Length: %zu\r\n", request->body.length);
-	if (length < 0 || (size_t)length + 3 > sizeof head)
-		return fail(http, EMSGSIZE);
-	head[length] = '\r';
-	head[length + 1] = '\n';
-	struct iovec parts[] = {{head, (size_t)length + 2}, {(void *)request->body.bytes, request->body.length}};
-	return send_all(http, parts, request->body.length ? 2 : 1);
+	for (size_t i = 0; i < count; i++) {
+		const struct fw_sdk_text *body = &requests[i].body;
+		size_t length = write_head(http, &requests[i], heads[i], sizeof heads[i]);
+
+		if (length == 0)
+			return fail(http, EMSGSIZE);
+		parts[part_count++] = (struct iovec){heads[i], length};
+		if (body->length)
+			parts[part_count++] = (struct iovec){(void *)body->bytes, body->length};
+	}
+	return send_all(http, parts, part_count);
+}
+
+int fw_sdk_http_send(struct fw_sdk_http *http, const struct fw_sdk_request *request)
+{
+	return send_requests(http, request, 1);
+}
+
+int fw_sdk_http_send_both(struct fw_sdk_http *http, const struct fw_sdk_request requests[2])
+{
+	return send_requests(http, requests, 2);
+}
+
+/* 1: a whole reply, 0: more is needed, -1: the connection is of no use, errno says why. */
+static int read_more(struct fw_sdk_http *http, struct fw_sdk_reply *reply)
+{
+	struct fw_sdk_buffer *received = &http->received;
+
+	if (!fw_sdk_reserve(received, READ_BYTES)) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	ssize_t count = read(http->fd, received->bytes + received->length, received->capacity - received->length - 1);
+	if (count < 0)
+		return errno == EINTR ? 0 : -1;
+	received->length += (size_t)count;
+	received->bytes[received->length] = '\0';
+	int whole = fw_sdk_http_parse(received->bytes, received->length, count == 0, reply, &http->used);
+	errno = received->length ? EBADMSG : ECONNRESET;
+	return whole == 0 && count == 0 ? -1 : whole;
+}
+
+/* What came behind the last reply comes first. */
+static void drop_last_reply(struct fw_sdk_http *http)
+{
+	struct fw_sdk_buffer *received = &http->received;
+
+	received->full = false;
+	received->length -= http->used;
+	if (received->length)
+		memmove(received->bytes, received->bytes + http->used, received->length + 1);
+	http->used = 0;
 }
 
 int fw_sdk_http_receive(struct fw_sdk_http *http, struct fw_sdk_reply *reply)
 {
 	struct fw_sdk_buffer *received = &http->received;
 
-	received->length = 0;
-	received->full = false;
-	for (;;) {
-		size_t used;
-
-		if (!fw_sdk_reserve(received, READ_BYTES))
-			return fail(http, EMSGSIZE);
-		ssize_t count = read(http->fd, received->bytes + received->length, received->capacity - received->length - 1);
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count < 0)
-			return fail(http, errno);
-		received->length += (size_t)count;
-		received->bytes[received->length] = '\0';
-		int whole = fw_sdk_http_parse(received->bytes, received->length, count == 0, reply, &used);
-		if (whole < 0)
-			return fail(http, EBADMSG);
-		if (whole > 0)
-			break;
-		if (count == 0)
-			return fail(http, received->length ? EBADMSG : ECONNRESET);
-	}
+	drop_last_reply(http);
+	int whole = fw_sdk_http_parse(received->bytes, received->length, false, reply, &http->used);
+	errno = EBADMSG;
+	while (whole == 0)
+		whole = read_more(http, reply);
+	if (whole < 0)
+		return fail(http, errno);
 	if (reply->close) {
 		close(http->fd);
 		http->fd = -1;
+		http->used = received->length;
 	}
 	return FW_OK;
 }

@@ -70,6 +70,7 @@ struct fw_sdk_http {
 	struct sockaddr_in address;
 	int fd; /* -1: not connected */
 	struct fw_sdk_buffer received;
+	size_t used; /* bytes of `received` that were the last reply; what follows belongs to the next one */
 };
 struct fw_sdk_reply {
 	int status;
@@ -87,6 +88,8 @@ int fw_sdk_http_init(struct fw_sdk_http *http, const char *authority); /* "127.0
 void fw_sdk_http_done(struct fw_sdk_http *http);
 /* FW_OK, or FW_ERROR with errno: the connection is closed then. */
 int fw_sdk_http_send(struct fw_sdk_http *http, const struct fw_sdk_request *request);
+/* Two requests at once: their replies are received one after the other. */
+int fw_sdk_http_send_both(struct fw_sdk_http *http, const struct fw_sdk_request requests[2]);
 int fw_sdk_http_receive(struct fw_sdk_http *http, struct fw_sdk_reply *reply);
 int fw_sdk_http_call(struct fw_sdk_http *http, const struct fw_sdk_request *request, struct fw_sdk_reply *reply);
 /* 1: a whole reply (*used bytes; a chunked body is joined in place), 0: more is needed, -1: not HTTP. */
@@ -121,6 +124,7 @@ struct fw_sdk_metric {
 
 struct fw_invocation {
 	struct fw_sdk_http *http;
+	bool asked; /* `next` was sent behind the last answer */
 	struct fw_sdk_http *progress_http; /* its own connection: the other may be waiting for an input */
 	struct fw_sdk_arena arena;
 	struct fw_sdk_buffer event_bytes;

@@ -38,6 +38,7 @@ struct fw_http_connection {
 	size_t out_sent;
 	unsigned depth;         /* callbacks of ours on the stack */
 	bool parked;            /* the service has the request */
+	bool more_read;         /* bytes behind the request that is being answered */
 	bool close_after;       /* once `out` is written */
 	bool closed;
 };
@@ -93,21 +94,8 @@ static void peer_is_gone(struct fw_http_connection *connection)
 	shut(connection);
 }
 
-/* What the socket does not take now is kept and written as it empties. */
-static void write_out(struct fw_http_connection *connection, struct iovec *parts, int count)
+static void keep(struct fw_http_connection *connection, const struct iovec *parts, int count, size_t sent)
 {
-	size_t sent = 0;
-
-	if (connection->out.length == 0) {
-		struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
-		ssize_t rc = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (rc < 0 && errno != EAGAIN && errno != EINTR) {
-			connection->close_after = true;
-			return;
-		}
-		sent = rc > 0 ? (size_t)rc : 0;
-	}
 	for (int i = 0; i < count; i++) {
 		size_t skip = sent < parts[i].iov_len ? sent : parts[i].iov_len;
 
@@ -116,6 +104,47 @@ static void write_out(struct fw_http_connection *connection, struct iovec *parts
 	}
 	if (connection->out.length)
 		event_add(connection->writable, NULL);
+}
+
+/* Of what is kept, as much as the socket takes. False: the connection is of no use. */
+static bool send_kept(struct fw_http_connection *connection)
+{
+	struct fw_buffer *out = &connection->out;
+	ssize_t rc = send(connection->fd, out->data + connection->out_sent, out->length - connection->out_sent,
+	                  MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (rc < 0 && errno != EAGAIN && errno != EINTR)
+		return false;
+	connection->out_sent += rc > 0 ? (size_t)rc : 0;
+	if (connection->out_sent < out->length) {
+		event_add(connection->writable, NULL);
+		return true;
+	}
+	fw_buffer_done(out);
+	fw_buffer_init(out, SIZE_MAX / 2);
+	connection->out_sent = 0;
+	event_del(connection->writable);
+	return true;
+}
+
+/* What the socket does not take now is kept and written as it empties. An answer behind which a request was read already
+ * waits for that one's answer, if it comes in this turn: the peer is woken once. */
+static void write_out(struct fw_http_connection *connection, struct iovec *parts, int count)
+{
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
+
+	if (connection->out.length > 0 || connection->more_read) {
+		keep(connection, parts, count, 0);
+		if (!connection->more_read && !send_kept(connection))
+			connection->close_after = true;
+		return;
+	}
+	ssize_t rc = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (rc < 0 && errno != EAGAIN && errno != EINTR)
+		connection->close_after = true;
+	else
+		keep(connection, parts, count, rc > 0 ? (size_t)rc : 0);
 }
 
 static const char *reason_of(int status)
@@ -197,6 +226,7 @@ static size_t feed(struct fw_http_connection *connection, const char *bytes, siz
 
 	while (taken < length && may_read(connection)) {
 		taken += fw_http_message_feed(&connection->message, bytes + taken, length - taken);
+		connection->more_read = taken < length;
 		if (connection->message.wants_continue)
 			say_continue(connection);
 		if (connection->message.phase == FW_HTTP_BAD)
@@ -204,6 +234,7 @@ static size_t feed(struct fw_http_connection *connection, const char *bytes, siz
 		else if (connection->message.phase == FW_HTTP_COMPLETE)
 			dispatch(connection);
 	}
+	connection->more_read = false;
 	return taken;
 }
 
@@ -277,28 +308,12 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 static void on_writable(evutil_socket_t fd, short what, void *context)
 {
 	struct fw_http_connection *connection = context;
-	struct fw_buffer *out = &connection->out;
-	ssize_t rc = send(fd, out->data + connection->out_sent, out->length - connection->out_sent,
-	                  MSG_NOSIGNAL | MSG_DONTWAIT);
 
+	(void)fd;
 	(void)what;
-	if (rc < 0 && (errno == EAGAIN || errno == EINTR)) {
-		event_add(connection->writable, NULL);
-		return;
-	}
 	connection->depth++;
-	if (rc < 0) {
+	if (!send_kept(connection))
 		peer_is_gone(connection);
-	} else {
-		connection->out_sent += (size_t)rc;
-		if (connection->out_sent < out->length) {
-			event_add(connection->writable, NULL);
-		} else {
-			fw_buffer_done(out);
-			fw_buffer_init(out, SIZE_MAX / 2);
-			connection->out_sent = 0;
-		}
-	}
 	close_if_written(connection);
 	leave(connection);
 }
