@@ -96,6 +96,7 @@ const char *host_expect(struct function_host *host, const char *start)
 
 	if (host->connection < 0)
 		accept_connection(host);
+	host->request[host->taken] = host->behind;
 	memmove(host->request, host->request + host->taken, host->length - host->taken + 1);
 	host->length -= host->taken;
 	for (;;) {
@@ -113,6 +114,8 @@ const char *host_expect(struct function_host *host, const char *start)
 		host->request[host->length] = '\0';
 	}
 	host->taken = (size_t)(head_end + 4 - host->request) + body;
+	host->behind = host->request[host->taken];
+	host->request[host->taken] = '\0';
 	if (strncmp(host->request, start, strlen(start)) != 0)
 		fail_msg("expected %s, got %s", start, host->request);
 	return head_end + 4;
@@ -145,6 +148,8 @@ void host_hang_up(struct function_host *host)
 {
 	close(host->connection);
 	host->connection = -1;
+	host->length = host->taken = 0;
+	host->behind = host->request[0] = '\0';
 }
 
 static int remove_entry(const char *path, const struct stat *stat, int type, struct FTW *walk)

@@ -20,6 +20,7 @@ struct function_host {
 	char directory[64]; /* for outputs and other files; removed at the end */
 	char request[65536]; /* the last one read: head and body */
 	size_t length, taken;
+	char behind; /* the byte that the end of the body took the place of */
 };
 
 #define HANDLERS(...) (const struct fw_handler[]){__VA_ARGS__}, sizeof((struct fw_handler[]){__VA_ARGS__}) / sizeof(struct fw_handler)

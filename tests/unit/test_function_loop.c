@@ -347,6 +347,25 @@ static void a_connection_that_the_host_closed_is_made_anew(void **state)
 	assert_int_equal(host_end(&host), 0);
 }
 
+static void the_answer_and_the_next_question_come_together_and_so_may_their_replies(void **state)
+{
+	struct function_host host;
+
+	(void)state;
+	host_start(&host, "plain", HANDLERS({"plain", plain_handler}));
+	host_expect(&host, next);
+	host_give(&host, "1");
+	assert_string_equal(host_expect(&host, response), "1");
+	host_expect(&host, next); /* before the answer's reply */
+	host_send(&host, "HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}"
+	                 "HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: id-1\r\nContent-Length: 1\r\n\r\n2");
+	assert_string_equal(host_expect(&host, response), "2");
+	host_reply(&host, "202 Accepted\r\nConnection: close", "{}");
+	host_hang_up(&host);
+	host_expect(&host, next); /* asked anew: a host that closes has not taken it */
+	assert_int_equal(host_end(&host), 0);
+}
+
 static void outside_of_a_host_the_program_says_what_it_is(void **state)
 {
 	(void)state;
@@ -372,6 +391,7 @@ int main(void)
 		cmocka_unit_test(a_plain_event_is_answered_with_the_result_alone),
 		cmocka_unit_test(events_that_cannot_be_understood_are_refused),
 		cmocka_unit_test(a_connection_that_the_host_closed_is_made_anew),
+		cmocka_unit_test(the_answer_and_the_next_question_come_together_and_so_may_their_replies),
 		cmocka_unit_test(outside_of_a_host_the_program_says_what_it_is),
 	};
 

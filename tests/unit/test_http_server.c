@@ -104,6 +104,23 @@ static void answers_requests_sent_ahead_in_order(void **state)
 	fixture_free(fixture);
 }
 
+static void an_answer_does_not_wait_for_that_of_a_parked_request_behind_it(void **state)
+{
+	struct fixture *fixture = fixture_new();
+	struct client client = client_of(fixture->loop, fixture->port);
+
+	(void)state;
+	client_send(&client, "POST /e HTTP/1.1\r\nContent-Length: 1\r\n\r\n1GET /park HTTP/1.1\r\n\r\n");
+	assert_int_equal(client_answer(&client), 200);
+	assert_true(client_body_is(&client, "1"));
+	assert_non_null(fixture->parked);
+	fw_http_reply(fixture->parked, 200, NULL, 0, NULL, "2", 1);
+	assert_int_equal(client_answer(&client), 200);
+	assert_true(client_body_is(&client, "2"));
+	client_close(&client);
+	fixture_free(fixture);
+}
+
 static void tells_when_a_parked_peer_went_away(void **state)
 {
 	struct fixture *fixture = fixture_new();
@@ -229,7 +246,8 @@ static void may_be_freed_inside_a_request(void **state)
 	fixture_free(fixture);
 }
 
-FW_TESTS(serves_many_requests_on_one_connection, answers_requests_sent_ahead_in_order, tells_when_a_parked_peer_went_away,
+FW_TESTS(serves_many_requests_on_one_connection, answers_requests_sent_ahead_in_order,
+         an_answer_does_not_wait_for_that_of_a_parked_request_behind_it, tells_when_a_parked_peer_went_away,
          reads_a_body_past_the_limit_and_answers_413, says_continue_before_a_body_that_waits_for_it,
          answers_garbage_once_and_closes, writes_a_large_answer_to_a_slow_reader, closes_connections_past_their_number,
          closes_a_peer_that_the_service_refuses, may_be_freed_inside_a_request)

@@ -41,7 +41,7 @@ static void a_success_that_prints_nothing_has_its_lines_from_the_record(void **s
 	                                           "REPORT RequestId: %1$s\tDuration: ", call->record.request_id);
 
 	assert_int_equal(strncmp(log, expected, strlen(expected)), 0);
-	assert_int_equal(count_entries(fixture->logs), 0);
+	assert_int_equal(rmdir(fixture->logs), 0); /* it is empty */
 	call_free(call);
 	fixture_free(fixture);
 }
