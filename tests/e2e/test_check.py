@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""flexwatt check: the graph as text, DOT and SVG; nothing is started."""
+import subprocess
+import textwrap
+import xml.etree.ElementTree
+
+from conftest import tool
+
+WORKFLOW = """
+    name: shapes
+    storage: ./data
+    function: {package: ./functions}
+    defaults: {memory: 256}
+    stages:
+      first: {handler: make, workers: 3, outputs: {out: {suffix: .txt}}}
+      second: {handler: copy, workers: auto, inputs: {in: first.out}, outputs: {out: {suffix: .txt}}}
+      third: {handler: copy, workers: 2, inputs: {in: {from: first.out, edge: broadcast}}, outputs: {out: {suffix: .txt}}}
+      last: {handler: noop, workers: 1, after: [second, third]}
+"""
+
+
+def test_the_graph_as_text(flexwatt, functions):
+    flexwatt.workflow(WORKFLOW)
+    checked = flexwatt("check", "workflow.yaml")
+    assert checked.stdout == textwrap.dedent("""\
+        shapes: valid, 4 stages
+        shapes · 4 stages in 3 steps
+           1  first   3 tasks
+           2  second  1 task per object  ← first.out (each)
+              third   2 tasks            ← first.out (broadcast)
+           3  last    1 task             after second
+                                         after third
+    """) and checked.stderr == ""
+    assert flexwatt("check", "workflow.yaml", "--graph", "text").stdout == checked.stdout.split("\n", 1)[1]
+    assert not flexwatt.store.exists() and list(flexwatt.data.iterdir()) == []
+
+
+def test_the_graph_as_dot(flexwatt, functions):
+    flexwatt.workflow(WORKFLOW)
+    dot = flexwatt("check", "workflow.yaml", "--graph", "dot").stdout
+    assert dot == textwrap.dedent("""\
+        digraph "shapes" {
+        \trankdir=LR;
+        \tnode [shape=box, style=rounded, fontname="sans-serif"];
+        \tedge [fontname="sans-serif", fontsize=10];
+        \t"first" [label="first\\n3 tasks\\n256 MB"];
+        \t"second" [label="second\\n1 task per object\\n256 MB"];
+        \t"third" [label="third\\n2 tasks\\n256 MB"];
+        \t"last" [label="last\\n1 task\\n256 MB"];
+        \t"first" -> "second" [label="out, each"];
+        \t"first" -> "third" [label="out, broadcast"];
+        \t"second" -> "last" [label="after", style=dashed];
+        \t"third" -> "last" [label="after", style=dashed];
+        }
+    """)
+
+
+def test_the_graph_as_svg_is_well_formed_and_names_every_stage(flexwatt, functions):
+    flexwatt.workflow(WORKFLOW)
+    svg = xml.etree.ElementTree.fromstring(flexwatt("check", "workflow.yaml", "--graph", "svg").stdout)
+    space = "{http://www.w3.org/2000/svg}"
+    assert svg.tag == space + "svg" and svg.find(space + "title").text == "shapes"
+    assert [text.text for text in svg.iter(space + "text") if text.get("class") == "name"] == [
+        "first", "second", "third", "last"]
+    width, height = float(svg.get("width")), float(svg.get("height"))
+    for box in svg.iter(space + "rect"):
+        assert 0 <= float(box.get("x")) <= width - float(box.get("width"))
+        assert 0 <= float(box.get("y")) <= height - float(box.get("height"))
+
+
+def test_an_unknown_format_is_told(flexwatt, functions):
+    flexwatt.workflow(WORKFLOW)
+    refused = flexwatt("check", "workflow.yaml", "--graph", "png", status=2).stderr
+    assert "png" in refused and "text, dot" in refused
+
+
+def test_the_json_is_what_flexwatt_understood(flexwatt, functions):
+    flexwatt.workflow(WORKFLOW)
+    known = flexwatt.json("check", "workflow.yaml", "--set", "stages.third.workers=5")
+    assert known["workflow"] == "shapes" and known["order"] == ["first", "second", "third", "last"]
+    assert known["storage"] == f"file:{flexwatt.data}" and len(known["digest"]) == 64
+    assert known["effective"]["stages"]["third"]["workers"] == 5

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""flexwatt monitors: what can be measured here, and of what cannot, why."""
+import re
+
+import pytest
+
+
+def test_the_table_names_machine_monitors_and_what_they_give(flexwatt):
+    lines = flexwatt("monitors").stdout.splitlines()
+    assert re.fullmatch(r".+, \d+ CPUs, (x86_64|aarch64|arm64)(, guest of \w+)?", lines[0])
+    assert lines[1].split() == ["monitor", "works", "gives", "here"]
+    rows = {found[1]: found[2] for line in lines[2:] if (found := re.match(r"  (\w+) +(yes|no) +\S", line))}
+    assert rows["system"] == "yes" and {"model", "tdp"} <= set(rows)
+
+
+def test_the_json_has_at_least_fifty_metrics_with_units(flexwatt):
+    told = flexwatt.json("monitors")
+    assert {monitor["monitor"] for monitor in told["monitors"]} >= {"system", "model", "tdp"}
+    assert all(re.fullmatch(rf"{monitor['monitor']}/\d+", monitor["method"]) for monitor in told["monitors"])
+    assert len(told["metrics"]) >= 50
+    for name, metric in told["metrics"].items():
+        assert metric["unit"], name
+        assert metric["value"] is None or isinstance(metric["value"], str if metric["unit"] == "name" else (int, float)), name
+    shares = told["metrics"]
+    assert 0 <= shares["cpu_percent"]["value"] <= 100
+
+
+def test_every_monitor_says_what_it_found_or_why_it_does_not_work(flexwatt):
+    told = flexwatt.json("monitors")["monitors"]
+    table = flexwatt("monitors").stdout
+    for monitor in told:
+        assert monitor["detail"], monitor["monitor"]
+        assert re.search(rf"^  {monitor['monitor']} +{'yes' if monitor['works'] else 'no'} ", table, re.M)
+        assert monitor["works"] or monitor["detail"] in table
+
+
+def test_missing_tables_are_an_error_of_the_environment(flexwatt):
+    flexwatt.env["FLEXWATT_DATA"] = str(flexwatt.directory / "nowhere")
+    refused = flexwatt("monitors", status=3)
+    assert refused.stdout == "" and "nowhere" in refused.stderr
+
+
+@pytest.mark.parametrize("arguments", [["extra"], ["--unknown"]])
+def test_wrong_usage(flexwatt, arguments):
+    assert flexwatt("monitors", *arguments, status=2).stderr.startswith("error: ")

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Live progress in a real terminal: a table that redraws itself and leaves nothing behind."""
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import termios
+import time
+
+import pytest
+
+from conftest import BINARY
+
+WORKFLOW = """
+    name: live
+    storage: ./data
+    function: {package: ./functions}
+    defaults: {memory: 256, timeout: 60}
+    stages:
+      make: {handler: make, workers: 4, outputs: {out: {suffix: .txt}}, params: {pause_ms: 400}}
+      tell: {handler: progress, workers: 1, after: [make]}
+"""
+
+
+class Terminal:
+    """A terminal of so many rows and columns; what a person sees in it is `screen()`."""
+
+    def __init__(self, flexwatt, *arguments, rows=24, columns=100, **env):
+        self.rows, self.columns = rows, columns
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.master, self.text, self.pending = master, "", b""
+        self.process = subprocess.Popen(
+            [str(BINARY), *map(str, arguments)], env={**flexwatt.env, "TERM": "xterm", **env}, cwd=flexwatt.directory,
+            stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(slave)
+
+    def read(self, seconds=0.05):
+        deadline = time.monotonic() + seconds
+        while select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0]:
+            try:
+                data = os.read(self.master, 65536)
+            except OSError:  # the other end is closed
+                return False
+            if not data:
+                return False
+            self.pending += data
+            try:
+                self.text += self.pending.decode()
+                self.pending = b""
+            except UnicodeDecodeError:  # in the middle of a character
+                pass
+        return True
+
+    def until(self, pattern, seconds=60):
+        deadline = time.monotonic() + seconds
+        while not re.search(pattern, self.text):
+            assert self.read() and time.monotonic() < deadline, f"no {pattern!r} in:\n{self.text}"
+
+    def end(self, seconds=60):
+        deadline = time.monotonic() + seconds
+        while self.read():
+            assert time.monotonic() < deadline, self.text
+        return self.process.wait(timeout=10)
+
+    def type(self, key):
+        os.write(self.master, key)
+
+    def screen(self):
+        """Carries out what the program sent: text, CR, LF, cursor up, erase below, wrap on and off."""
+        lines, row, column, wrap = [[]], 0, 0, True
+        for found in re.finditer(r"\x1b\[([?\d;]*)([A-Za-z])|(.)", self.text, re.S):
+            number, command, char = found.groups()
+            if command == "A":
+                row = max(0, row - int(number or 1))
+            elif command == "J":
+                del lines[row + 1:]
+                del lines[row][column:]
+            elif command and command in "hl":
+                wrap = command == "h"
+            elif command == "m":
+                continue
+            elif command:
+                raise AssertionError(f"the terminal of this test does not know {found[0]!r}")
+            elif char == "\r":
+                column = 0
+            elif char == "\n":
+                row += 1
+                while len(lines) <= row:
+                    lines.append([])
+            else:
+                if column == self.columns:
+                    if wrap:
+                        row, column = row + 1, 0
+                        while len(lines) <= row:
+                            lines.append([])
+                    else:
+                        column -= 1
+                lines[row] += [" "] * (column + 1 - len(lines[row]))
+                lines[row][column] = char
+                column += 1
+        return [("".join(line)).rstrip() for line in lines]
+
+
+def test_the_table_redraws_and_leaves_only_the_summary(flexwatt, functions):
+    flexwatt.workflow(WORKFLOW)
+    terminal = Terminal(flexwatt, "run", "workflow.yaml")
+    terminal.until(r"halfway there")
+    shown = terminal.screen()
+    assert sum(line.split()[:2] == ["stage", "done"] for line in shown) == 1, "one table, not several"
+    assert any(re.match(r"  make +4/4 +0 +0 +ok", line) for line in shown)
+    assert re.search(r"4/5 tasks, 1 running, [\d.]+ m?s, .* m, \$0\.\d+, about [\d.]+ m?s left", "\n".join(shown))
+    assert terminal.end() == 0
+    assert len(re.findall(r"\x1b\[\d+A\r\x1b\[J", terminal.text)) >= 5
+    left = [line for line in terminal.screen() if line]
+    assert left[0].startswith("live · run ") and left[-1].startswith("  flexwatt show ")
+    assert not any("running" in line or "halfway" in line for line in left)
+
+
+def test_a_narrow_and_low_terminal_shows_no_leftovers(flexwatt, functions):
+    flexwatt.workflow(WORKFLOW)
+    terminal = Terminal(flexwatt, "run", "workflow.yaml", rows=4, columns=30)
+    terminal.until(r"1 running")
+    terminal.read(0.3)
+    shown = [line for line in terminal.screen() if line]
+    assert len(shown) == 1 and "tasks" in shown[0] and len(shown[0]) <= 30, shown
+    assert terminal.end() == 0
+
+
+def test_ctrl_c_once_and_twice(flexwatt, functions):
+    flexwatt.workflow("""
+        name: forever
+        storage: ./data
+        function: {package: ./functions}
+        stages: {hang: {handler: hang, workers: 2, memory: 128, timeout: 600, params: {ignore_term: true}}}
+    """)
+    terminal = Terminal(flexwatt, "run", "workflow.yaml")
+    terminal.until(r"2 running")
+    terminal.type(b"\x03")
+    terminal.until(r"running invocations may finish; once more ends them now")
+    terminal.read(0.3)
+    shown = terminal.screen()
+    assert "interrupted: running invocations may finish; once more ends them now" in shown
+    assert sum(line.split()[:2] == ["stage", "done"] for line in shown) == 1, "the table stands once, below the message"
+    terminal.type(b"\x03")
+    terminal.until(r"interrupted again: ending what runs")
+    assert terminal.end() == 130
+    left = [line for line in terminal.screen() if line]
+    assert left[:2] == ["interrupted: running invocations may finish; once more ends them now",
+                        "interrupted again: ending what runs"]
+    assert re.match(r"forever · run .* · cancelled · ", left[2])
+    assert re.match(r"  resume: flexwatt run --resume \w{3}$", left[-1])
+
+
+@pytest.mark.parametrize("env, colour", [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_colour_only_where_it_is_wanted(flexwatt, functions, env, colour):
+    flexwatt.workflow(WORKFLOW.replace("400", "0").replace("handler: progress", "handler: noop"))
+    terminal = Terminal(flexwatt, "run", "workflow.yaml", **env)
+    assert terminal.end() == 0
+    assert bool(re.search(r"\x1b\[[\d;]*m", terminal.text)) == colour
+    if env.get("TERM") == "dumb":
+        assert "\x1b" not in terminal.text
+
+
+def test_piped_output_has_no_escapes(flexwatt, functions):
+    flexwatt.workflow(WORKFLOW)
+    done = flexwatt("run", "workflow.yaml")
+    assert "\x1b" not in done.stdout + done.stderr
+    assert re.search(r"^\d/\d\+? tasks, \d running", done.stderr, re.M)
