@@ -162,7 +162,7 @@ def query(flexwatt, sql):
     try:
         with sqlite3.connect(f"file:{flexwatt.store}?mode=ro", uri=True) as store:
             return store.execute(sql).fetchall()
-    except sqlite3.OperationalError:
+    except sqlite3.DatabaseError:
         return []
 
 

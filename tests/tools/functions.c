@@ -85,6 +85,23 @@ static int result(struct fw_invocation *invocation)
 	return fw_result(invocation, fw_param_text(invocation, "json", "{\"count\": 3}"));
 }
 
+static int long_result(struct fw_invocation *invocation)
+{
+	size_t bytes = (size_t)fw_param_integer(invocation, "bytes", 1000);
+	char *json = malloc(bytes + sizeof "{\"text\": \"\"}");
+	size_t length;
+
+	if (!json)
+		return fw_fail_invocation(invocation, "Result.TooLong", "%zu bytes", bytes);
+	length = (size_t)sprintf(json, "{\"text\": \"");
+	memset(json + length, 'x', bytes);
+	strcpy(json + length + bytes, "\"}");
+	int rc = fw_result(invocation, json);
+
+	free(json);
+	return rc;
+}
+
 /* Fails until the attempt given. */
 static int flaky(struct fw_invocation *invocation)
 {
@@ -236,6 +253,6 @@ static int progress(struct fw_invocation *invocation)
 	return FW_OK;
 }
 
-FW_FUNCTIONS({"noop", noop}, {"make", make}, {"copy", copy}, {"result", result}, {"flaky", flaky}, {"hang", hang},
+FW_FUNCTIONS({"noop", noop}, {"make", make}, {"copy", copy}, {"result", result}, {"long_result", long_result}, {"flaky", flaky}, {"hang", hang},
              {"burn", burn}, {"eat", eat}, {"fork_bomb", fork_bomb}, {"fill_tmp", fill_tmp}, {"spy", spy},
              {"daemonise", daemonise}, {"litter", litter}, {"die", die}, {"chatter", chatter}, {"progress", progress})

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When the machine does not play along: one clear error, exit status 3, nothing half-visible, and the run can be taken up."""
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+
+import pytest
+
+from conftest import query, run_ids
+
+STEPS = """
+    name: steps
+    storage: ./data
+    function: {package: ./functions}
+    defaults: {memory: 256, timeout: 60}
+    stages:
+      first: {handler: make, workers: 4, outputs: {out: {suffix: .txt}}, params: {count: 2, pause_ms: 100}}
+      second: {handler: copy, workers: auto, inputs: {in: first.out}, outputs: {out: {suffix: .txt}}}
+"""
+
+
+def errors(done):
+    return [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+
+
+@pytest.fixture
+def small_disk():
+    """Mounts a small disk where a test wants it."""
+    mounted = []
+
+    def mount(path, options):
+        if os.geteuid() != 0:
+            pytest.skip("mounting a small disk needs root")
+        path.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "small-disk", str(path)], check=True)
+        mounted.append(path)
+
+    yield mount
+    for path in mounted:
+        subprocess.run(["umount", str(path)], check=True)
+
+
+def test_a_full_storage_stops_the_run_which_then_goes_on(flexwatt, functions, small_disk):
+    small_disk(flexwatt.data, "size=256k")
+    flexwatt.workflow(STEPS)
+    ballast = flexwatt.data / "ballast"
+    ballast.write_bytes(b"x" * (256 - 24) * 1024)
+    done = flexwatt("run", "workflow.yaml", status=3)
+    run, = run_ids(flexwatt)
+    tail = run.rsplit("-", 1)[1]
+    assert len(errors(done)) == 1
+    assert re.search(rf"run {run}: storage file:{flexwatt.data}: no space is left for the outputs of \w+/\d+", done.stderr)
+    assert f"  hint: make room, then: flexwatt run --resume {tail}" in done.stderr
+    assert flexwatt.json("show", run)["state"] == "interrupted"
+    committed = sum(record["objects_out"] or 0 for record in flexwatt.records(run) if record["status"] == "ok") \
+        if query(flexwatt, "select 1 from event where text like '%\"ended\"%'") else 0
+    assert len([key for key in flexwatt.outputs(run) if not key.startswith(".attempts")]) == committed
+    ballast.unlink()
+    assert flexwatt.json("run", "--resume", run)["state"] == "ok"
+    assert len(flexwatt.outputs(run)) == 16
+    shutil.rmtree(flexwatt.data / "runs")
+
+
+def test_a_full_disk_below_the_store_stops_the_run_which_then_goes_on(flexwatt, functions, small_disk):
+    flexwatt.store = flexwatt.directory / "small" / "flexwatt.db"
+    flexwatt.env["FLEXWATT_STORE"] = str(flexwatt.store)
+    flexwatt.workflow(STEPS.replace("workers: 4", "workers: 60"))
+    run = flexwatt.json("run", "workflow.yaml", "--workers", 1)["run"]  # how much it takes before the first event
+    size = sum(path.stat().st_blocks * 512 for path in flexwatt.store.parent.rglob("*") if path.is_file())
+    assert flexwatt.json("show", run)["state"] == "ok"
+    shutil.rmtree(flexwatt.store.parent)
+    small_disk(flexwatt.store.parent, f"size={size // 1024 + 100}k")
+    done = flexwatt("run", "workflow.yaml", status=3)
+    assert len(errors(done)) == 1 and re.search(r"store .*flexwatt.db: .*(full|space)", done.stderr)
+    run, = run_ids(flexwatt)
+    assert flexwatt.json("show", run)["state"] == "interrupted"
+    subprocess.run(["mount", "-o", "remount,size=64m", str(flexwatt.store.parent)], check=True)
+    assert flexwatt.json("run", "--resume", run)["state"] == "ok"
+    assert len(set(flexwatt.outputs(run).values())) == 120
+
+
+def test_a_locked_store_is_told(flexwatt, functions):
+    flexwatt.workflow(STEPS)
+    flexwatt("run", "workflow.yaml")
+    with sqlite3.connect(flexwatt.store, isolation_level=None) as other:
+        other.execute("begin immediate")
+        done = flexwatt("run", "workflow.yaml", status=3)
+        other.execute("rollback")
+    assert len(errors(done)) == 1 and "hint: another flexwatt has been writing for 10 s" in done.stderr
+    assert len(run_ids(flexwatt)) == 1
+
+
+@pytest.mark.parametrize("make, message, status", [
+    (lambda path: path.write_bytes(b"this is no database" * 100), "is not a flexwatt store", 2),
+    (lambda path: sqlite3.connect(path).execute("create table t(x)").connection.commit(), "is not a flexwatt store", 2),
+])
+def test_a_file_that_is_no_store_is_left_alone(flexwatt, functions, make, message, status):
+    flexwatt.workflow(STEPS)
+    flexwatt.store.parent.mkdir()
+    make(flexwatt.store)
+    before = flexwatt.store.read_bytes()
+    for arguments in (["run", "workflow.yaml"], ["runs"], ["show", "abc"]):
+        done = flexwatt(*arguments, status=status)
+        assert len(errors(done)) == 1 and message in done.stderr and str(flexwatt.store) in done.stderr
+    assert flexwatt.store.read_bytes() == before
+
+
+def test_a_store_of_a_newer_flexwatt_is_refused(flexwatt, functions):
+    flexwatt.workflow(STEPS)
+    flexwatt("run", "workflow.yaml")
+    with sqlite3.connect(flexwatt.store) as store:
+        store.execute("pragma user_version = 9999")
+    for arguments in (["run", "workflow.yaml"], ["runs"]):
+        done = flexwatt(*arguments, status=2)
+        assert len(errors(done)) == 1 and "newer" in done.stderr
+
+
+def test_a_damaged_store_is_told(flexwatt, functions):
+    flexwatt.workflow(STEPS)
+    flexwatt("run", "workflow.yaml")
+    with sqlite3.connect(flexwatt.store) as store:
+        store.execute("pragma wal_checkpoint(truncate)")
+    with open(flexwatt.store, "r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (flexwatt.store.stat().st_size - 4096))
+    done = flexwatt("runs", status=2)
+    assert len(errors(done)) == 1 and "damaged" in done.stderr and "hint: move it away" in done.stderr
+
+
+@pytest.mark.parametrize("what", ["storage", "state"])
+def test_a_directory_that_cannot_be_written_is_told_before_anything_starts(flexwatt, functions, small_disk, what):
+    flexwatt.workflow(STEPS)
+    path = flexwatt.data if what == "storage" else flexwatt.store.parent
+    small_disk(path, "ro")
+    done = flexwatt("run", "workflow.yaml", status=3)
+    assert len(errors(done)) == 1 and str(path) in done.stderr and "hint:" in done.stderr
+    assert not query(flexwatt, "select 1 from run")
+
+
+def test_a_store_below_a_file_is_told(flexwatt, functions):
+    flexwatt.workflow(STEPS)
+    flexwatt.env["FLEXWATT_STORE"] = str(flexwatt.directory / "workflow.yaml" / "flexwatt.db")
+    done = flexwatt("run", "workflow.yaml", status=3)
+    assert len(errors(done)) == 1 and "workflow.yaml/flexwatt.db" in done.stderr
