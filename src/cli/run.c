@@ -3,8 +3,11 @@
  * flexwatt run: executes a workflow, or takes a killed run up again, and ends with the summary. When it fails, the last
  * lines say which task, its own error, the end of its log, and the commands that go on from there.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -120,10 +123,28 @@ static int load_previous(struct session *session, struct fw_error **err)
 	return FW_OK;
 }
 
+/* Paths in the overrides of a run to resume are relative to the directory in which it began. */
+static int load_there(struct session *session, const char *path, const char *directory, struct fw_error **err)
+{
+	fw_cleanup_fd int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fw_cleanup_free char *file = realpath(path, NULL);
+
+	if (here < 0 || chdir(directory) < 0)
+		return fw_fail_errno(err, errno, "enter %s, where the run began", directory);
+	int rc = fw_workflow_load(file ? file : path, &session->collected.overrides, &session->workflow, err);
+
+	if (fchdir(here) < 0 && rc == FW_OK)
+		rc = fw_fail_errno(err, errno, "leave %s", directory);
+	return rc;
+}
+
 static int load_workflow(struct session *session, const char *path, struct fw_error **err)
 {
 	const char *wanted = path ? path : session->previous.workflow_path;
-	int rc = fw_workflow_load(wanted, &session->collected.overrides, &session->workflow, err);
+	const char *directory = json_string_value(fw_json_at(session->previous.environment, "options.directory"));
+	int rc = directory && session->collected.overrides.settings.count > 0
+	             ? load_there(session, wanted, directory, err)
+	             : fw_workflow_load(wanted, &session->collected.overrides, &session->workflow, err);
 
 	if (rc == FW_OK || path || access(wanted, F_OK) == 0)
 		return rc;
@@ -133,12 +154,14 @@ static int load_workflow(struct session *session, const char *path, struct fw_er
 
 static json_t *options_json(const struct session *session)
 {
+	const json_t *before = fw_json_at(session->previous.environment, "options.directory");
+	fw_cleanup_free char *here = before ? NULL : realpath(".", NULL);
 	json_t *set = json_array();
 
 	for (size_t i = 0; i < session->collected.overrides.settings.count; i++)
 		json_array_append_new(set, json_string(session->collected.overrides.settings.items[i]));
-	return json_pack("{s:o, s:b, s:s}", "set", set, "oversubscribe", session->settings.oversubscribe, "region",
-	                 session->settings.region);
+	return json_pack("{s:o, s:b, s:s, s:s?}", "set", set, "oversubscribe", session->settings.oversubscribe, "region",
+	                 session->settings.region, "directory", before ? json_string_value(before) : here);
 }
 
 static int open_driver(struct session *session, struct fw_error **err)

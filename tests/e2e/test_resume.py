@@ -318,3 +318,21 @@ def test_a_resumed_run_stays_in_its_region(flexwatt, functions):
     assert "--resume" in flexwatt("run", "--resume", run, "--region", "eu-central-1", status=2).stderr
     flexwatt("run", "--resume", run)
     assert [record["price_region"] for record in flexwatt.records(run)] == ["us-east-1", "us-east-1"]
+
+
+def test_a_run_is_resumed_from_any_directory(flexwatt, functions):
+    flexwatt.workflow("""
+        name: twice
+        storage: ./data
+        function: {package: ./functions}
+        defaults: {memory: 128, timeout: 20, retries: 0}
+        stages: {a: {handler: flaky, workers: 1, outputs: {out: {suffix: .txt}}}}
+    """)
+    (flexwatt.directory / "other").mkdir()
+    flexwatt("run", "workflow.yaml", "--storage", "./other", status=1)
+    run, = run_ids(flexwatt)
+    beside = flexwatt.directory / "elsewhere" / "other"
+    beside.mkdir(parents=True)
+    flexwatt.directory = beside.parent
+    flexwatt("run", "--resume", run)
+    assert not list(beside.iterdir())
