@@ -302,7 +302,7 @@ def test_out_of_memory_is_told_from_a_crash(flexwatt, functions, child):
         name: hungry
         storage: ./data
         function: {{package: ./functions}}
-        defaults: {{memory: 128, timeout: 20, retries: 0}}
+        defaults: {{memory: 128, timeout: 5, retries: 0}}
         stages:
           eat: {{handler: eat, workers: 1, params: {{mb: 400, child: {str(child).lower()}}}}}
           die: {{handler: die, workers: 1, params: {{how: abort}}}}
