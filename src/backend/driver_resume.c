@@ -229,6 +229,18 @@ static int restore_stages(struct fw_driver *driver, struct fw_error **err)
 	return rc;
 }
 
+/* Tried before anything is written: a plan that cannot go on from what is kept must not be in the log. Starting afresh
+ * twice is the same as once. */
+static int try_restart(struct fw_driver *driver, struct fw_error **err)
+{
+	const struct fw_stage *stage = fw_workflow_stage(driver->workflow, driver->options.from_stage);
+	struct fw_engine_event restarted = {.kind = FW_EV_RESTARTED,
+	                                    .stage = (uint32_t)(stage - driver->workflow->stages.items)};
+	int rc = fw_engine_step(driver->engine, &restarted, &driver->step, err);
+
+	return rc == FW_OK ? fw_engine_replan(driver->engine, driver->workflow, err) : rc;
+}
+
 int fw_driver_replay(struct fw_driver *driver, struct fw_error **err)
 {
 	struct replay replay = {.driver = driver};
@@ -238,6 +250,8 @@ int fw_driver_replay(struct fw_driver *driver, struct fw_error **err)
 		rc = restore_records(&replay, err);
 	if (rc == FW_OK)
 		rc = restore_stages(driver, err);
+	if (rc == FW_OK && driver->options.from_stage)
+		rc = try_restart(driver, err);
 	for (size_t i = 0; i < replay.ended.count; i++) {
 		free(replay.ended.items[i].error_type);
 		free(replay.ended.items[i].error_message);

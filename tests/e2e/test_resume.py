@@ -215,6 +215,16 @@ def test_from_a_stage_accepts_other_workers_and_edges(flexwatt, functions):
     assert third["memory_mb"] == 512 and third["objects_in"] == 8
 
 
+def test_a_plan_that_cannot_go_on_from_what_is_kept_changes_nothing(flexwatt, functions):
+    flexwatt.workflow(STEPS)
+    run = flexwatt.json("run", "workflow.yaml")["run"]
+    before = events_of(flexwatt)
+    flexwatt.workflow(STEPS.replace("{out: {suffix: .txt}}, params: {count", "{new: {suffix: .txt}}, params: {count")
+                      .replace("first.out", "first.new"))
+    assert "stage 'first' has no output 'new'" in flexwatt("run", "--resume", run, "--from", "second", status=2).stderr
+    assert events_of(flexwatt) == before and flexwatt.json("show", run)["state"] == "ok"
+
+
 def test_a_kept_stage_is_told_when_the_workflow_changed(flexwatt, functions):
     flexwatt.workflow(STEPS)
     run = flexwatt.json("run", "workflow.yaml")["run"]

@@ -199,6 +199,33 @@ static void from_a_stage_it_and_its_descendants_run_afresh(void **state)
 	expect(&world, "b ok; dispatch c/0.2");
 }
 
+static void what_starts_afresh_follows_the_new_plan_and_the_rest_the_old(void **state)
+{
+	(void)state;
+	fw_cleanup_world struct world other, world; /* freed in reverse: the engine before the plan that it borrows */
+	struct fw_error *err = NULL;
+
+	world_init(&world);
+	add_stage(&world, "a", 2);
+	add_from(&world, add_stage(&world, "b", 2), "a", "out", FW_EDGE_SCATTER);
+	world_build(&world);
+	world_init(&other);
+	add_stage(&other, "a", 5);
+	add_from(&other, add_stage(&other, "b", FW_WORKERS_AUTO), "a", "out", FW_EDGE_EACH);
+	world_build(&other);
+
+	start(&world);
+	ended_ok(&world, "a", 0, 1, 2);
+	ended_ok(&world, "a", 1, 1, 1);
+	expect(&world, "a ok; dispatch b/0.1; dispatch b/1.1");
+	assert_error_is(fw_engine_replan(world.engine, &other.workflow, &err), &err, FW_E_CONFLICT, "not been restarted");
+	step(&world, &(struct fw_engine_event){.kind = FW_EV_RESTARTED, .stage = 1});
+	assert_ok(fw_engine_replan(world.engine, &other.workflow, &err), err);
+	resume(&world);
+	expect(&world, "dispatch b/0.2; dispatch b/2.2; dispatch b/1.2");
+	assert_int_equal(fw_engine_stage(world.engine, 0).total, 2);
+}
+
 static void refused(struct world *world, struct fw_engine_event event, const char *text)
 {
 	struct fw_error *err = NULL;
@@ -238,5 +265,5 @@ static void events_that_contradict_the_run_are_refused_and_change_nothing(void *
 FW_TESTS(a_graceful_cancel_waits_for_what_runs_and_starts_nothing, a_cancel_now_ends_what_runs,
          a_timer_after_the_cancel_is_ignored, resume_runs_again_only_what_was_not_committed, dying_does_not_use_up_retries,
          a_failed_run_goes_on_with_what_failed_and_was_skipped, what_went_on_without_a_failed_task_is_not_undone,
-         from_a_stage_it_and_its_descendants_run_afresh,
+         from_a_stage_it_and_its_descendants_run_afresh, what_starts_afresh_follows_the_new_plan_and_the_rest_the_old,
          events_that_contradict_the_run_are_refused_and_change_nothing)
