@@ -64,6 +64,9 @@ struct fw_backend_ops {
 	/* What the engine may promise. */
 	void (*capacity)(struct fw_backend *backend, int64_t *millivcpus, int64_t *memory_mb);
 
+	/* What its workers run on, where it knows more than a record's cpu_model says: true. */
+	bool (*processor)(struct fw_backend *backend, struct fw_processor *processor);
+
 	/* What is not enforced or not measured here, one line each, or NULL. Borrowed. */
 	const char *(*missing)(struct fw_backend *backend);
 

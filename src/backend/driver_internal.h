@@ -14,6 +14,8 @@ struct fw_driver {
 	struct fw_storage *storage;
 	struct fw_catalogue *catalogue;
 	struct fw_backend *backend;
+	struct fw_processor processor; /* of the backend's workers */
+	bool processor_known;
 	struct fw_engine *engine;
 	struct fw_store *store;
 	char *run;

@@ -61,7 +61,10 @@ static int open_parts(struct fw_driver *driver, struct fw_error **err)
 		.start_ns = driver->start_ns,
 		.oversubscribe = options->oversubscribe,
 	};
-	return options->backend->open(&context, &driver->backend, err);
+	rc = options->backend->open(&context, &driver->backend, err);
+	if (rc == FW_OK)
+		driver->processor_known = driver->backend->ops->processor(driver->backend, &driver->processor);
+	return rc;
 }
 
 /* So that others can tell this run from one whose engine died. */

@@ -161,7 +161,8 @@ static void finalize(struct fw_task_run *run)
 	struct fw_error *error = NULL;
 
 	fw_cost_fill(driver->catalogue, driver->options.region, "as if on Lambda", run->stage->tmp_mb, &run->record, NULL);
-	fw_carbon_fill(driver->catalogue, driver->options.region, &run->record, NULL);
+	fw_carbon_fill(driver->catalogue, driver->options.region, driver->processor_known ? &driver->processor : NULL,
+	               &run->record, NULL);
 	fw_driver_add_totals(driver, &run->record);
 	if (!driver->fatal && fw_store_record_put(driver->store, &run->record, &error) != FW_OK)
 		fw_driver_fatal(driver, error);

@@ -253,6 +253,16 @@ static void local_capacity(struct fw_backend *base, int64_t *millivcpus, int64_t
 	*memory_mb = total_mb / 2 > MEMORY_RESERVE_MB ? total_mb - MEMORY_RESERVE_MB : total_mb / 2;
 }
 
+static bool local_processor(struct fw_backend *base, struct fw_processor *processor)
+{
+	const struct local *local = (struct local *)base;
+	const struct fw_machine *machine = &local->machine;
+
+	fw_catalogue_processor(local->context.catalogue, machine->cpu_model, machine->vendor, machine->family, machine->model,
+	                       processor);
+	return true;
+}
+
 static const char *local_missing(struct fw_backend *base)
 {
 	return ((struct local *)base)->missing;
@@ -417,6 +427,7 @@ const struct fw_backend_ops fw_backend_local = {
 	.name = "local",
 	.open = local_open,
 	.capacity = local_capacity,
+	.processor = local_processor,
 	.missing = local_missing,
 	.describe = local_describe,
 	.dispatch = local_dispatch,

@@ -78,18 +78,16 @@ static double grams(double joules, const struct fw_grid *grid)
 	return joules / JOULES_PER_KWH * grid->pue * grid->gco2e_per_kwh;
 }
 
-static double embodied_grams(const struct fw_catalogue *catalogue, const struct fw_record *record)
+static double embodied_grams(const struct fw_processor *processor, const struct fw_record *record)
 {
-	struct fw_processor processor;
-
-	fw_catalogue_processor(catalogue, record->cpu_model, NULL, -1, -1, &processor);
-	return processor.embodied_kgco2e * 1000 * (record->duration_ms / 1000) / (processor.life_years * SECONDS_PER_YEAR) *
-	       (record->vcpus / processor.threads);
+	return processor->embodied_kgco2e * 1000 * (record->duration_ms / 1000) / (processor->life_years * SECONDS_PER_YEAR) *
+	       (record->vcpus / processor->threads);
 }
 
-int fw_carbon_fill(const struct fw_catalogue *catalogue, const char *region, struct fw_record *record,
-                   struct fw_error **err)
+int fw_carbon_fill(const struct fw_catalogue *catalogue, const char *region, const struct fw_processor *processor,
+                   struct fw_record *record, struct fw_error **err)
 {
+	struct fw_processor by_name;
 	struct fw_grid grid;
 	struct fw_energy_sum energy;
 	int rc = fw_catalogue_grid(catalogue, region, &grid, err);
@@ -105,6 +103,10 @@ int fw_carbon_fill(const struct fw_catalogue *catalogue, const char *region, str
 		record->operational_low_gco2e = grams(energy.low, &grid);
 		record->operational_high_gco2e = grams(energy.high, &grid);
 	}
-	record->embodied_gco2e = embodied_grams(catalogue, record);
+	if (!processor) {
+		fw_catalogue_processor(catalogue, record->cpu_model, NULL, -1, -1, &by_name);
+		processor = &by_name;
+	}
+	record->embodied_gco2e = embodied_grams(processor, record);
 	return FW_OK;
 }

@@ -155,7 +155,7 @@ static void carbon_is_energy_times_pue_times_grid_and_a_share_of_the_making(void
 	record.duration_ms = 3600000;
 	record.vcpus = 2;
 	add(&record, "model", "package", "modelled ok", 36000);
-	assert_ok(fw_carbon_fill(catalogue, "eu-central-1", &record, &err), err);
+	assert_ok(fw_carbon_fill(catalogue, "eu-central-1", NULL, &record, &err), err);
 	assert_near(record.operational_gco2e, 0.01 * 1.35 * 370.93, 1e-9);
 	assert_near(record.operational_low_gco2e, 0.005 * 1.35 * 370.93, 1e-9);
 	assert_near(record.operational_high_gco2e, 0.02 * 1.35 * 370.93, 1e-9);
@@ -166,13 +166,30 @@ static void carbon_is_energy_times_pue_times_grid_and_a_share_of_the_making(void
 	fw_record_done(&record);
 }
 
+/* A guest's cpuinfo may say "AMD EPYC" and no more; family and model tell which. */
+static void the_making_is_shared_by_the_processor_that_was_found(void **state)
+{
+	struct fw_record record;
+	struct fw_processor genoa;
+
+	(void)state;
+	fw_record_init(&record);
+	fw_record_set_text(&record.cpu_model, "AMD EPYC");
+	record.duration_ms = 3600000;
+	record.vcpus = 2;
+	fw_catalogue_processor(catalogue, "AMD EPYC", "AuthenticAMD", 25, 17, &genoa);
+	assert_int_equal(fw_carbon_fill(catalogue, "eu-central-1", &genoa, &record, NULL), FW_OK);
+	assert_near(record.embodied_gco2e, 1e6 / (4 * 365.25 * 24) * 2 / 192, 1e-6);
+	fw_record_done(&record);
+}
+
 static void without_energy_there_is_no_operational_carbon(void **state)
 {
 	struct fw_record record;
 
 	(void)state;
 	fw_record_init(&record);
-	assert_int_equal(fw_carbon_fill(catalogue, "eu-north-1", &record, NULL), FW_OK);
+	assert_int_equal(fw_carbon_fill(catalogue, "eu-north-1", NULL, &record, NULL), FW_OK);
 	assert_true(isnan(record.operational_gco2e));
 	assert_true(isnan(record.embodied_gco2e)); /* neither duration nor vCPUs are known */
 	assert_near(record.grid_gco2e_per_kwh, 24.71, 1e-9);
@@ -186,6 +203,7 @@ int main(void)
 		            an_unknown_duration_has_no_price, rounds_up_once_and_not_for_noise,
 		            measured_energy_wins_and_nested_domains_count_once,
 		            carbon_is_energy_times_pue_times_grid_and_a_share_of_the_making,
+		            the_making_is_shared_by_the_processor_that_was_found,
 		            without_energy_there_is_no_operational_carbon)};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
