@@ -20,9 +20,8 @@
 #include "cli/store_path.h"
 #include "cli/terminal.h"
 #include "report/summary.h"
-#include "runtime/error_document.h"
 
-enum { LOG_LINES = 5, LINE_BYTES = 4096 };
+enum { LOG_LINES = 5 };
 
 struct settings {
 	struct fw_text_list set;
