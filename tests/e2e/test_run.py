@@ -497,19 +497,3 @@ def test_the_model_never_charges_more_cpus_than_there_are(flexwatt, functions):
         return package["idle_j"] / record["duration_ms"] * 1000
 
     assert watts(10240) == pytest.approx(watts(1769 * len(os.sched_getaffinity(0))), rel=1e-3)
-
-
-def test_what_a_function_printed_cannot_steer_the_terminal(flexwatt):
-    package = flexwatt.package("loud", """\
-        #!/bin/sh
-        printf 'before \\033[2J\\007 after\\n'
-        exit 3
-    """)
-    flexwatt.workflow(f"""
-        name: loud
-        storage: ./data
-        function: {{package: {package}}}
-        stages: {{loud: {{workers: 1, memory: 128, retries: 0}}}}
-    """)
-    told = flexwatt("run", "workflow.yaml", status=1).stderr
-    assert "  | before ?[2J? after\n" in told and "\033" not in told
