@@ -98,7 +98,7 @@ static void print_record(const struct fw_record *record, struct fw_buffer *out)
 /* A success that printed nothing has no file. */
 static void print_silent(const struct fw_record *record, struct fw_buffer *out)
 {
-	bool ok = record->request_id && strcmp(record->status, "ok") == 0;
+	bool ok = record->request_id && record->status && strcmp(record->status, "ok") == 0;
 	fw_cleanup_free char *lines = ok ? fw_report_silent(record) : fw_strdup("  (no log)\n");
 
 	fw_buffer_text(out, lines);
