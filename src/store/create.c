@@ -20,7 +20,8 @@ static int make_parents(const char *path, struct fw_error **err)
 	for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
 		if (mkdir(copy, 0700) != 0 && errno != EEXIST)
-			return fw_fail_errno(err, errno, "store %s: make the directory %s", path, copy);
+			return fw_error_hint(err, fw_fail_errno(err, errno, "store %s: make the directory %s", path, copy),
+			                     "FLEXWATT_STORE=PATH names another place");
 		*slash = '/';
 	}
 	return FW_OK;
