@@ -54,6 +54,20 @@ int fw_package_check_link(const char *path, const char *target, struct fw_error 
 	                                      "replace the link by what it points at");
 }
 
+/* A disk that is nearly full takes a part; only the write after it says why. */
+int fw_package_write(int fd, const char *bytes, size_t length, struct fw_error **err)
+{
+	while (length > 0) {
+		ssize_t written = write(fd, bytes, length);
+
+		if (written < 0 && errno != EINTR)
+			return fw_fail_errno(err, errno, "write its copy");
+		bytes += written > 0 ? written : 0;
+		length -= written > 0 ? (size_t)written : 0;
+	}
+	return FW_OK;
+}
+
 static int copy_file(int from, int to, struct fw_package_copy *copy, struct fw_error **err)
 {
 	char block[65536];
@@ -68,8 +82,9 @@ static int copy_file(int from, int to, struct fw_package_copy *copy, struct fw_e
 		int rc = fw_package_count(copy, 0, got, err);
 		if (rc != FW_OK)
 			return rc;
-		if (write(to, block, (size_t)got) != got)
-			return fw_fail_errno(err, errno, "write");
+		rc = fw_package_write(to, block, (size_t)got, err);
+		if (rc != FW_OK)
+			return rc;
 	}
 }
 

@@ -22,6 +22,8 @@ struct fw_package_copy {
 
 /* Counts one entry and `bytes` more of content; FW_E_LIMIT past the limits. */
 int fw_package_count(struct fw_package_copy *copy, size_t entries, int64_t bytes, struct fw_error **err);
+/* Writes all of it to a file of the cache. */
+int fw_package_write(int fd, const char *bytes, size_t length, struct fw_error **err);
 /* Modes in the cache: readable by all, executable when it was for anybody, never set-user-ID. */
 mode_t fw_package_mode(mode_t mode);
 /* True when a link at `path` (inside the package) leads to something inside it. */

@@ -59,8 +59,9 @@ static int write_content(struct unzip *unzip, int fd, struct fw_error **err)
 		int rc = fw_package_count(unzip->copy, 0, got, err);
 		if (rc != FW_OK)
 			return rc;
-		if (write(fd, block, (size_t)got) != got)
-			return fw_fail_errno(err, errno, "write");
+		rc = fw_package_write(fd, block, (size_t)got, err);
+		if (rc != FW_OK)
+			return rc;
 	}
 }
 
