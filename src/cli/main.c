@@ -3,6 +3,7 @@
  * The command line: chooses the command, prints its error once, maps it to the exit status. Results go to standard output;
  * progress, warnings and errors to standard error.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,7 +121,7 @@ int main(int argc, char **argv)
 	set_log_level();
 	int status = choose(argc, argv);
 
-	if (fflush(stdout) != 0 && status == 0) {
+	if (fflush(stdout) != 0 && errno != EPIPE && status == 0) {
 		fprintf(stderr, "error: write to standard output failed\n");
 		return 3;
 	}

@@ -112,7 +112,9 @@ static size_t room(void)
 {
 	struct winsize size;
 
-	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 3 ? size.ws_row - 2u : SIZE_MAX;
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) /* it does not say */
+		return SIZE_MAX;
+	return size.ws_row > 2 ? size.ws_row - 2u : 0;
 }
 
 static void redraw(struct fw_progress *progress, const struct counts *counts)

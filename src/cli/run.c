@@ -200,11 +200,20 @@ static void print_missing(const struct session *session)
 			fprintf(stderr, "warning: %.*s\n", (int)line.length, line.text);
 }
 
+/* As under nohup. */
+static bool is_ignored(int signal_number)
+{
+	struct sigaction action;
+
+	return sigaction(signal_number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 static int execute(struct session *session, enum fw_status *status, struct fw_error **err)
 {
 	struct fw_loop *loop = fw_driver_loop(session->driver);
 	struct fw_watch *interrupt = fw_signal_new(loop, SIGINT, on_signal, session);
 	struct fw_watch *terminate = fw_signal_new(loop, SIGTERM, on_signal, session);
+	struct fw_watch *hang_up = is_ignored(SIGHUP) ? NULL : fw_signal_new(loop, SIGHUP, on_signal, session);
 	struct fw_progress *progress = fw_progress_new(session->driver, session->workflow);
 
 	print_missing(session);
@@ -213,13 +222,27 @@ static int execute(struct session *session, enum fw_status *status, struct fw_er
 	fw_progress_free(progress);
 	fw_watch_free(interrupt);
 	fw_watch_free(terminate);
+	fw_watch_free(hang_up);
 	return rc;
 }
 
 /* ---- the end ---- */
 
-static void print_log_tail(const char *path)
+/* Lines of the platform's own, which the summary and the first line of the failure say already. */
+static bool is_told(struct fw_str line, const struct fw_driver_failure *failure)
 {
+	static const char *const starts[] = {"START RequestId: ", "END RequestId: ", "REPORT RequestId: ", "INIT_REPORT "};
+
+	for (size_t i = 0; i < FW_COUNT_OF(starts); i++)
+		if (fw_str_starts(line, starts[i]))
+			return true;
+	return (failure->error_type && fw_str_is(line, failure->error_type)) ||
+	       (failure->error_message && fw_str_is(line, failure->error_message));
+}
+
+static void print_log_tail(const struct fw_driver_failure *failure)
+{
+	const char *path = failure->log_path;
 	fw_cleanup_buffer struct fw_buffer text;
 	struct fw_str lines[LOG_LINES], rest, line;
 	size_t count = 0;
@@ -229,9 +252,7 @@ static void print_log_tail(const char *path)
 		return;
 	rest = fw_buffer_str(&text);
 	while (fw_str_next_line(&rest, &line))
-		if (!fw_str_starts(line, "START ") && !fw_str_starts(line, "END ") && !fw_str_starts(line, "REPORT ") &&
-		    !fw_str_starts(line, "INIT_REPORT ") &&
-		    line.length > 0)
+		if (line.length > 0 && !is_told(line, failure))
 			lines[count++ % LOG_LINES] = line;
 	for (size_t i = count > LOG_LINES ? count - LOG_LINES : 0; i < count; i++)
 		fw_print_foreign(stderr, "  | ", lines[i % LOG_LINES]);
@@ -248,7 +269,7 @@ static void print_failure(const struct session *session, enum fw_status status)
 		fprintf(stderr, "failed: %s/%u (attempt %u): %s%s%s\n", stage, failure->task, failure->attempt,
 		        failure->error_type ? failure->error_type : "", failure->error_type ? ": " : "",
 		        failure->error_message ? failure->error_message : "no message");
-		print_log_tail(failure->log_path);
+		print_log_tail(failure);
 		fprintf(stderr, "  more:   flexwatt show %s --task %s/%u --logs\n", tail, stage, failure->task);
 	} else {
 		fw_cleanup_error struct fw_error *reason = NULL;

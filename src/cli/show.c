@@ -13,6 +13,7 @@
 #include "cli/terminal.h"
 #include "report/format.h"
 #include "report/summary.h"
+#include "runtime/error_document.h"
 #include "runtime/report_line.h"
 #include "workflow/workflow.h"
 
@@ -104,6 +105,15 @@ static void print_silent(const struct fw_record *record, struct fw_buffer *out)
 	fw_buffer_text(out, lines);
 }
 
+/* What a function wrote may drive a terminal: there, and only there, control characters become '?'. */
+static char *printable_text(struct fw_str text)
+{
+	char *printable = fw_alloc(text.length + 1);
+
+	fw_error_text_copy(text, printable, text.length + 1);
+	return printable;
+}
+
 static int print_log(const struct selection *selection, const struct fw_record *record, struct fw_error **err)
 {
 	fw_cleanup_free char *path =
@@ -121,7 +131,9 @@ static int print_log(const struct selection *selection, const struct fw_record *
 	}
 	if (rc != FW_OK)
 		return rc;
-	rc = fw_buffer_append(selection->out, text.data, text.length);
+	fw_cleanup_free char *printable = isatty(STDOUT_FILENO) ? printable_text(fw_buffer_str(&text)) : NULL;
+
+	rc = printable ? fw_buffer_text(selection->out, printable) : fw_buffer_append(selection->out, text.data, text.length);
 	if (text.length > 0 && text.data[text.length - 1] != '\n')
 		fw_buffer_text(selection->out, "\n");
 	return rc == FW_OK ? rc : fw_fail(err, rc, "the logs are longer than can be shown: choose one with --task STAGE/N");

@@ -10,6 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/error_document.h"
+
+enum { FOREIGN_BYTES = 400 }; /* five lines of a usual terminal */
+
 bool fw_terminal_is(int fd)
 {
 	const char *term = getenv("TERM");
@@ -26,26 +30,22 @@ bool fw_terminal_colour(int fd)
 
 void fw_print_foreign(FILE *file, const char *indent, struct fw_str line)
 {
-	fputs(indent, file);
-	while (line.length > 0) {
-		uint32_t character = 0;
-		size_t bytes = fw_utf8_next(line.text, line.length, &character);
-		bool control = (character < 0x20 && character != '\t') || (character >= 0x7f && character < 0xa0);
+	char printable[FOREIGN_BYTES];
 
-		if (bytes > 0 && !control)
-			(void)fwrite(line.text, 1, bytes, file);
-		else
-			fputc('?', file);
-		bytes += bytes == 0;
-		line = (struct fw_str){line.text + bytes, line.length - bytes};
-	}
-	fputc('\n', file);
+	fw_error_text_copy(line, printable, sizeof printable);
+	fprintf(file, "%s%s%s\n", indent, printable, line.length >= sizeof printable ? "…" : "");
+}
+
+/* A reader that has gone, as `head` does, has what it wanted. */
+static int fail_to_print(struct fw_error **err)
+{
+	return errno == EPIPE ? FW_OK : fw_fail_errno(err, errno, "write to standard output");
 }
 
 int fw_print(const struct fw_buffer *text, struct fw_error **err)
 {
 	if (fwrite(text->data, 1, text->length, stdout) != text->length || fflush(stdout) != 0)
-		return fw_fail_errno(err, errno, "write to standard output");
+		return fail_to_print(err);
 	return FW_OK;
 }
 
@@ -55,6 +55,6 @@ int fw_print_json(json_t *json, struct fw_error **err)
 
 	json_decref(json);
 	if (puts(text) < 0 || fflush(stdout) != 0)
-		return fw_fail_errno(err, errno, "write to standard output");
+		return fail_to_print(err);
 	return FW_OK;
 }

@@ -14,9 +14,9 @@
 bool fw_terminal_is(int fd);     /* a terminal that understands cursor moves */
 bool fw_terminal_colour(int fd); /* a terminal, and NO_COLOR is not set */
 
-/* One line of a function's log: what would steer the terminal is replaced by '?'. */
+/* One line of a function's log: what would steer the terminal is replaced by '?', and a line without end is cut. */
 void fw_print_foreign(FILE *file, const char *indent, struct fw_str line);
-/* Writes the buffer to standard output; FW_E_IO when it cannot be. */
+/* Writes the buffer to standard output; FW_E_IO when it cannot be. That nobody reads any more is no failure. */
 int fw_print(const struct fw_buffer *text, struct fw_error **err);
 /* One line of JSON; takes the reference. */
 int fw_print_json(json_t *json, struct fw_error **err);
