@@ -9,4 +9,4 @@ _spec = importlib.util.spec_from_file_location("e2e", _path)
 e2e = sys.modules["e2e"] = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(e2e)
 
-flexwatt, functions, nothing_stays_behind = e2e.flexwatt, e2e.functions, e2e.nothing_stays_behind
+globals().update({name: value for name, value in vars(e2e).items() if not name.startswith("__")})
