@@ -24,6 +24,7 @@ struct probe {
 	size_t mount_count;
 	struct fw_buffer own; /* /proc/self/cgroup */
 	int errnum;           /* why the last hierarchy could not be used */
+	bool crowded;         /* other processes in our group keep its controllers from ours */
 };
 
 static int read_mounts(struct probe *probe, struct fw_error **err)
@@ -101,7 +102,7 @@ static bool use_mount(struct probe *probe, const struct fw_cgroup_mount *mount, 
 		own_group = true;
 	}
 	if (mount->v2)
-		fw_cgroup_v2_enable(hierarchy, own_group, controllers);
+		probe->crowded = !fw_cgroup_v2_enable(hierarchy, own_group, controllers);
 	cgroups->count++;
 	return true;
 }
@@ -166,6 +167,15 @@ static unsigned capabilities(const struct fw_cgroups *cgroups)
 	return can;
 }
 
+static const char *why_missing(const struct probe *probe)
+{
+	if (probe->crowded)
+		return "other processes are in this control group (one of its own: systemd-run --user --scope -p Delegate=yes)";
+	if (probe->errnum == EACCES || probe->errnum == EPERM || probe->errnum == EROFS)
+		return "the control groups that would enforce it are not writable for this user";
+	return "the controller is not mounted or not handed down to this control group";
+}
+
 static char *describe_missing(const struct probe *probe)
 {
 	static const struct {
@@ -183,9 +193,7 @@ static char *describe_missing(const struct probe *probe)
 			fw_buffer_printf(&text, "%s%s", text.length ? ", " : "no ", limits[i].what);
 	if (text.length == 0)
 		return NULL;
-	fw_buffer_printf(&text, ": %s", probe->errnum == EACCES || probe->errnum == EPERM || probe->errnum == EROFS
-	                                    ? "the control groups that would enforce it are not writable for this user"
-	                                    : "the controller is not mounted or not handed down to this control group");
+	fw_buffer_printf(&text, ": %s", why_missing(probe));
 	return fw_buffer_take(&text);
 }
 

@@ -40,18 +40,40 @@ static bool write_text(int directory_fd, const char *file, const char *text)
 	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 }
 
+/* Only this process is in the group: a process that this one cannot see counts as another. */
+static bool is_alone_in(int directory_fd)
+{
+	fw_cleanup_fd int fd = openat(directory_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	char text[4096], own[16];
+	ssize_t length = fd < 0 ? -1 : fw_pread_text(fd, text, sizeof text);
+	struct fw_str rest, line;
+
+	if (length < 0)
+		return false;
+	snprintf(own, sizeof own, "%d", (int)getpid());
+	rest = (struct fw_str){text, (size_t)length};
+	while (fw_str_next_line(&rest, &line))
+		if (!fw_str_is(line, own))
+			return false;
+	return true;
+}
+
 static bool move_aside(const struct fw_hierarchy *hierarchy)
 {
 	return (mkdirat(hierarchy->parent_fd, "engine", 0755) == 0 || errno == EEXIST) &&
 	       write_text(hierarchy->parent_fd, "engine/cgroup.procs", "0");
 }
 
-/* One at a time, so that one that is refused does not hinder the others. */
-static unsigned hand_down(const struct fw_hierarchy *hierarchy, int directory_fd, bool own_group, unsigned wanted)
+static unsigned missing_in(int directory_fd, unsigned wanted)
 {
-	unsigned missing = wanted & controllers_in(directory_fd, "cgroup.controllers") &
-	                   ~controllers_in(directory_fd, "cgroup.subtree_control");
-	bool moved = false;
+	return wanted & controllers_in(directory_fd, "cgroup.controllers") &
+	       ~controllers_in(directory_fd, "cgroup.subtree_control");
+}
+
+/* One at a time, so that one that is refused does not hinder the others. */
+static unsigned hand_down(int directory_fd, unsigned wanted)
+{
+	unsigned missing = missing_in(directory_fd, wanted);
 
 	for (int controller = 0; controller < FW_CONTROLLER_COUNT; controller++) {
 		char text[32];
@@ -59,19 +81,23 @@ static unsigned hand_down(const struct fw_hierarchy *hierarchy, int directory_fd
 		if (!(missing & 1u << controller))
 			continue;
 		snprintf(text, sizeof text, "+%s", fw_controller_name(controller));
-		if (write_text(directory_fd, "cgroup.subtree_control", text) || errno != EBUSY || !own_group || moved)
-			continue;
-		moved = true;
-		if (move_aside(hierarchy))
-			write_text(directory_fd, "cgroup.subtree_control", text);
+		write_text(directory_fd, "cgroup.subtree_control", text);
 	}
 	return wanted & controllers_in(directory_fd, "cgroup.subtree_control");
 }
 
-void fw_cgroup_v2_enable(struct fw_hierarchy *hierarchy, bool own_group, unsigned wanted)
+/* A group with processes would take cpu and pids all the same: it would become the root of a threaded tree, below which
+ * no process may live. Hence this one leaves before anything is handed down. The top alone may have both. */
+bool fw_cgroup_v2_enable(struct fw_hierarchy *hierarchy, bool own_group, unsigned wanted)
 {
-	wanted = hand_down(hierarchy, hierarchy->base_fd, own_group, wanted);
-	hierarchy->controllers = hand_down(hierarchy, hierarchy->parent_fd, false, wanted);
+	bool top = faccessat(hierarchy->base_fd, "cgroup.type", F_OK, 0) != 0;
+	bool crowded = own_group && !top && missing_in(hierarchy->base_fd, wanted) &&
+	               !(is_alone_in(hierarchy->base_fd) && move_aside(hierarchy));
+
+	wanted = crowded ? wanted & controllers_in(hierarchy->base_fd, "cgroup.subtree_control")
+	                 : hand_down(hierarchy->base_fd, wanted);
+	hierarchy->controllers = hand_down(hierarchy->parent_fd, wanted);
+	return !crowded;
 }
 
 int fw_cgroup_v2_set_cpu(struct fw_cgroup *group, int64_t quota_us, int64_t period_us, struct fw_error **err)
