@@ -227,8 +227,6 @@ static void local_dispatch(struct fw_backend *base, const struct fw_dispatch *di
 	job->read_only[0] = local->storage_root;
 	fw_record_set_text(&dispatch->record->architecture, local->machine.architecture);
 	fw_record_set_text(&dispatch->record->cpu_model, local->machine.cpu_model);
-	if (local->missing)
-		fw_record_flag(&dispatch->record->flags, "limits_not_enforced");
 	invoke(job);
 }
 
@@ -319,8 +317,11 @@ static void open_cgroups(struct local *local)
 {
 	fw_cleanup_error struct fw_error *error = NULL;
 
-	if (fw_cgroups_open(&local->root, "flexwatt", &local->cgroups, &error) != FW_OK)
-		local->missing = fw_printf("memory and CPU limits are not enforced: %s", fw_error_message(error));
+	if (fw_cgroups_open(&local->root, "flexwatt", &local->cgroups, &error) != FW_OK) {
+		const char *hint = fw_error_hint_text(error);
+
+		local->missing = fw_printf("%s%s%s%s", fw_error_message(error), hint ? " (" : "", hint ? hint : "", hint ? ")" : "");
+	}
 }
 
 static int open_runtime(struct local *local, struct fw_error **err)
@@ -362,22 +363,13 @@ static int prepare_functions(struct local *local, struct fw_error **err)
 	return rc;
 }
 
+/* Why there are no control groups, then what that and the rest of this machine leave open. */
 static void collect_missing(struct local *local)
 {
-	const char *parts[] = {local->missing, local->cgroups ? fw_cgroups_missing(local->cgroups) : NULL,
-	                       fw_runtime_missing(local->runtime)};
-	char *all = NULL;
+	const char *missing = fw_runtime_missing(local->runtime);
+	fw_cleanup_free char *reason = FW_TAKE(local->missing);
 
-	for (size_t i = 0; i < FW_COUNT_OF(parts); i++) {
-		if (!parts[i] || (all && strstr(all, parts[i])))
-			continue;
-		char *joined = all ? fw_printf("%s\n%s", all, parts[i]) : fw_strdup(parts[i]);
-
-		free(all);
-		all = joined;
-	}
-	free(local->missing);
-	local->missing = all;
+	local->missing = reason && missing ? fw_printf("%s\n%s", reason, missing) : missing ? fw_strdup(missing) : FW_TAKE(reason);
 }
 
 static int open_parts(struct local *local, struct fw_error **err)

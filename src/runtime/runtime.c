@@ -113,7 +113,7 @@ static void fill_submission(const struct fw_invocation *invocation)
 {
 	struct fw_record *record = invocation->record;
 	uint64_t ready_ns = invocation->invoke.ready_ns, start_ns = invocation->runtime->options.start_ns;
-	const char *missing = fw_runtime_missing(invocation->runtime);
+	struct fw_cgroups *cgroups = invocation->runtime->options.cgroups;
 
 	if (!ready_ns || ready_ns > invocation->dispatch_ns)
 		ready_ns = invocation->dispatch_ns;
@@ -122,7 +122,7 @@ static void fill_submission(const struct fw_invocation *invocation)
 	if (record->wall_ms == FW_NULL_INT)
 		record->wall_ms = (int64_t)fw_wall_ms();
 	fw_record_set_text(&record->request_id, invocation->request_id);
-	if (missing)
+	if (!cgroups || fw_cgroups_missing(cgroups)) /* memory, CPU or processes */
 		fw_record_flag(&record->flags, "limits_not_enforced");
 }
 

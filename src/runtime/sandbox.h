@@ -75,7 +75,8 @@ int fw_sandbox_signal(struct fw_sandbox *sandbox, int signal_number, struct fw_e
 bool fw_sandbox_out_of_memory(struct fw_sandbox *sandbox);
 /* Exit status as wait(2) gives it; call when the pidfd is readable. */
 int fw_sandbox_reap(struct fw_sandbox *sandbox, int *wait_status, struct fw_error **err);
-/* Kills what is left, removes group, mounts, /tmp; frees. Blocks up to a second: call it from the pool. */
+/* Kills what is left, removes group, mounts, /tmp; frees. Blocks until the kernel has ended it all, ten seconds at most:
+ * call it from the pool. */
 void fw_sandbox_free(struct fw_sandbox *sandbox);
 
 /* Ends the processes and removes the groups that a killed engine left, by run id; returns how many. */
