@@ -27,8 +27,8 @@ test-slow: ## property tests over 10,000 seeds, threads under TSan, a kill at ev
 test-clients: build ## AWS's own Python runtime client runs our workflows; OpenCV against our kernels
 	@scripts/setup test && FLEXWATT_BUILD=$(RELEASE) $(PYTEST) tests/clients
 
-test-vm: build ## the sandbox on cgroup v2, as root and as a normal user, in a QEMU guest
-	@scripts/setup vm && scripts/test-vm $(RELEASE)
+test-vm: ## the sandbox on cgroup v2, as root and as a normal user, in a QEMU guest
+	@scripts/setup vm test && scripts/build vm && scripts/test-vm build/vm
 
 test-fresh: ## the two commands on a minimal Debian 12, as a new user
 	@scripts/setup fresh && scripts/test-fresh

@@ -109,16 +109,14 @@ static void fork_bomb(const char *attempts)
 static void fill(const char *path)
 {
 	static char block[1 << 20];
-	long mb = 0;
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644), reason = errno;
+	long bytes = 0;
+	ssize_t written;
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
 
 	memset(block, 'x', sizeof block);
-	for (; fd >= 0; mb++)
-		if (write(fd, block, sizeof block) != (ssize_t)sizeof block) {
-			reason = errno;
-			break;
-		}
-	printf("fill: %ld MB, then %s\n", mb, error_name(reason));
+	while ((written = write(fd, block, sizeof block)) > 0) /* the last one before the end is a short one */
+		bytes += written;
+	printf("fill: %ld MB, then %s\n", bytes >> 20, error_name(errno));
 	close(fd);
 }
 
