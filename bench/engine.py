@@ -1,4 +1,5 @@
 """Benchmarks of the way of one invocation: warm, cold, in chains, ten thousand of them, and of the engine alone."""
+import itertools
 import json
 import os
 import statistics
@@ -25,13 +26,13 @@ def end_ms(record):
 
 
 def warm_once(product, cpus):
-    """Microseconds: round trip of the floor, event written to answer read, one whole cycle."""
-    before = float(product.tool("ping_pong", PINGS, cpus=cpus))
+    """Microseconds, each a median: round trip of the floor, event written to answer read, from one event to the next."""
+    floor = float(product.tool("ping_pong", PINGS, cpus=cpus))
     _, records = product.run([f"noop: {{handler: noop, workers: {WARM_TASKS}, memory: {ALONE_MB}}}"], cpus)
-    after = float(product.tool("ping_pong", PINGS, cpus=cpus))
+    floor = (floor + float(product.tool("ping_pong", PINGS, cpus=cpus))) / 2
     warm = [record for record in records if record["cold_start_ms"] is None]
-    cycle_ms = (end_ms(warm[-1]) - warm[0]["started_ms"]) / len(warm)
-    return (before + after) / 2, 1000 * statistics.median(record["response_ms"] for record in warm), 1000 * cycle_ms
+    cycles = [after["started_ms"] - before["started_ms"] for before, after in itertools.pairwise(warm)]
+    return floor, 1000 * statistics.median(record["response_ms"] for record in warm), 1000 * statistics.median(cycles)
 
 
 def warm(product, repetitions):
@@ -90,7 +91,7 @@ def barrier(product, repetitions):
 
 def many(product, _):
     process = product.start([f"noop: {{handler: noop, workers: {MANY_TASKS}, memory: {HALF_MB}}}"])
-    watch = Watch(process.pid, product.directory / "store.db")
+    watch = Watch(process.pid, product.store)
     while process.poll() is None:
         watch.sample()
         time.sleep(0.02)

@@ -20,6 +20,7 @@ class Product:
         self.build = pathlib.Path(build).resolve()
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="flexwatt-bench-"))
         self.directory.chmod(0o755)
+        self.store, self.runs = None, 0
         self.package = self.directory / "package"
         self.package.mkdir()
         (self.directory / "data").mkdir()
@@ -41,9 +42,9 @@ class Product:
         text = "\n".join(["name: bench", "storage: ./data", "function: {package: ./package}", "stages:"] +
                          [f"  {stage}" for stage in stages])
         (self.directory / "workflow.yaml").write_text(text + "\n", encoding="utf-8")
-        with contextlib.suppress(FileNotFoundError):
-            (self.directory / "store.db").unlink()
-        environment = {**os.environ, "FLEXWATT_STORE": str(self.directory / "store.db")}
+        self.store = self.directory / f"{self.runs}.db"  # nothing is deleted before the end: that would slow what follows
+        self.runs += 1
+        environment = {**os.environ, "FLEXWATT_STORE": str(self.store)}
         with open(self.directory / "stderr", "w", encoding="utf-8") as errors:
             return subprocess.Popen([self.build / "src/cli/flexwatt", "run", "workflow.yaml"], cwd=self.directory,
                                     env=environment, stdout=subprocess.DEVNULL, stderr=errors, preexec_fn=on_cpus(cpus))
@@ -58,7 +59,7 @@ class Product:
         return self.finish(self.start(stages, cpus))
 
     def records(self):
-        with contextlib.closing(sqlite3.connect(self.directory / "store.db")) as store:
+        with contextlib.closing(sqlite3.connect(self.store)) as store:
             store.row_factory = sqlite3.Row
             records = [dict(row) for row in store.execute("SELECT * FROM invocation ORDER BY started_ms")]
             return dict(store.execute("SELECT * FROM run").fetchone()), records

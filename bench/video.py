@@ -1,25 +1,25 @@
-#!/usr/bin/env python3
 """The video application against one plain ffmpeg command (split) and against moviepy and OpenCV (all stages).
 
-    bench/video.py BUILD [--repetitions 10] [--size 1280x720]
-
-Interleaved repetitions; CPU is that of the function's process from its start, Python's with its children. Prints a table on
-stderr and a JSON list of results on stdout.
+Interleaved repetitions; CPU is that of the function's process from its start, Python's with its children.
 """
-import argparse
 import glob
 import json
 import os
 import pathlib
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
+from functools import partial
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/tools"))
 from invoke import Function, event  # noqa: E402
+from results import result  # noqa: E402
+
+AREA = "engine"
+SIZE = "1280x720"
+PACKAGES = ["opencv-python-headless==4.12.0.88", "numpy==2.2.6", "moviepy==2.2.1"]
 
 STAGES = {  # handler: input, output, suffix
     "split_videos": ("videos", "chunks", ".mp4"), "extract_frames": ("chunks", "frames", ".png"),
@@ -84,15 +84,6 @@ def collect(runs, repetitions):
     return found
 
 
-def result(name, unit, ours, peer, goal, at_most):
-    value, other = statistics.median(ours), statistics.median(peer)
-    ratio = value / other if at_most else other / value
-    return {"area": "video", "name": name, "value": value, "unit": unit, "floor": other if at_most else None,
-            "peer": None if at_most else other, "ratio": ratio, "goal": goal,
-            "met": None if goal is None else ratio <= goal if at_most else ratio >= goal, "n": len(ours),
-            "spread": (max(ours) - min(ours)) / value}
-
-
 def column(found, who, key):
     return [row[key] for row in found[who]]
 
@@ -103,54 +94,39 @@ def outputs(stage, bootstrap, paths):
     return sorted(glob.glob(directory + "/*"))
 
 
-def bench(bootstrap, python, videos, repetitions):
-    results, paths = [], videos
+def compare(stage, found, warm):
+    ours = partial(column, found, "ours")
+    if "ffmpeg" in found:
+        for key, unit, what, goal in (("cpu_s", "s", "CPU", 1.03), ("peak_mb", "MB", "peak memory", 1.1)):
+            yield result(AREA, f"{stage}, {what} against plain ffmpeg", unit, ours(key), column(found, "ffmpeg", key), at_most=goal)
+    python = partial(column, found, "python")
+    goal = GOALS.get(stage)
+    yield result(AREA, f"{stage}, CPU against Python", "s", ours("cpu_s"), peer=python("cpu_s"), at_least=goal)
+    yield result(AREA, f"{stage}, peak memory against Python", "MB", ours("peak_mb"), peer=python("peak_mb"),
+                 at_least=3 if goal else None)
+    if warm:
+        yield result(AREA, f"{stage}, warm: CPU per object against Python", "ms", ours("warm_ms"), peer=python("warm_ms"))
+
+
+def stages(bootstrap, python, videos, repetitions):
+    paths = videos
     for stage in STAGES:
         warm = 0 if stage == "split_videos" else WARM_ROUNDS
-        runs = {"ours": lambda directory: run_ours(bootstrap, stage, paths, directory, warm),
-                "python": lambda directory: run_python(python, stage, paths, directory, warm)}
+        runs = {"ours": partial(run_ours, bootstrap, stage, paths, warm=warm),
+                "python": partial(run_python, python, stage, paths, warm=warm)}
         if stage == "split_videos":
-            runs["ffmpeg"] = lambda directory: run_ffmpeg(paths, directory)
-        found = collect(runs, repetitions)
-        if stage == "split_videos":
-            for key, unit, goal in (("cpu_s", "s CPU", 1.03), ("peak_mb", "MB", 1.1)):
-                results.append(result(f"{stage} {key} against plain ffmpeg", unit, column(found, "ours", key),
-                                      column(found, "ffmpeg", key), goal, True))
-        results.append(result(f"{stage} cpu_s against Python", "s CPU", column(found, "ours", "cpu_s"),
-                              column(found, "python", "cpu_s"), GOALS.get(stage), False))
-        results.append(result(f"{stage} peak_mb against Python", "MB", column(found, "ours", "peak_mb"),
-                              column(found, "python", "peak_mb"), 3 if stage in GOALS else None, False))
-        if warm:
-            results.append(result(f"{stage} warm CPU per object against Python", "ms CPU", column(found, "ours", "warm_ms"),
-                                  column(found, "python", "warm_ms"), None, False))
+            runs["ffmpeg"] = partial(run_ffmpeg, paths)
+        yield from compare(stage, collect(runs, repetitions), warm)
         previous, paths = paths, outputs(stage, bootstrap, paths)
         if previous is not videos:
             shutil.rmtree(os.path.dirname(previous[0]))
     shutil.rmtree(os.path.dirname(paths[0]))
-    return results
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("build")
-    parser.add_argument("--repetitions", type=int, default=10)
-    parser.add_argument("--size", default="1280x720")
-    arguments = parser.parse_args()
-    directory = ROOT / "build/bench" / f"videos-{arguments.size}"
-    subprocess.run([ROOT / "examples/video/make-data", "--size", arguments.size, "--directory", directory], check=True)
-    python = subprocess.run(
-        [ROOT / "scripts/venv", "video", "opencv-python-headless==4.12.0.88", "numpy==2.2.6", "moviepy==2.2.1"],
-        check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+def bench(build, full):
+    directory = ROOT / "build/bench" / f"videos-{SIZE}"
+    subprocess.run([ROOT / "examples/video/make-data", "--size", SIZE, "--directory", directory], check=True,
+                   stdout=subprocess.DEVNULL)
+    python = subprocess.run([ROOT / "scripts/venv", "video", *PACKAGES], check=True, stdout=subprocess.PIPE, text=True).stdout
     videos = [str(directory / f"{name}.mp4") for name in ("bright", "sound")]
-    results = bench(str(pathlib.Path(arguments.build) / "examples/video/functions/bootstrap"), python, videos,
-                    arguments.repetitions)
-    for row in results:
-        other = row["floor"] if row["floor"] is not None else row["peer"]
-        verdict = "" if row["met"] is None else "  met" if row["met"] else f"  MISSED (goal {row['goal']})"
-        print(f"  {row['name']:<52} {row['value']:10.3f} {row['unit']:<7} other {other:10.3f}  ratio {row['ratio']:6.2f}{verdict}",
-              file=sys.stderr)
-    print(json.dumps(results, indent=1))
-
-
-if __name__ == "__main__":
-    main()
+    return stages(str(pathlib.Path(build) / "examples/video/functions/bootstrap"), python.strip(), videos, 10 if full else 3)

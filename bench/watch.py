@@ -3,6 +3,7 @@ import contextlib
 import glob
 import os
 import sqlite3
+import statistics
 
 
 def lines_of(path):
@@ -24,18 +25,23 @@ def descendants(pid):
 
 
 class Watch:
-    """Samples of one process; growth is what the second half holds more than the first, once its workers stand."""
+    """Samples of one process; growth is by how much the median of the last third exceeds that of the first, once its workers stand."""
 
     def __init__(self, pid, store):
         self.pid, self.store, self.run = pid, store, None
-        self.hierarchies = ["/sys/fs/cgroup", *glob.glob("/sys/fs/cgroup/*/")]
+        self.hierarchies = ["/sys/fs/cgroup"]
         self.samples, self.memory_kb = [], 0
 
     def groups(self):
         if not self.run:
-            with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(f"file:{self.store}?mode=ro", uri=True)) as store:
-                self.run = (store.execute("SELECT run FROM run").fetchone() or [None])[0]
-        return sum(len(glob.glob(f"{top}/**/fw-{self.run}-*", recursive=True)) for top in self.hierarchies[1:]) if self.run else 0
+            self.run = self.find_run()
+        if not self.run:
+            return 0
+        return sum(len(glob.glob(f"{top}/**/fw-{self.run}-*", recursive=True)) for top in self.hierarchies)
+
+    def find_run(self):
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(f"file:{self.store}?mode=ro", uri=True)) as store:
+            return (store.execute("SELECT run FROM run").fetchone() or [None])[0]
 
     def sample(self):
         try:
@@ -51,9 +57,9 @@ class Watch:
         return self.memory_kb / 1024
 
     def growth(self):
-        settled = self.samples[len(self.samples) // 5:-max(1, len(self.samples) // 20)]
-        half = len(settled) // 2
-        if half < 5:
+        settled = self.samples[len(self.samples) // 10:-max(1, len(self.samples) // 20)]
+        third = len(settled) // 3
+        if third < 5:
             raise RuntimeError(f"the run was over after {len(self.samples)} samples: too few to see growth")
-        return {what: max(sample[what] for sample in settled[half:]) - max(sample[what] for sample in settled[:half])
-                for what in settled[0]}
+        return {what: statistics.median(sample[what] for sample in settled[-third:]) -
+                statistics.median(sample[what] for sample in settled[:third]) for what in settled[0]}
