@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -43,6 +44,17 @@ static void echo(int fd)
 	_exit(0);
 }
 
+static void pin(int cpu)
+{
+	cpu_set_t one;
+
+	if (cpu < 0)
+		return;
+	CPU_ZERO(&one);
+	CPU_SET((size_t)cpu, &one);
+	bench_require(sched_setaffinity(0, sizeof one, &one) == 0, "pin to a CPU", NULL);
+}
+
 static int connected_pair(pid_t *child)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -63,11 +75,15 @@ static int connected_pair(pid_t *child)
 	return fd;
 }
 
-double bench_ping_pong_us(double *values, size_t count)
+double bench_ping_pong_us(double *values, size_t count, int near, int far)
 {
 	char bytes[64] = {0};
 	pid_t child;
+
+	pin(far); /* the child inherits it */
 	int fd = connected_pair(&child);
+
+	pin(near);
 
 	for (size_t i = 0; i < count; i++) {
 		uint64_t start = fw_monotonic_ns();

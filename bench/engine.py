@@ -25,21 +25,48 @@ def end_ms(record):
     return record["started_ms"] + record["duration_ms"]
 
 
-def warm_once(product, cpus):
+class Placement:
+    """Where engine and worker run, and the floor's two sides likewise."""
+
+    def __init__(self, name, cpus=None, apart=None):
+        self.name, self.cpus, self.apart = name, cpus, apart
+
+    def floor_us(self, product):
+        return float(product.tool("ping_pong", PINGS, *(self.apart or ()), cpus=self.cpus))
+
+    def records(self, product):
+        """The worker is there, and is moved where it belongs, before the invocations that count."""
+        process = product.start([f"first: {{handler: pause, workers: 1, memory: {ALONE_MB}, params: {{ms: 300}}}}",
+                                 f"noop: {{handler: noop, workers: {WARM_TASKS}, memory: {ALONE_MB}, after: [first]}}"], self.cpus)
+        if self.apart:
+            product.part(process, *self.apart)
+        return [record for record in product.finish(process)[1] if record["stage"] == "noop"]
+
+
+ONE_CORE = Placement("one core", cpus=ONE_CPU)
+FREE = Placement("free")
+TWO_CORES = Placement("two cores", apart=sorted(ALL_CPUS)[:2])
+GOALS = {"one core": (2.5, 5), "two cores": (1.5, 3.5)}
+
+
+def warm_once(product, placement):
     """Microseconds, each a median: round trip of the floor, event written to answer read, from one event to the next."""
-    floor = float(product.tool("ping_pong", PINGS, cpus=cpus))
-    _, records = product.run([f"noop: {{handler: noop, workers: {WARM_TASKS}, memory: {ALONE_MB}}}"], cpus)
-    floor = (floor + float(product.tool("ping_pong", PINGS, cpus=cpus))) / 2
-    warm = [record for record in records if record["cold_start_ms"] is None]
-    cycles = [after["started_ms"] - before["started_ms"] for before, after in itertools.pairwise(warm)]
-    return floor, 1000 * statistics.median(record["response_ms"] for record in warm), 1000 * statistics.median(cycles)
+    before, records, after = placement.floor_us(product), placement.records(product), placement.floor_us(product)
+    cycles = [later["started_ms"] - earlier["started_ms"] for earlier, later in itertools.pairwise(records)]
+    return (before + after) / 2, 1000 * statistics.median(record["response_ms"] for record in records), 1000 * statistics.median(cycles)
 
 
 def warm(product, repetitions):
-    for place, cpus, response_goal, cycle_goal in (("one core", ONE_CPU, 2.5, 5), ("free", None, 1.5, 3.5)):
-        floor, response, cycle = zip(*(warm_once(product, cpus) for _ in range(repetitions)), strict=True)
-        yield result(AREA, f"warm no-op, {place}: event written → answer read", "µs", response, floor, at_most=response_goal)
-        yield result(AREA, f"warm no-op, {place}: full cycle with record and log", "µs", cycle, floor, at_most=cycle_goal)
+    """Free: the goals are those of the placement that the kernel chose for the floor."""
+    floors = {}
+    for placement in (ONE_CORE, TWO_CORES, FREE) if len(ALL_CPUS) > 1 else (ONE_CORE,):
+        floor, response, cycle = zip(*(warm_once(product, placement) for _ in range(repetitions)), strict=True)
+        floors[placement.name] = statistics.median(floor)
+        nearest = min(GOALS.keys() & floors.keys(), key=lambda name: abs(floors[name] - floors[placement.name]))
+        title = placement.name if placement.name == nearest else f"{placement.name} ({nearest})"
+        response_goal, cycle_goal = GOALS[nearest]
+        yield result(AREA, f"warm no-op, {title}: event written → answer read", "µs", response, floor, at_most=response_goal)
+        yield result(AREA, f"warm no-op, {title}: full cycle with record and log", "µs", cycle, floor, at_most=cycle_goal)
 
 
 def runtime_alone(product, repetitions):

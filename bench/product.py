@@ -6,6 +6,9 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
+import time
+
+from watch import descendants, name_of
 
 
 def on_cpus(cpus):
@@ -48,6 +51,19 @@ class Product:
         with open(self.directory / "stderr", "w", encoding="utf-8") as errors:
             return subprocess.Popen([self.build / "src/cli/flexwatt", "run", "workflow.yaml"], cwd=self.directory,
                                     env=environment, stdout=subprocess.DEVNULL, stderr=errors, preexec_fn=on_cpus(cpus))
+
+    def part(self, process, engine_cpu, worker_cpu):
+        """Puts the engine's threads on one CPU and its first worker on another."""
+        for _ in range(1000):
+            workers = [pid for pid in descendants(process.pid) if name_of(pid) == "bootstrap"]
+            if workers:
+                break
+            time.sleep(0.002)
+        else:
+            raise RuntimeError("no worker came up within two seconds")
+        os.sched_setaffinity(workers[0], {worker_cpu})
+        for thread in os.listdir(f"/proc/{process.pid}/task"):
+            os.sched_setaffinity(int(thread), {engine_cpu})
 
     def finish(self, process):
         if process.wait() != 0:

@@ -14,14 +14,16 @@ def lines_of(path):
         return []
 
 
+def name_of(pid):
+    return next(iter(lines_of(f"/proc/{pid}/comm")), None)
+
+
 def descendants(pid):
-    found, parents = 0, [pid]
-    while parents:
-        children = [int(child) for path in glob.glob(f"/proc/{parents.pop()}/task/*/children")
-                    for line in lines_of(path) for child in line.split()]
-        found += len(children)
-        parents += children
-    return found
+    found = [pid]
+    for parent in found:
+        found += [int(child) for path in glob.glob(f"/proc/{parent}/task/*/children")
+                  for line in lines_of(path) for child in line.split()]
+    return found[1:]
 
 
 class Watch:
@@ -50,7 +52,7 @@ class Watch:
             return
         self.memory_kb = max([self.memory_kb] + [int(line.split()[1]) for line in lines_of(f"/proc/{self.pid}/status")
                                                  if line.startswith("VmHWM")])
-        self.samples.append({"descriptors": descriptors, "processes": descendants(self.pid), "control groups": self.groups(),
+        self.samples.append({"descriptors": descriptors, "processes": len(descendants(self.pid)), "control groups": self.groups(),
                              "mounts": len(lines_of(f"/proc/{self.pid}/mountinfo"))})
 
     def peak_mb(self):
