@@ -75,20 +75,26 @@ int fw_buffer_text(struct fw_buffer *buffer, const char *text)
 	return fw_buffer_append(buffer, text, strlen(text));
 }
 
+/* Into the room there is; what does not fit is printed once more. The NUL at the end of the text stays on failure. */
 int fw_buffer_vprintf(struct fw_buffer *buffer, const char *format, va_list arguments)
 {
-	va_list measured;
+	size_t room = buffer->capacity > 0 ? buffer->capacity - buffer->length : 0;
+	va_list again;
 
-	va_copy(measured, arguments);
-	int length = vsnprintf(NULL, 0, format, measured);
-	va_end(measured);
+	va_copy(again, arguments);
+	int length = vsnprintf(room ? buffer->data + buffer->length : NULL, room, format, arguments);
 	if (length < 0)
 		fw_memory_exhausted();
-
 	int rc = make_room(buffer, (size_t)length);
-	if (rc != FW_OK)
+
+	if (rc == FW_OK && (size_t)length >= room)
+		vsnprintf(buffer->data + buffer->length, (size_t)length + 1, format, again);
+	va_end(again);
+	if (rc != FW_OK) {
+		if (room)
+			buffer->data[buffer->length] = '\0';
 		return rc;
-	vsnprintf(buffer->data + buffer->length, (size_t)length + 1, format, arguments);
+	}
 	buffer->length += (size_t)length;
 	return FW_OK;
 }

@@ -81,6 +81,17 @@ static const char *header_text(struct fw_invocation *invocation, const struct fw
 	return value.bytes ? fw_sdk_copy(&invocation->arena, value.bytes, value.length) : NULL;
 }
 
+/* One variable written again and again: setenv() would keep every value it ever had. */
+static void export_trace(const char *trace)
+{
+	static char variable[1024];
+	bool first = !variable[0];
+
+	snprintf(variable, sizeof variable, "_X_AMZN_TRACE_ID=%s", trace);
+	if (first)
+		putenv(variable);
+}
+
 static const struct fw_sdk_request request_next = {.method = "GET", .path = API "invocation/next"};
 
 /* FW_END: the host has gone. The event's bytes are taken from the connection, which is needed for other calls meanwhile. */
@@ -107,7 +118,7 @@ static int next_event(struct fw_invocation *invocation)
 	}
 	const char *trace = header_text(invocation, &reply, "Lambda-Runtime-Trace-Id");
 	if (trace)
-		setenv("_X_AMZN_TRACE_ID", trace, 1);
+		export_trace(trace);
 	invocation->event = reply.body;
 	struct fw_sdk_buffer other = invocation->event_bytes;
 	invocation->event_bytes = http->received;

@@ -166,6 +166,14 @@ static const char *reason_of(int status)
 	return "Unknown";
 }
 
+static void write_field(struct fw_buffer *head, const char *name, const char *value)
+{
+	fw_buffer_text(head, name);
+	fw_buffer_text(head, ": ");
+	fw_buffer_text(head, value);
+	fw_buffer_text(head, "\r\n");
+}
+
 static void write_answer(struct fw_http_connection *connection, int status, const struct fw_http_field *fields,
                          size_t field_count, const char *content_type, const void *body, size_t length)
 {
@@ -174,10 +182,10 @@ static void write_answer(struct fw_http_connection *connection, int status, cons
 	fw_buffer_init(&head, SIZE_MAX / 2); /* ours alone */
 	fw_buffer_printf(&head, "HTTP/1.1 %d %s\r\nContent-Length: %zu\r\n", status, reason_of(status), length);
 	if (content_type)
-		fw_buffer_printf(&head, "Content-Type: %s\r\n", content_type);
+		write_field(&head, "Content-Type", content_type);
 	for (size_t i = 0; i < field_count; i++)
 		if (!strpbrk(fields[i].value, "\r\n"))
-			fw_buffer_printf(&head, "%s: %s\r\n", fields[i].name, fields[i].value);
+			write_field(&head, fields[i].name, fields[i].value);
 	fw_buffer_text(&head, connection->close_after ? "Connection: close\r\n\r\n" : "\r\n");
 	struct iovec parts[2] = {{head.data, head.length}, {(void *)(uintptr_t)body, length}};
 
