@@ -72,7 +72,7 @@ def test_every_known_field_of_a_task_with_its_group(flexwatt, run):
             else str(record[name])), name
     scalars = {name for name, value in record.items() if value is not None and not isinstance(value, (list, dict))}
     assert scalars == set(fields), "what is known is shown, what is null is not"
-    assert re.search(r"^    model +\S+ m?J \(\S+–\S+\) package, modelled ok, method model/1$", shown, re.M)
+    assert re.search(r"^    model +\S+ [mµ]?J \(\S+–\S+\) package, modelled ok, method model/1$", shown, re.M)
 
 
 def test_logs_of_all_tasks_and_of_one(flexwatt, run):
