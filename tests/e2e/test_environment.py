@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from conftest import query, run_ids
+from conftest import events_of, query, run_ids
 
 STEPS = """
     name: steps
@@ -54,9 +54,13 @@ def test_a_full_storage_stops_the_run_which_then_goes_on(flexwatt, functions, sm
     assert re.search(rf"run {run}: storage file:{flexwatt.data}: no space is left for the outputs of \w+/\d+", done.stderr)
     assert f"  hint: make room, then: flexwatt run --resume {tail}" in done.stderr
     assert flexwatt.json("show", run)["state"] == "interrupted"
-    committed = sum(record["objects_out"] or 0 for record in flexwatt.records(run) if record["status"] == "ok") \
-        if query(flexwatt, "select 1 from event where text like '%\"ended\"%'") else 0
-    assert len([key for key in flexwatt.outputs(run) if not key.startswith(".attempts")]) == committed
+    # The log decides what is committed, records follow it: all that is committed is there, and no attempt is half there.
+    committed = {key for event in events_of(flexwatt) if event["event"] == "ended" and event["status"] == "ok"
+                 for key, *_ in event["objects"]}
+    visible = {f"runs/{run}/{key}" for key in flexwatt.outputs(run) if not key.startswith(".attempts")}
+    assert committed <= visible
+    attempts = [key.split("/")[2:4] for key in visible]
+    assert all(attempts.count(attempt) == (2 if attempt[0] == "first" else 1) for attempt in attempts)
     ballast.unlink()
     assert flexwatt.json("run", "--resume", run)["state"] == "ok"
     assert len(flexwatt.outputs(run)) == 16
