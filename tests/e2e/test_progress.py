@@ -58,8 +58,10 @@ class Terminal:
 
     def until(self, pattern, seconds=60):
         deadline = time.monotonic() + seconds
+        alive = True
         while not re.search(pattern, self.text):
-            assert self.read() and time.monotonic() < deadline, f"no {pattern!r} in:\n{self.text}"
+            assert alive and time.monotonic() < deadline, f"no {pattern!r} in:\n{self.text}"
+            alive = self.read()  # false at its end, whose last words are in the text by then
 
     def end(self, seconds=60):
         deadline = time.monotonic() + seconds
