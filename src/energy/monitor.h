@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "catalogue/catalogue.h"
+#include "energy/domain.h"
 #include "host/cgroup.h"
 #include "host/machine.h"
 #include "host/root.h"
@@ -68,6 +69,12 @@ struct fw_monitor_ops {
 	/* Reads machine-wide counters. Sampler thread only; may not allocate, block or log: up to 100 calls a second.
 	 * May be NULL. */
 	void (*sample)(struct fw_monitor *monitor);
+
+	/* The energy counters that it offers, fixed from open to close, in an order that does not change. Main thread.
+	 * NULL, or none: a monitor without energy. */
+	size_t (*domains)(struct fw_monitor *monitor, const struct fw_domain **domains);
+	/* Reads all of them now into readings[], one for each domain in that order. Sampler thread, as `sample`. */
+	void (*read)(struct fw_monitor *monitor, struct fw_domain_reading *readings);
 
 	/* Adds this monitor's figures of one finished invocation to its record: resources, counters or energy.
 	 * Sampler thread, or the loop's when there is no sampler. A figure that cannot be given stays null. May be NULL. */
