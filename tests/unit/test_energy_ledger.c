@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The arithmetic of attribution: what is handed out and what is left adds up to what was measured, whatever the machine
+ * did; edges inside a slice; intervals; the idle floor.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/time.h"
+#include "energy/floor.h"
+#include "energy/ledger.h"
+#include "support.h"
+
+static double uniform(uint64_t *seed)
+{
+	*seed = *seed * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (double)(*seed >> 11) / (double)(1ULL << 53);
+}
+
+static void a_slice_is_idle_up_to_the_floor_and_dynamic_above(void **state)
+{
+	struct fw_slice slice = {.seconds = 2, .joules = 100, .work = 4e9, .floor_w = 20};
+	struct fw_price price = fw_price_of(&slice, 0);
+
+	(void)state;
+	assert_near(price.idle_j, 40, 1e-12);
+	assert_near(price.dynamic_j, 60, 1e-12);
+	assert_near(price.per_work_j * 4e9, 60, 1e-9);
+}
+
+static void a_floor_above_the_measured_makes_no_negative_energy(void **state)
+{
+	struct fw_slice slice = {.seconds = 1, .joules = 5, .work = 1e9, .floor_w = 20};
+	struct fw_price price = fw_price_of(&slice, 0);
+
+	(void)state;
+	assert_true(price.is_clipped);
+	assert_near(price.idle_j, 5, 1e-12);
+	assert_near(price.dynamic_j, 0, 1e-12);
+}
+
+static void a_hole_hands_out_nothing(void **state)
+{
+	struct fw_slice slice = {.seconds = 1, .joules = NAN, .work = 1e9, .floor_w = 20};
+	struct fw_price price = fw_price_of(&slice, 0);
+
+	(void)state;
+	assert_near(price.idle_j + price.dynamic_j, 0, 0);
+}
+
+/* The machine's figure was read a moment before the workers': shares stay within the whole. */
+static void mistake_26_shares_never_exceed_the_measured_total(void **state)
+{
+	struct fw_slice slice = {.seconds = 1, .joules = 50, .work = 1.0e9};
+	struct fw_price price = fw_price_of(&slice, 1.6e9);
+	struct fw_account first = {0}, second = {0};
+
+	(void)state;
+	fw_account_add(&first, &price, &(struct fw_part){.seconds = 1, .work = 0.8e9});
+	fw_account_add(&second, &price, &(struct fw_part){.seconds = 1, .work = 0.8e9});
+	assert_near(first.dynamic_j + second.dynamic_j, 50, 1e-9);
+}
+
+static void what_is_handed_out_and_what_is_left_is_what_was_measured(void **state)
+{
+	uint64_t seed = 1;
+
+	(void)state;
+	for (unsigned machine = 0; machine < 2000; machine++) {
+		struct fw_books books = {0};
+		double measured = 0;
+
+		for (unsigned at = 0; at < 20; at++) {
+			struct fw_slice slice = {.seconds = uniform(&seed), .joules = 100 * uniform(&seed), .floor_w = 80 * uniform(&seed)};
+			double works[4], known = 0, dynamic = 0, idle = 0;
+
+			for (unsigned i = 0; i < 4; i++)
+				known += works[i] = uniform(&seed) < 0.3 ? 0 : 1e9 * uniform(&seed);
+			slice.work = known * (0.5 + uniform(&seed)); /* also less than its parts */
+			struct fw_price price = fw_price_of(&slice, known);
+
+			for (unsigned i = 0; i < 4; i++) {
+				struct fw_account account = {0};
+
+				fw_account_add(&account, &price,
+				               &(struct fw_part){.seconds = slice.seconds, .work = works[i], .reserved = 0.25 * uniform(&seed)});
+				dynamic += account.dynamic_j;
+				idle += account.idle_j;
+			}
+			fw_books_add(&books, &price, dynamic, idle);
+			measured += slice.joules;
+		}
+		assert_near(books.measured_j, measured, 1e-9 * measured);
+		assert_near(fw_books_residual(&books), 0, 1e-9 * measured);
+		assert_true(books.system_dynamic_j >= -1e-9 && books.system_idle_j >= -1e-9);
+	}
+}
+
+/* Invocations that follow each other in one worker share a slice: no joule falls between an end and the next begin. */
+static void mistake_24_edges_inside_a_slice_leave_no_gap(void **state)
+{
+	struct fw_slice slice = {.seconds = 1, .joules = 30, .work = 2e9, .floor_w = 10};
+	struct fw_price price = fw_price_of(&slice, 0);
+	struct fw_account first = {0}, second = {0};
+
+	(void)state;
+	fw_account_add(&first, &price, &(struct fw_part){.seconds = 0.3, .work = 0.5e9, .reserved = 1, .at_edge = true});
+	fw_account_add(&second, &price, &(struct fw_part){.seconds = 0.7, .work = 1.5e9, .reserved = 1, .at_edge = true});
+	assert_near(first.dynamic_j + first.idle_j + second.dynamic_j + second.idle_j, 30, 1e-9);
+	assert_near(first.dynamic_j, 5, 1e-9);
+	assert_near(first.idle_j, 3, 1e-9);
+}
+
+static void an_interval_encloses_the_figure_and_is_never_negative(void **state)
+{
+	struct fw_slice slice = {.seconds = 0.01, .joules = 0.2, .work = 1e7, .counter_half_j = 1, .floor_w = 10, .floor_half_w = 5};
+	struct fw_price price = fw_price_of(&slice, 0);
+	struct fw_account account = {0};
+
+	(void)state;
+	fw_account_add(&account, &price, &(struct fw_part){.seconds = 0.01, .work = 1e7, .reserved = 1, .at_begin = true, .at_end = true});
+	struct fw_figure figure = fw_account_figure(&account);
+
+	assert_true(figure.low >= 0 && figure.low < figure.joules && figure.joules < figure.high);
+	assert_true(figure.dynamic_low >= 0 && figure.dynamic_low <= figure.dynamic_j);
+}
+
+/* The floor moves joules from idle to dynamic: of a machine that one invocation has for itself, the sum stays certain. */
+static void an_uncertain_floor_widens_the_parts_and_not_the_sum(void **state)
+{
+	struct fw_slice slice = {.seconds = 1, .joules = 30, .work = 1e9, .floor_w = 10, .floor_half_w = 5};
+	struct fw_price price = fw_price_of(&slice, 0);
+	struct fw_account account = {0};
+
+	(void)state;
+	fw_account_add(&account, &price, &(struct fw_part){.seconds = 1, .work = 1e9, .reserved = 1});
+	struct fw_figure figure = fw_account_figure(&account);
+
+	assert_near(figure.high - figure.low, 0, 1e-9);
+	assert_near(figure.dynamic_high - figure.dynamic_low, 10, 1e-9);
+}
+
+static void what_a_gap_may_hide_raises_the_upper_end_alone(void **state)
+{
+	struct fw_slice slice = {.seconds = 1, .joules = 30, .work = 1e9, .lost_j = 100, .flags = 4};
+	struct fw_price price = fw_price_of(&slice, 0);
+	struct fw_account account = {0};
+
+	(void)state;
+	fw_account_add(&account, &price, &(struct fw_part){.seconds = 1, .work = 0.5e9});
+	struct fw_figure figure = fw_account_figure(&account);
+
+	assert_near(figure.high - figure.joules, 50, 1e-9);
+	assert_near(figure.joules - figure.low, 0, 1e-9);
+	assert_int_equal(figure.flags, 4);
+}
+
+/* ---- the floor: 10 W at rest, 40 W more when all CPUs work ---- */
+
+static void add(struct fw_floor *floor, uint64_t *now_ns, double busy, double noise_w)
+{
+	*now_ns += FW_NS_PER_S / 10;
+	fw_floor_add(floor, *now_ns, 0.1, (10 + 40 * busy + noise_w) * 0.1, busy);
+}
+
+static void mistake_29_the_floor_is_neither_the_first_nor_the_highest_reading(void **state)
+{
+	struct fw_floor floor;
+	uint64_t now_ns = FW_NS_PER_S;
+
+	(void)state;
+	fw_floor_init(&floor);
+	add(&floor, &now_ns, 0.9, 0); /* the first reading is under load */
+	assert_false(floor.is_known);
+	assert_near(floor.floor_w + floor.half_w, 46, 1e-9);
+	for (unsigned i = 0; i < 50; i++)
+		add(&floor, &now_ns, 0.001, i == 20 ? 30 : 0.2 * (double)(i % 5)); /* one odd maximum */
+	assert_true(floor.is_quiet);
+	assert_near(floor.floor_w, 10, 0.3);
+}
+
+/* As load rises, the floor stays: it is not what a utilisation leaves over. */
+static void mistake_30_the_floor_does_not_shrink_under_load(void **state)
+{
+	struct fw_floor floor;
+	uint64_t now_ns = FW_NS_PER_S;
+
+	(void)state;
+	fw_floor_init(&floor);
+	for (unsigned i = 0; i < 20; i++)
+		add(&floor, &now_ns, 0.0, 0);
+	double before = floor.floor_w;
+
+	for (unsigned i = 0; i < 500; i++)
+		add(&floor, &now_ns, 1.0, 0);
+	assert_near(floor.floor_w, before, 1e-9);
+}
+
+static void without_idle_time_a_line_through_load_and_power_finds_the_floor(void **state)
+{
+	struct fw_floor floor;
+	uint64_t now_ns = FW_NS_PER_S, seed = 7;
+
+	(void)state;
+	fw_floor_init(&floor);
+	for (unsigned i = 0; i < 100; i++)
+		add(&floor, &now_ns, 0.2 + 0.8 * uniform(&seed), 2 * uniform(&seed) - 1);
+	assert_true(floor.is_known && !floor.is_quiet);
+	assert_near(floor.floor_w, 10, 1);
+	assert_true(fabs(floor.floor_w - 10) <= floor.half_w);
+}
+
+static void idle_evidence_is_forgotten_after_hours(void **state)
+{
+	struct fw_floor floor;
+	uint64_t now_ns = FW_NS_PER_S;
+
+	(void)state;
+	fw_floor_init(&floor);
+	for (unsigned i = 0; i < 20; i++)
+		add(&floor, &now_ns, 0, 0);
+	now_ns += 7 * 3600 * FW_NS_PER_S;
+	for (unsigned i = 0; i < 20; i++)
+		add(&floor, &now_ns, 0, 5); /* a warmer room, a faster fan */
+	assert_near(floor.floor_w, 15, 0.3);
+}
+
+FW_TESTS(a_slice_is_idle_up_to_the_floor_and_dynamic_above, a_floor_above_the_measured_makes_no_negative_energy,
+         a_hole_hands_out_nothing, mistake_26_shares_never_exceed_the_measured_total,
+         what_is_handed_out_and_what_is_left_is_what_was_measured, mistake_24_edges_inside_a_slice_leave_no_gap,
+         an_interval_encloses_the_figure_and_is_never_negative, an_uncertain_floor_widens_the_parts_and_not_the_sum,
+         what_a_gap_may_hide_raises_the_upper_end_alone, mistake_29_the_floor_is_neither_the_first_nor_the_highest_reading,
+         mistake_30_the_floor_does_not_shrink_under_load,
+         without_idle_time_a_line_through_load_and_power_finds_the_floor, idle_evidence_is_forgotten_after_hours)
