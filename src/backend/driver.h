@@ -19,6 +19,7 @@ struct fw_driver_options {
 	struct fw_store *store;
 	const char *state_directory;          /* package cache and logs */
 	const char *region;
+	const char *region_said;              /* how an error calls it: "--region", "FLEXWATT_REGION" */
 	const char *run;                      /* id of a new run, or of the one to resume */
 	bool resume;
 	const char *from_stage;               /* resume: this stage and its descendants start afresh, or NULL */

@@ -23,7 +23,7 @@ static int check_region(const struct fw_driver *driver, struct fw_error **err)
 
 	if (rc == FW_OK)
 		rc = fw_catalogue_grid(driver->catalogue, region, &grid, err);
-	return rc == FW_OK ? rc : fw_error_wrap(err, FW_E_USAGE, "--region %s", region);
+	return rc == FW_OK ? rc : fw_error_wrap(err, FW_E_USAGE, "%s %s", driver->options.region_said, region);
 }
 
 static int open_parts(struct fw_driver *driver, struct fw_error **err)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/overrides.h"
 #include "cli/terminal.h"
 #include "workflow/workflow.h"
 
@@ -40,27 +41,40 @@ static int print(const struct fw_workflow *workflow, const char *graph, bool jso
 	return print_graph(workflow, "text", err);
 }
 
+static int check(const char *path, const struct fw_override_options *variables, const struct fw_override_options *given,
+                 const char *graph, bool json, struct fw_error **err)
+{
+	FW_CLEANUP(fw_workflow_free) struct fw_workflow *workflow = NULL;
+	fw_cleanup_collected struct fw_collected collected = {0};
+
+	fw_collected_add_options(&collected, variables, true);
+	fw_collected_add_options(&collected, given, false);
+	int rc = fw_workflow_load(path, &collected.overrides, &workflow, err);
+
+	return rc == FW_OK ? print(workflow, graph, json, err) : rc;
+}
+
 static int run(int argc, char **argv, struct fw_error **err)
 {
-	fw_cleanup_text_list struct fw_text_list set = {0}, positional = {0};
-	FW_CLEANUP(fw_workflow_free) struct fw_workflow *workflow = NULL;
-	struct fw_overrides overrides = {0};
+	fw_cleanup_text_list struct fw_text_list positional = {0};
+	struct fw_override_options given = {0}, environment = {0};
 	const char *graph = NULL;
 	bool json = false, help = false;
 	const struct fw_option options[] = {
-		{"graph", "FORMAT", "only the graph: text, dot or svg", FW_OPTION_TEXT, &graph},
-		{"set", "KEY=VALUE", "override a value of the file, as run does", FW_OPTION_LIST, &set},
-		{"json", NULL, "the workflow as flexwatt understands it", FW_OPTION_FLAG, &json},
+		{"graph", "FORMAT", "only the graph: text, dot or svg", FW_OPTION_TEXT, &graph, NULL},
+		FW_OVERRIDE_OPTIONS(&given),
+		{"json", NULL, "the workflow as flexwatt understands it", FW_OPTION_FLAG, &json, NULL},
 	};
+	const struct fw_option variables[] = {FW_OVERRIDE_OPTIONS(&environment)};
 	int rc = fw_options_read(&fw_command_check, options, FW_COUNT_OF(options), argc, argv, 1, 1, &positional, &help, err);
 
-	if (rc != FW_OK || help)
-		return rc;
-	for (size_t i = 0; i < set.texts.count; i++)
-		FW_PUSH(&overrides.settings, set.texts.items[i]);
-	rc = fw_workflow_load(positional.texts.items[0], &overrides, &workflow, err);
-	free(overrides.settings.items);
-	return rc == FW_OK ? print(workflow, graph, json, err) : rc;
+	if (rc == FW_OK && !help)
+		rc = fw_options_read_variables(variables, FW_COUNT_OF(variables), err);
+	if (rc == FW_OK && !help)
+		rc = check(positional.texts.items[0], &environment, &given, graph, json, err);
+	fw_override_options_done(&given);
+	fw_override_options_done(&environment);
+	return rc;
 }
 
 const struct fw_command fw_command_check = {

@@ -29,6 +29,7 @@ static void print_usage(FILE *out)
 		fprintf(out, "  flexwatt %-20s %s\n", left, commands[i]->summary);
 	}
 	fprintf(out, "\nflexwatt COMMAND --help tells the options of a command; flexwatt --version its version.\n"
+	             "FLEXWATT_STORE names the store; FLEXWATT_LOG=info or debug tells more; NO_COLOR takes the colour away.\n"
 	             "Exit status: 0 done, 1 a function failed, 2 wrong usage or input, 3 environment, 130 interrupted.\n");
 }
 

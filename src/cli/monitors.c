@@ -82,7 +82,7 @@ static int run(int argc, char **argv, struct fw_error **err)
 	fw_cleanup_text_list struct fw_text_list positional = {0};
 	bool json = false, help = false;
 	const struct fw_option options[] = {
-		{"json", NULL, "with all system metrics, as JSON", FW_OPTION_FLAG, &json},
+		{"json", NULL, "with all system metrics, as JSON", FW_OPTION_FLAG, &json, NULL},
 	};
 	int rc = fw_options_read(&fw_command_monitors, options, FW_COUNT_OF(options), argc, argv, 0, 0, &positional, &help, err);
 

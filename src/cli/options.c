@@ -15,19 +15,29 @@ enum { FIRST = 256, HELP = FIRST + 100, MAX_OPTIONS = 40 };
 
 void fw_text_list_done(struct fw_text_list *list)
 {
+	for (size_t i = 0; i < list->texts.count; i++)
+		free(list->texts.items[i]);
 	free(list->texts.items);
 }
 
 static void print_help(const struct fw_command *command, const struct fw_option *options, size_t count)
 {
+	bool variables = false;
+
 	printf("flexwatt %s %s\n  %s\n\n", command->name, command->arguments, command->summary);
 	for (size_t i = 0; i < count; i++) {
 		fw_cleanup_free char *left = options[i].argument ? fw_printf("--%s %s", options[i].name, options[i].argument)
 		                                                 : fw_printf("--%s", options[i].name);
 
-		printf("  %-20s %s\n", left, options[i].help);
+		printf("  %-20s %s%s%s%s\n", left, options[i].help, options[i].variable ? " [" : "",
+		       options[i].variable ? options[i].variable : "", options[i].variable ? "]" : "");
+		variables |= options[i].variable != NULL;
 	}
-	printf("  %-20s %s\n\nexample:\n%s\n", "--help", "this page", command->example);
+	printf("  %-20s %s\n\n", "--help", "this page");
+	if (variables)
+		printf("A variable of the environment, in [], stands for its option: it wins over the file, the option over it.\n"
+		       "FLEXWATT_SET holds one KEY=VALUE a line.\n\n");
+	printf("example:\n%s\n", command->example);
 }
 
 static int unknown_option(const struct fw_command *command, const struct fw_option *options, size_t count,
@@ -47,8 +57,8 @@ static int unknown_option(const struct fw_command *command, const struct fw_opti
 	return fw_error_hint(err, rc, "flexwatt %s --help lists the options", command->name);
 }
 
-static int take(const struct fw_command *command, const struct fw_option *option, const char *argument,
-                struct fw_error **err)
+/* `source` is how the user said it: "run: --memory", "FLEXWATT_MEMORY". */
+static int take(const char *source, const struct fw_option *option, const char *argument, struct fw_error **err)
 {
 	int64_t count = 0;
 
@@ -60,16 +70,40 @@ static int take(const struct fw_command *command, const struct fw_option *option
 		*(const char **)option->target = argument;
 		break;
 	case FW_OPTION_LIST:
-		FW_PUSH(&((struct fw_text_list *)option->target)->texts, argument);
+		FW_PUSH(&((struct fw_text_list *)option->target)->texts, fw_strdup(argument));
 		break;
 	case FW_OPTION_COUNT:
 		if (!fw_str_to_i64(fw_str_of(argument), &count) || count < 1)
-			return fw_fail(err, FW_E_USAGE, "%s: --%s needs a whole number of 1 or more, not '%s'", command->name,
-			               option->name, argument);
+			return fw_fail(err, FW_E_USAGE, "%s needs a whole number of 1 or more, not '%s'", source, argument);
 		*(int64_t *)option->target = count;
 		break;
 	}
 	return FW_OK;
+}
+
+static int take_variable(const struct fw_option *option, const char *value, struct fw_error **err)
+{
+	struct fw_str rest = fw_str_of(value), line;
+
+	if (option->kind != FW_OPTION_LIST)
+		return take(option->variable, option, value, err);
+	while (fw_str_next_line(&rest, &line))
+		if (line.length > 0)
+			FW_PUSH(&((struct fw_text_list *)option->target)->texts, fw_strndup(line.text, line.length));
+	return FW_OK;
+}
+
+int fw_options_read_variables(const struct fw_option *options, size_t count, struct fw_error **err)
+{
+	int rc = FW_OK;
+
+	for (size_t i = 0; rc == FW_OK && i < count; i++) {
+		const char *value = options[i].variable ? getenv(options[i].variable) : NULL;
+
+		if (value && *value)
+			rc = take_variable(&options[i], value, err);
+	}
+	return rc;
 }
 
 static void fill_long_options(struct option *longs, const struct fw_option *options, size_t count)
@@ -112,12 +146,13 @@ int fw_options_read(const struct fw_command *command, const struct fw_option *op
 			return fw_fail(err, FW_E_USAGE, "%s: %s needs an argument", command->name, argv[optind - 1]);
 		if (letter == '?')
 			return unknown_option(command, options, count, argv[optind - 1], err);
-		int rc = take(command, &options[letter - FIRST], optarg, err);
+		fw_cleanup_free char *source = fw_printf("%s: --%s", command->name, options[letter - FIRST].name);
+		int rc = take(source, &options[letter - FIRST], optarg, err);
 
 		if (rc != FW_OK)
 			return rc;
 	}
 	for (int i = optind; i < argc; i++)
-		FW_PUSH(&positional->texts, argv[i]);
+		FW_PUSH(&positional->texts, fw_strdup(argv[i]));
 	return check_positional(command, least, most, positional->texts.count, err);
 }

@@ -19,7 +19,7 @@ enum fw_option_kind {
 };
 
 struct fw_text_list {
-	FW_VECTOR(const char *) texts;
+	FW_VECTOR(char *) texts;
 };
 
 struct fw_option {
@@ -28,6 +28,7 @@ struct fw_option {
 	const char *help;
 	enum fw_option_kind kind;
 	void *target;
+	const char *variable; /* of the environment, that stands for the option where it is missing; or NULL */
 };
 
 struct fw_command {
@@ -38,8 +39,11 @@ struct fw_command {
 	int (*run)(int argc, char **argv, struct fw_error **err); /* exit status, or a negative error code */
 };
 
-/* Reads argv[1..]; positional arguments are left in `positional` (borrowed). --help prints the page and sets *help. */
+/* Reads argv[1..]; positional arguments are left in `positional`. --help prints the page and sets *help. */
 int fw_options_read(const struct fw_command *command, const struct fw_option *options, size_t count, int argc, char **argv,
                     size_t least, size_t most, struct fw_text_list *positional, bool *help, struct fw_error **err);
+/* Fills the targets of the options whose variables are set and not empty; a list has one text a line. The caller lets
+ * options win, so the targets are not those of fw_options_read(). */
+int fw_options_read_variables(const struct fw_option *options, size_t count, struct fw_error **err);
 void fw_text_list_done(struct fw_text_list *list);
 #define fw_cleanup_text_list __attribute__((cleanup(fw_text_list_done)))

@@ -16,6 +16,7 @@
 #include "base/time.h"
 #include "base/tree.h"
 #include "cli/commands.h"
+#include "cli/overrides.h"
 #include "cli/progress.h"
 #include "cli/store_path.h"
 #include "cli/terminal.h"
@@ -24,53 +25,21 @@
 enum { LOG_LINES = 5 };
 
 struct settings {
-	struct fw_text_list set;
-	const char *storage, *region, *resume, *from;
-	int64_t memory, workers;
+	struct fw_override_options overrides;
+	const char *region, *resume, *from;
 	bool oversubscribe, json;
 };
 
-/* ---- overrides: from the command line, or from the row of the run to resume ---- */
-
-struct collected {
-	struct fw_overrides overrides;
-	FW_VECTOR(char *) owned;
-};
-
-static void collected_done(struct collected *collected)
-{
-	for (size_t i = 0; i < collected->owned.count; i++)
-		free(collected->owned.items[i]);
-	free(collected->owned.items);
-	free(collected->overrides.settings.items);
-}
-
-static void add_override(struct collected *collected, char *owned)
-{
-	FW_PUSH(&collected->owned, owned);
-	FW_PUSH(&collected->overrides.settings, owned);
-}
-
-static void collect(struct collected *collected, const struct settings *settings)
-{
-	if (settings->storage)
-		add_override(collected, fw_printf("storage=%s", settings->storage));
-	if (settings->memory)
-		add_override(collected, fw_printf("*.memory=%lld", (long long)settings->memory));
-	if (settings->workers)
-		add_override(collected, fw_printf("*.workers=%lld", (long long)settings->workers));
-	for (size_t i = 0; i < settings->set.texts.count; i++)
-		add_override(collected, fw_strdup(settings->set.texts.items[i]));
-}
+/* ---- the run to resume ---- */
 
 /* A run's figures are of one region, its promises of one kind, however often it is taken up. */
-static void take_from_row(struct collected *collected, struct settings *settings, const struct fw_run_row *row)
+static void take_from_row(struct fw_collected *collected, struct settings *settings, const struct fw_run_row *row)
 {
 	const json_t *set = fw_json_at(row->environment, "options.set");
 	const char *region = json_string_value(fw_json_at(row->environment, "options.region"));
 
 	for (size_t i = 0; i < json_array_size(set); i++)
-		add_override(collected, fw_strdup(json_string_value(json_array_get(set, i))));
+		fw_collected_add(collected, fw_strdup(json_string_value(json_array_get(set, i))), NULL);
 	if (region)
 		settings->region = region;
 	settings->oversubscribe = json_is_true(fw_json_at(row->environment, "options.oversubscribe"));
@@ -80,11 +49,12 @@ static void take_from_row(struct collected *collected, struct settings *settings
 
 struct session {
 	struct settings settings;
+	struct settings variables; /* what the environment says; options win */
 	struct fw_store *store;
 	struct fw_workflow *workflow;
 	struct fw_driver *driver;
 	struct fw_run_row previous; /* of the run to resume */
-	struct collected collected;
+	struct fw_collected collected;
 	unsigned signals; /* Ctrl-C so far */
 	char run[24];
 };
@@ -152,6 +122,13 @@ static int load_workflow(struct session *session, const char *path, struct fw_er
 	                     session->previous.run);
 }
 
+static const char *region_of(const struct session *session)
+{
+	if (session->settings.region)
+		return session->settings.region;
+	return session->variables.region ? session->variables.region : "eu-central-1";
+}
+
 static json_t *options_json(const struct session *session)
 {
 	const json_t *before = fw_json_at(session->previous.environment, "options.directory");
@@ -159,9 +136,9 @@ static json_t *options_json(const struct session *session)
 	json_t *set = json_array();
 
 	for (size_t i = 0; i < session->collected.overrides.settings.count; i++)
-		json_array_append_new(set, json_string(session->collected.overrides.settings.items[i]));
+		json_array_append_new(set, json_string(session->collected.overrides.settings.items[i].text));
 	return json_pack("{s:o, s:b, s:s, s:s?}", "set", set, "oversubscribe", session->settings.oversubscribe, "region",
-	                 session->settings.region, "directory", before ? json_string_value(before) : here);
+	                 region_of(session), "directory", before ? json_string_value(before) : here);
 }
 
 static int open_driver(struct session *session, struct fw_error **err)
@@ -179,7 +156,8 @@ static int open_driver(struct session *session, struct fw_error **err)
 		.backend = &fw_backend_local,
 		.store = session->store,
 		.state_directory = state,
-		.region = session->settings.region,
+		.region = region_of(session),
+		.region_said = session->settings.region ? "--region" : "FLEXWATT_REGION",
 		.run = session->run,
 		.resume = session->settings.resume != NULL,
 		.from_stage = session->settings.from,
@@ -310,9 +288,8 @@ static int run_session(struct session *session, const char *path, struct fw_erro
 	enum fw_status status = FW_STATUS_LOST;
 	int rc = FW_OK;
 
-	collect(&session->collected, &session->settings);
-	if (!session->settings.region)
-		session->settings.region = "eu-central-1";
+	fw_collected_add_options(&session->collected, &session->variables.overrides, true);
+	fw_collected_add_options(&session->collected, &session->settings.overrides, false);
 	if (session->settings.resume) {
 		rc = fw_open_default_store(false, &session->store, err);
 		if (rc == FW_OK)
@@ -337,31 +314,33 @@ static int run_session(struct session *session, const char *path, struct fw_erro
 
 static bool has_settings(const struct settings *settings)
 {
-	return settings->set.texts.count || settings->storage || settings->memory || settings->workers || settings->region ||
-	       settings->oversubscribe;
+	return fw_override_options_any(&settings->overrides) || settings->region || settings->oversubscribe;
 }
+
+#define RUN_OPTIONS(settings)                                                                                           \
+	FW_OVERRIDE_OPTIONS(&(settings)->overrides),                                                                         \
+		{"region", "REGION", "prices and grid as if there (default eu-central-1)", FW_OPTION_TEXT, &(settings)->region,   \
+	     "FLEXWATT_REGION"},                                                                                             \
+		{"resume", "RUN", "take up a run that was killed, cancelled or failed; it keeps its settings", FW_OPTION_TEXT,    \
+	     &(settings)->resume, NULL},                                                                                     \
+		{"from", "STAGE", "with --resume: run this stage and what follows it again", FW_OPTION_TEXT, &(settings)->from,   \
+	     NULL},                                                                                                          \
+		{"oversubscribe", NULL, "promise more than the machine has; figures are flagged contended", FW_OPTION_FLAG,       \
+	     &(settings)->oversubscribe, NULL},                                                                              \
+		{"json", NULL, "the summary as JSON", FW_OPTION_FLAG, &(settings)->json, NULL}
 
 static int run(int argc, char **argv, struct fw_error **err)
 {
 	struct session session = {0};
 	struct settings *settings = &session.settings;
-	const struct fw_option options[] = {
-		{"set", "KEY=VALUE", "override a value of the file: stages.split.params.fps=1", FW_OPTION_LIST, &settings->set},
-		{"storage", "URI", "where objects are read and written: a directory or file:/path", FW_OPTION_TEXT,
-	     &settings->storage},
-		{"memory", "MB", "memory of every stage, 128 to 10240", FW_OPTION_COUNT, &settings->memory},
-		{"workers", "N", "workers of every stage that has a number of them", FW_OPTION_COUNT, &settings->workers},
-		{"region", "REGION", "prices and grid as if there (default eu-central-1)", FW_OPTION_TEXT, &settings->region},
-		{"resume", "RUN", "take up a run that was killed, cancelled or failed", FW_OPTION_TEXT, &settings->resume},
-		{"from", "STAGE", "with --resume: run this stage and what follows it again", FW_OPTION_TEXT, &settings->from},
-		{"oversubscribe", NULL, "promise more than the machine has; figures are flagged contended", FW_OPTION_FLAG,
-	     &settings->oversubscribe},
-		{"json", NULL, "the summary as JSON", FW_OPTION_FLAG, &settings->json},
-	};
+	const struct fw_option options[] = {RUN_OPTIONS(settings)};
+	const struct fw_option variables[] = {RUN_OPTIONS(&session.variables)};
 	fw_cleanup_text_list struct fw_text_list positional = {0};
 	bool help = false;
 	int rc = fw_options_read(&fw_command_run, options, FW_COUNT_OF(options), argc, argv, 0, 1, &positional, &help, err);
 
+	if (rc == FW_OK && !help && !settings->resume) /* a run that is taken up keeps the settings that it began with */
+		rc = fw_options_read_variables(variables, FW_COUNT_OF(variables), err);
 	if (rc == FW_OK && !help) {
 		const char *path = positional.texts.count ? positional.texts.items[0] : NULL;
 
@@ -378,8 +357,9 @@ static int run(int argc, char **argv, struct fw_error **err)
 	fw_workflow_free(session.workflow);
 	fw_store_close(session.store);
 	fw_run_row_done(&session.previous);
-	collected_done(&session.collected);
-	fw_text_list_done(&settings->set);
+	fw_collected_done(&session.collected);
+	fw_override_options_done(&settings->overrides);
+	fw_override_options_done(&session.variables.overrides);
 	return rc;
 }
 

@@ -272,9 +272,9 @@ static int run(int argc, char **argv, struct fw_error **err)
 	const char *older = NULL;
 	int64_t keep = 0;
 	const struct fw_option options[] = {
-		{"json", NULL, "the list as JSON", FW_OPTION_FLAG, &json},
-		{"keep", "N", "prune: keep the newest N", FW_OPTION_COUNT, &keep},
-		{"older", "AGE", "prune: remove what is older: 30d, 12h", FW_OPTION_TEXT, &older},
+		{"json", NULL, "the list as JSON", FW_OPTION_FLAG, &json, NULL},
+		{"keep", "N", "prune: keep the newest N", FW_OPTION_COUNT, &keep, NULL},
+		{"older", "AGE", "prune: remove what is older: 30d, 12h", FW_OPTION_TEXT, &older, NULL},
 	};
 	int rc = fw_options_read(&fw_command_runs, options, FW_COUNT_OF(options), argc, argv, 0, SIZE_MAX, &words, &help, err);
 

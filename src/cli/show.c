@@ -252,10 +252,10 @@ static int run(int argc, char **argv, struct fw_error **err)
 	const char *task = NULL, *graph = NULL;
 	bool help = false;
 	const struct fw_option options[] = {
-		{"task", "STAGE[/N]", "every field of its invocations", FW_OPTION_TEXT, &task},
-		{"logs", NULL, "what the functions printed, with START, END and REPORT", FW_OPTION_FLAG, &selection.logs},
-		{"graph", "FORMAT", "the workflow as it was run: text, dot or svg", FW_OPTION_TEXT, &graph},
-		{"json", NULL, "as JSON: the summary, or with --task the records", FW_OPTION_FLAG, &selection.json},
+		{"task", "STAGE[/N]", "every field of its invocations", FW_OPTION_TEXT, &task, NULL},
+		{"logs", NULL, "what the functions printed, with START, END and REPORT", FW_OPTION_FLAG, &selection.logs, NULL},
+		{"graph", "FORMAT", "the workflow as it was run: text, dot or svg", FW_OPTION_TEXT, &graph, NULL},
+		{"json", NULL, "as JSON: the summary, or with --task the records", FW_OPTION_FLAG, &selection.json, NULL},
 	};
 
 	fw_buffer_init(&out, OUTPUT_MAX);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Overrides of the command line: "stages.split.params.chunk_seconds=5". They are put into the settings before anything is
+ * Overrides of the command line and the environment: "stages.split.params.chunk_seconds=5". They are put into the settings before anything is
  * checked, so they obey the same rules as the file. "*" in front stands for every stage.
  */
 #include <stdlib.h>
@@ -19,7 +19,8 @@ void fw_documents_done(struct fw_documents *documents)
 }
 
 struct override {
-	const char *text; /* the whole of it: what errors name */
+	const struct fw_override *said;
+	const char *text; /* the whole of it */
 	FW_VECTOR(char *) path;
 	const struct fw_yaml_document *document; /* of the value */
 };
@@ -33,8 +34,7 @@ static void override_done(struct override *override)
 
 static int fail_at(struct fw_error **err, const struct override *override, size_t offset, const char *reason)
 {
-	return fw_error_at_offset(err, fw_fail(err, FW_E_USAGE, "%s", reason), "override", override->text,
-	                          strlen(override->text), offset);
+	return fw_override_fail(err, override->said, offset, FW_E_USAGE, reason);
 }
 
 /* Points at a part of the setting's name. */
@@ -86,14 +86,14 @@ static int split(struct override *override, struct fw_documents *documents, stru
 
 	if (!equals || equals == override->text)
 		return fw_error_hint(err, fail(err, override, 0, "expected SETTING=VALUE"),
-		                     "for example --set stages.split.memory=512");
+		                     "for example stages.split.memory=512");
 	int rc = split_name(override, (size_t)(equals - override->text), err);
 	return rc == FW_OK ? read_value(override, equals + 1, documents, err) : rc;
 }
 
 static int value_of(const struct override *override, struct fw_setting **value, struct fw_error **err)
 {
-	return fw_setting_new(override->document, fw_yaml_root(override->document), override->text, value, err);
+	return fw_setting_new(override->document, fw_yaml_root(override->document), override->said, value, err);
 }
 
 /* The item of a list by its number, counted from 0. */
@@ -156,7 +156,7 @@ static struct fw_setting *descend(const struct override *override, struct fw_set
 	}
 	child = fw_setting_get(parent, part);
 	if (!child) {
-		child = fw_setting_new_map(override->text);
+		child = fw_setting_new_map(override->said);
 		fw_setting_put(parent, part, child);
 	}
 	if (place.object)
@@ -248,7 +248,8 @@ int fw_overrides_apply(const struct fw_overrides *overrides, struct fw_setting *
                        struct fw_error **err)
 {
 	for (size_t i = 0; overrides && i < overrides->settings.count; i++) {
-		struct override override __attribute__((cleanup(override_done))) = {.text = overrides->settings.items[i]};
+		const struct fw_override *said = &overrides->settings.items[i];
+		struct override override __attribute__((cleanup(override_done))) = {.said = said, .text = said->text};
 		int rc = split(&override, documents, err);
 
 		if (rc == FW_OK && override.path.items)

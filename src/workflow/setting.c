@@ -22,7 +22,7 @@ void fw_setting_free(struct fw_setting *setting)
 	free(setting);
 }
 
-struct fw_setting *fw_setting_new_map(const char *override)
+struct fw_setting *fw_setting_new_map(const struct fw_override *override)
 {
 	struct fw_setting *setting = fw_alloc(sizeof *setting);
 
@@ -77,8 +77,8 @@ static enum fw_setting_kind kind_of_json(const json_t *json)
 	}
 }
 
-int fw_setting_new(const struct fw_yaml_document *document, const struct fw_yaml_node *node, const char *override,
-                   struct fw_setting **setting, struct fw_error **err)
+int fw_setting_new(const struct fw_yaml_document *document, const struct fw_yaml_node *node,
+                   const struct fw_override *override, struct fw_setting **setting, struct fw_error **err)
 {
 	struct fw_setting *made FW_CLEANUP(fw_setting_free) = fw_setting_new_map(override);
 	int rc = FW_OK;
@@ -164,20 +164,22 @@ char *fw_setting_found(const struct fw_setting *setting)
 	}
 }
 
-static int fail_in_override(struct fw_error **err, const char *override, size_t offset, int code, const char *message)
+int fw_override_fail(struct fw_error **err, const struct fw_override *override, size_t offset, int code,
+                     const char *message)
 {
-	return fw_error_at_offset(err, fw_fail(err, code, "%s", message), "override", override, strlen(override), offset);
+	return fw_error_at_offset(err, fw_fail(err, code, "%s", message), override->origin ? override->origin : "override",
+	                          override->text, strlen(override->text), offset);
 }
 
 static int fail_at(struct fw_error **err, const struct fw_setting *setting, const struct fw_yaml_node *node, int code,
                    const char *message)
 {
-	const char *override = setting->override;
+	const struct fw_override *override = setting->override;
 
 	if (!override)
 		return fw_yaml_fail(err, setting->document, node, code, "%s", message);
-	size_t value = (size_t)(strchr(override, '=') + 1 - override);
-	return fail_in_override(err, override, node ? value + fw_yaml_mark(setting->document, node).start : 0, code, message);
+	size_t value = strcspn(override->text, "=") + 1;
+	return fw_override_fail(err, override, node ? value + fw_yaml_mark(setting->document, node).start : 0, code, message);
 }
 
 /* Where a part of an override's name begins. */
@@ -209,7 +211,7 @@ int fw_setting_fail_key(struct fw_error **err, const struct fw_setting_entry *en
 	fw_cleanup_free char *message = fw_vprintf(format, arguments);
 	va_end(arguments);
 	if (!entry->key_node && entry->value->override)
-		return fail_in_override(err, entry->value->override, offset_of_part(entry->value->override, entry->key), code,
-		                        message);
+		return fw_override_fail(err, entry->value->override, offset_of_part(entry->value->override->text, entry->key),
+		                        code, message);
 	return fail_at(err, entry->value, entry->key_node, code, message);
 }

@@ -95,11 +95,15 @@ struct fw_workflow {
 	json_t *effective; /* the workflow as JSON after defaults and overrides: what the store keeps */
 };
 
-/* Overrides from the command line, in order: "stages.split.params.chunk_seconds=5", "storage=…", "defaults.memory=…".
+/* Overrides from the environment and the command line, in order: "stages.split.params.chunk_seconds=5", "storage=…", "defaults.memory=…".
  * --storage, --memory and --workers are written by the CLI as storage=, *.memory= and *.workers=: "*" means every stage
  * (for workers: every stage that has a number of them). */
+struct fw_override {
+	const char *text;
+	const char *origin; /* what errors call it: "FLEXWATT_SET"; NULL: "override" */
+};
 struct fw_overrides {
-	FW_VECTOR(const char *) settings;
+	FW_VECTOR(struct fw_override) settings;
 };
 
 /* Reads, checks, resolves. Nothing is started. Errors carry file:line:column, the source line and a hint. */

@@ -93,15 +93,18 @@ struct fw_setting {
 	enum fw_setting_kind kind;
 	const struct fw_yaml_document *document; /* NULL: made by an override's path */
 	const struct fw_yaml_node *node;
-	const char *override; /* the override that said it, or NULL: the file did */
+	const struct fw_override *override; /* that said it, borrowed; NULL: the file did */
 	json_t *json;         /* scalars */
 	char *text;           /* scalars, as written */
 	FW_VECTOR(struct fw_setting_entry) entries;
 };
 
-int fw_setting_new(const struct fw_yaml_document *document, const struct fw_yaml_node *node, const char *override,
-                   struct fw_setting **setting, struct fw_error **err);
-struct fw_setting *fw_setting_new_map(const char *override);
+int fw_setting_new(const struct fw_yaml_document *document, const struct fw_yaml_node *node,
+                   const struct fw_override *override, struct fw_setting **setting, struct fw_error **err);
+struct fw_setting *fw_setting_new_map(const struct fw_override *override);
+/* Points at a byte of an override's text. */
+int fw_override_fail(struct fw_error **err, const struct fw_override *override, size_t offset, int code,
+                     const char *message);
 void fw_setting_free(struct fw_setting *setting);
 FW_DEFINE_CLEANUP(struct fw_setting *, fw_setting_free)
 

@@ -82,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	memcpy(rest, data, size);
 	for (size_t at = length + 1; at < size && overrides.settings.count < OVERRIDES_MAX; at += strlen(rest + at) + 1)
-		FW_PUSH(&overrides.settings, rest + at);
+		FW_PUSH(&overrides.settings, (struct fw_override){.text = rest + at});
 	int rc = fw_workflow_parse("/w/w.yaml", text, length, &overrides, false, &workflow, &err);
 	if ((rc == FW_OK) != (workflow != NULL) || rc != fw_error_code(err))
 		abort();

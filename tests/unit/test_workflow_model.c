@@ -12,7 +12,7 @@ static struct fw_workflow *parse(const char *text, const char *override)
 	struct fw_workflow *workflow = NULL;
 
 	if (override)
-		FW_PUSH(&overrides.settings, override);
+		FW_PUSH(&overrides.settings, (struct fw_override){.text = override});
 	assert_ok(fw_workflow_parse("/w/w.yaml", text, strlen(text), &overrides, false, &workflow, &err), err);
 	free(overrides.settings.items);
 	return workflow;

@@ -13,9 +13,9 @@ static int parse(const char *first, const char *second, struct fw_workflow **wor
 {
 	struct fw_overrides overrides = {0};
 
-	FW_PUSH(&overrides.settings, first);
+	FW_PUSH(&overrides.settings, (struct fw_override){.text = first});
 	if (second)
-		FW_PUSH(&overrides.settings, second);
+		FW_PUSH(&overrides.settings, (struct fw_override){.text = second});
 	int rc = fw_workflow_parse("/w/w.yaml", text, strlen(text), &overrides, false, workflow, err);
 	free(overrides.settings.items);
 	return rc;
