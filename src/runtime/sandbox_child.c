@@ -6,7 +6,9 @@
 #include "runtime/sandbox_child.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -15,6 +17,7 @@
 struct child {
 	fw_child_fn *function;
 	void *context;
+	bool first; /* not the child of such a child, whose signals are at their defaults already */
 };
 
 enum { SIGNALS = 64 };
@@ -32,18 +35,46 @@ FW_CHILD static int child_main(void *context)
 	struct child *child = context;
 	struct kernel_action standard = {.handler = NULL};
 
-	for (int number = 1; number <= SIGNALS; number++)
+	for (int number = 1; child->first && number <= SIGNALS; number++)
 		fw_call(SYS_rt_sigaction, number, &standard, NULL, sizeof standard.mask);
 	int status = child->function(child->context);
 	fw_call(SYS_exit_group, status);
 	return status;
 }
 
+/* What the child is to do lies on its own stack: a caller that does not wait leaves its frame. */
+FW_CHILD static struct child *lay_down(void *stack_top, fw_child_fn *function, void *context)
+{
+	struct child *child = (struct child *)stack_top - 1;
+
+	*child = (struct child){.function = function, .context = context};
+	return child;
+}
+
 FW_CHILD pid_t fw_child_run_nested(fw_child_fn *function, void *context, int flags, int *pidfd, void *stack_top)
 {
-	struct child child = {function, context};
+	struct child *child = lay_down(stack_top, function, context);
 
-	return clone(child_main, stack_top, flags | CLONE_VM | CLONE_VFORK | (pidfd ? CLONE_PIDFD : 0), &child, pidfd);
+	return clone(child_main, child, flags | CLONE_VM | CLONE_VFORK | (pidfd ? CLONE_PIDFD : 0), child, pidfd);
+}
+
+FW_CHILD pid_t fw_child_begin_nested(fw_child_fn *function, void *context, int flags, int *pidfd, void *stack_top,
+                                     int *uses_memory)
+{
+	struct child *child = lay_down(stack_top, function, context);
+
+	*uses_memory = 1;
+	pid_t pid = clone(child_main, child, flags | CLONE_VM | CLONE_PIDFD | CLONE_CHILD_CLEARTID, child, pidfd, NULL,
+	                  uses_memory);
+	if (pid < 0)
+		*uses_memory = 0;
+	return pid;
+}
+
+FW_CHILD void fw_child_await(int *uses_memory)
+{
+	while (__atomic_load_n(uses_memory, __ATOMIC_ACQUIRE) != 0)
+		fw_call(SYS_futex, uses_memory, FUTEX_WAIT, 1, NULL);
 }
 
 pid_t fw_child_run(fw_child_fn *function, void *context, int flags, int *pidfd)
@@ -56,7 +87,9 @@ pid_t fw_child_run(fw_child_fn *function, void *context, int flags, int *pidfd)
 		return -1;
 	/* The raw call, because libc keeps two of its signals unblockable. */
 	fw_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
-	pid_t pid = fw_child_run_nested(function, context, flags, pidfd, stack + FW_CHILD_STACK_BYTES);
+	struct child *child = lay_down(stack + FW_CHILD_STACK_BYTES, function, context);
+	child->first = true;
+	pid_t pid = clone(child_main, child, flags | CLONE_VM | CLONE_VFORK | (pidfd ? CLONE_PIDFD : 0), child, pidfd);
 	int error_number = errno;
 	fw_call(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
 	/* A change of identity in the child marks the memory that it shares: the engine's /proc entries would become root's. */

@@ -28,3 +28,8 @@ enum { FW_CHILD_STACK_BYTES = 128 * 1024 };
  * `nested`: called from within such a child (its stack is the caller's to give). */
 pid_t fw_child_run(fw_child_fn *function, void *context, int flags, int *pidfd);
 pid_t fw_child_run_nested(fw_child_fn *function, void *context, int flags, int *pidfd, void *stack_top);
+/* The same without waiting. *uses_memory is 1 until the child has called exec or ended, and must live until then as the
+ * stack must: fw_child_await() waits for it, in any process that shares the memory. */
+pid_t fw_child_begin_nested(fw_child_fn *function, void *context, int flags, int *pidfd, void *stack_top,
+                            int *uses_memory);
+void fw_child_await(int *uses_memory);

@@ -122,9 +122,11 @@ struct fw_spawn {
 	struct fw_child_failure failure;
 	pid_t init_pid, pid;
 	int init_pidfd, pidfd;
-	/* set by fw_spawn() itself: the filter, and the stack of the inner children */
+	/* set by fw_spawn() itself: the filter, the stacks of the inner children, what process 1 has to say */
 	const struct sock_fprog *filter;
 	char *stacks;
+	struct fw_child_failure init_failure;
+	int init_uses_memory;
 };
 int fw_spawn(struct fw_spawn *spawn);
 

@@ -2,7 +2,7 @@
  *
  * The birth of a sandbox, in three children that share the engine's memory until they call exec or end:
  *   helper   joins the control group (and user namespace), starts the other two as the engine's own children, ends;
- *   process 1  in a new pid namespace, becomes the freestanding init program;
+ *   process 1  in a new pid namespace, becomes the freestanding init program, while the worker is made ready;
  *   worker   takes a copy of the package's mount namespace, adds what is its own, gives up every privilege, execs.
  * All runs on prepared memory and makes system calls only. A failure is written straight into the engine's struct.
  */
@@ -27,6 +27,12 @@ FW_CHILD static int failed(struct fw_spawn *spawn, const char *doing)
 	return 1;
 }
 
+FW_CHILD static int init_failed(struct fw_spawn *spawn, const char *doing)
+{
+	spawn->init_failure = (struct fw_child_failure){doing, errno, -1}; /* the worker writes the other at the same time */
+	return 1;
+}
+
 FW_CHILD static int become_init(void *context)
 {
 	struct fw_spawn *spawn = context;
@@ -35,12 +41,12 @@ FW_CHILD static int become_init(void *context)
 
 	/* Its root is the worker's: /proc/1/root must lead nowhere else. */
 	if (fw_call(SYS_setns, spawn->mounts_fd, CLONE_NEWNS) != 0)
-		return failed(spawn, "enter the package's mount namespace");
+		return init_failed(spawn, "enter the package's mount namespace");
 	if (fw_call(SYS_dup3, spawn->shared->life[0], 0, 0) < 0 ||
 	    fw_call(SYS_close_range, 1, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
-		return failed(spawn, "close descriptors");
+		return init_failed(spawn, "close descriptors");
 	fw_call(SYS_execveat, spawn->shared->init_fd, "", argv, envp, AT_EMPTY_PATH);
-	return failed(spawn, "start process 1 from memory");
+	return init_failed(spawn, "start process 1 from memory");
 }
 
 FW_CHILD static int enter_view(struct fw_spawn *spawn)
@@ -128,8 +134,18 @@ FW_CHILD static int become_worker(void *context)
 	if (fw_call(SYS_chdir, spawn->directory) != 0)
 		return failed(spawn, "enter the package");
 	fw_call(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, NULL, sizeof no_signals);
+	fw_child_await(&spawn->init_uses_memory); /* no foreign code beside a process 1 that has the engine's memory */
 	fw_call(SYS_execve, spawn->argv[0], spawn->argv, spawn->envp);
 	return failed(spawn, "exec");
+}
+
+FW_CHILD static int await_init(struct fw_spawn *spawn, int status)
+{
+	fw_child_await(&spawn->init_uses_memory);
+	if (!spawn->init_failure.doing)
+		return status;
+	spawn->failure = spawn->init_failure; /* whatever became of the worker follows from it */
+	return 1;
 }
 
 /* The two become the engine's children, not the helper's. */
@@ -145,18 +161,17 @@ FW_CHILD static int help(void *context)
 	if (spawn->shared->user_fd >= 0 && fw_call(SYS_setns, spawn->shared->user_fd, CLONE_NEWUSER) != 0)
 		return failed(spawn, "enter the user namespace");
 	if (spawn->shared->isolation != FW_ISOLATION_PLAIN) {
-		spawn->init_pid = fw_child_run_nested(become_init, spawn, CLONE_PARENT | CLONE_NEWPID, &spawn->init_pidfd,
-		                                      spawn->stacks + FW_CHILD_STACK_BYTES);
+		spawn->init_pid = fw_child_begin_nested(become_init, spawn, CLONE_PARENT | CLONE_NEWPID, &spawn->init_pidfd,
+		                                        spawn->stacks + FW_CHILD_STACK_BYTES, &spawn->init_uses_memory);
 		if (spawn->init_pid < 0)
 			return failed(spawn, "start process 1");
-		if (spawn->failure.doing)
-			return 1;
 		if (fw_call(SYS_setns, spawn->init_pidfd, CLONE_NEWPID) != 0)
-			return failed(spawn, "enter the pid namespace");
+			return await_init(spawn, failed(spawn, "enter the pid namespace"));
 		flags |= own;
 	}
-	spawn->pid = fw_child_run_nested(become_worker, spawn, flags, &spawn->pidfd, spawn->stacks + FW_CHILD_STACK_BYTES);
-	return spawn->pid < 0 ? failed(spawn, "start the process") : 0;
+	spawn->pid = fw_child_run_nested(become_worker, spawn, flags, &spawn->pidfd,
+	                                 spawn->stacks + (size_t)2 * FW_CHILD_STACK_BYTES);
+	return await_init(spawn, spawn->pid < 0 ? failed(spawn, "start the process") : 0);
 }
 
 static void end_process(pid_t *pid, int *pidfd)
@@ -172,11 +187,14 @@ static void end_process(pid_t *pid, int *pidfd)
 
 int fw_spawn(struct fw_spawn *spawn)
 {
-	spawn->failure.doing = NULL;
+	const size_t stack_bytes = (size_t)2 * FW_CHILD_STACK_BYTES;
+
+	spawn->failure.doing = spawn->init_failure.doing = NULL;
+	spawn->init_uses_memory = 0;
 	spawn->filter = fw_filter_program();
 	spawn->init_pid = spawn->pid = 0;
 	spawn->init_pidfd = spawn->pidfd = -1;
-	spawn->stacks = mmap(NULL, FW_CHILD_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	spawn->stacks = mmap(NULL, stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (spawn->stacks == MAP_FAILED) {
 		spawn->failure = (struct fw_child_failure){"reserve a stack", errno, -1};
 		return -1;
@@ -187,7 +205,7 @@ int fw_spawn(struct fw_spawn *spawn)
 		spawn->failure = (struct fw_child_failure){"start a process", errno, -1};
 	else
 		waitpid(helper, NULL, __WALL);
-	munmap(spawn->stacks, FW_CHILD_STACK_BYTES);
+	munmap(spawn->stacks, stack_bytes);
 	if (!spawn->failure.doing)
 		return 0;
 	end_process(&spawn->pid, &spawn->pidfd);
