@@ -35,20 +35,25 @@ mode_t fw_package_mode(mode_t mode)
 	return mode & 0111 ? 0755 : 0644;
 }
 
+/* Counting levels is true only while every ".." stands first: behind a name that is itself a link it would climb from
+ * where that link leads. With this, no chain of links leaves the package either. */
 int fw_package_check_link(const char *path, const char *target, struct fw_error **err)
 {
 	struct fw_str rest = fw_str_of(path), part;
 	int depth = -1; /* of the directory that the link is in */
-	bool inside = target[0] != '/' && target[0] != '\0';
+	bool inside = target[0] != '/' && target[0] != '\0', named = false;
 
 	while (fw_str_next_field(&rest, '/', &part))
 		depth++;
 	rest = fw_str_of(target);
 	while (inside && fw_str_next_field(&rest, '/', &part)) {
+		if (fw_str_is(part, "..") && named)
+			return fw_error_hint(err, fw_fail(err, FW_E_INVALID, "link '%s' goes down and up again, to %s", path, target),
+			                     "write the link with every '..' first");
 		if (fw_str_is(part, ".."))
 			inside = --depth >= 0;
 		else if (part.length > 0 && !fw_str_is(part, "."))
-			depth++;
+			named = true;
 	}
 	return inside ? FW_OK : fw_error_hint(err, fw_fail(err, FW_E_INVALID, "link '%s' leads out of it, to %s", path, target),
 	                                      "replace the link by what it points at");

@@ -26,7 +26,7 @@ int fw_package_count(struct fw_package_copy *copy, size_t entries, int64_t bytes
 int fw_package_write(int fd, const char *bytes, size_t length, struct fw_error **err);
 /* Modes in the cache: readable by all, executable when it was for anybody, never set-user-ID. */
 mode_t fw_package_mode(mode_t mode);
-/* True when a link at `path` (inside the package) leads to something inside it. */
+/* FW_E_INVALID unless a link at `path` (inside the package) can lead only to something inside it. */
 int fw_package_check_link(const char *path, const char *target, struct fw_error **err);
 
 /* Unpacks a zip below copy->root_fd. The bytes are a stranger's. */

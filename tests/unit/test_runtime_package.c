@@ -170,6 +170,23 @@ static void links_that_leave_are_refused(void **state)
 	refused("link.zip", FW_E_INVALID, "leads out of it, to ../../etc/passwd");
 }
 
+/* d/up leads to the top, so that the name behind it climbs out, and an entry below the link would be made there. */
+static void a_link_that_climbs_behind_another_link_is_refused(void **state)
+{
+	(void)state;
+	static const struct member zip[] = {{"a/b/keep", S_IFREG | 0644, ""}, {"a/b/up", S_IFLNK | 0777, ".."},
+		{"out", S_IFLNK | 0777, "a/b/up/../.."}, {"out/made/link", S_IFLNK | 0777, "x"}, {NULL, 0, NULL}};
+	size_t entries = entries_of_cache();
+
+	tree_write(&world.tree, "climbs/a/b/keep", "");
+	tree_write(&world.tree, "climbs/a/up", "-> ..");
+	tree_write(&world.tree, "climbs/out", "-> a/up/../..");
+	write_zip("climbs.zip", zip);
+	refused("climbs", FW_E_INVALID, "link 'out' goes down and up again, to a/up/../..");
+	refused("climbs.zip", FW_E_INVALID, "link 'out' goes down and up again, to a/b/up/../..");
+	assert_int_equal(entries_of_cache(), entries);
+}
+
 static void devices_and_pipes_are_refused(void **state)
 {
 	(void)state;
@@ -238,6 +255,29 @@ static void a_zip_bomb_is_refused_and_leaves_nothing(void **state)
 	assert_int_equal(entries_of_cache(), entries);
 }
 
+static void a_zip_of_too_many_entries_is_refused(void **state)
+{
+	(void)state;
+	struct member *many = calloc(FW_PACKAGE_MAX_ENTRIES + 2, sizeof *many);
+	size_t entries = entries_of_cache();
+
+	for (size_t i = 0; i <= FW_PACKAGE_MAX_ENTRIES; i++)
+		many[i] = (struct member){"d/", S_IFDIR | 0755, ""};
+	write_zip("many.zip", many);
+	free(many);
+	refused("many.zip", FW_E_LIMIT, "it holds more than 100000 files");
+	assert_int_equal(entries_of_cache(), entries);
+}
+
+static void a_zip_with_a_file_twice_is_refused(void **state)
+{
+	(void)state;
+	static const struct member zip[] = {{"a", S_IFREG | 0644, "1"}, {"a", S_IFREG | 0644, "2"}, {NULL, 0, NULL}};
+
+	write_zip("twice.zip", zip);
+	refused("twice.zip", FW_E_INVALID, "'a': it is there twice");
+}
+
 static void broken_and_foreign_files_are_refused(void **state)
 {
 	(void)state;
@@ -286,10 +326,13 @@ int main(void)
 		cmocka_unit_test(another_content_is_another_package),
 		cmocka_unit_test(a_link_to_a_package_is_the_package),
 		cmocka_unit_test(links_that_leave_are_refused),
+		cmocka_unit_test(a_link_that_climbs_behind_another_link_is_refused),
 		cmocka_unit_test(devices_and_pipes_are_refused),
 		cmocka_unit_test(a_zip_is_unpacked_with_its_modes),
 		cmocka_unit_test(zip_names_that_leave_are_refused_and_leave_nothing),
 		cmocka_unit_test(a_zip_bomb_is_refused_and_leaves_nothing),
+		cmocka_unit_test(a_zip_of_too_many_entries_is_refused),
+		cmocka_unit_test(a_zip_with_a_file_twice_is_refused),
 		cmocka_unit_test(broken_and_foreign_files_are_refused),
 		cmocka_unit_test(engines_that_cache_the_same_at_once_agree),
 	};
