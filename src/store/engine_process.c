@@ -9,9 +9,8 @@
 
 #include "base/buffer.h"
 #include "base/str.h"
+#include "host/procfs.h"
 #include "store/store_internal.h"
-
-enum { FIELDS_BEFORE_START = 19 }; /* in /proc/PID/stat, behind the name: start time is field 22, the state field 3 */
 
 static int read_boot_id(int root_fd, char **boot_id, struct fw_error **err)
 {
@@ -26,32 +25,21 @@ static int read_boot_id(int root_fd, char **boot_id, struct fw_error **err)
 	return FW_OK;
 }
 
-/* The name is in parentheses and may contain any character: fields are counted behind the last one. A zombie (state Z)
- * is gone. */
-static bool parse_start(struct fw_str stat, int64_t *start)
-{
-	const char *name_end = memrchr(stat.text, ')', stat.length);
-	struct fw_str word = {0};
-
-	if (!name_end)
-		return false;
-	struct fw_str rest = {name_end + 1, stat.length - (size_t)(name_end + 1 - stat.text)};
-	for (int i = 0; i <= FIELDS_BEFORE_START; i++)
-		if (!fw_str_next_word(&rest, &word) || (i == 0 && (fw_str_is(word, "Z") || fw_str_is(word, "X"))))
-			return false;
-	return fw_str_to_i64(word, start);
-}
-
+/* A zombie is gone. */
 static int read_start(int root_fd, int64_t pid, int64_t *start, struct fw_error **err)
 {
 	fw_cleanup_free char *path = fw_printf("proc/%lld/stat", (long long)pid);
 	fw_cleanup_buffer struct fw_buffer text;
+	struct fw_proc_stat stat;
 
 	fw_buffer_init(&text, 4096);
 	int rc = fw_read_file(root_fd, path, &text, err);
-	if (rc == FW_OK && !parse_start(fw_buffer_str(&text), start))
+	if (rc != FW_OK)
+		return rc;
+	if (!fw_proc_stat_parse(fw_buffer_str(&text), &stat) || stat.state == 'Z' || stat.state == 'X')
 		return fw_fail(err, FW_E_ABSENT, "%s: tells no start time", path);
-	return rc;
+	*start = (int64_t)stat.start_ticks;
+	return FW_OK;
 }
 
 int fw_run_row_set_engine(struct fw_run_row *row, int root_fd, struct fw_error **err)
