@@ -10,8 +10,10 @@
 
 enum { WORDS_MAX = 4096 };
 
+enum placeholder_kind { NONE, INPUT, OUTPUT, PARAMETER, TASK, WORKERS };
+
 struct placeholder {
-	enum { NONE, INPUT, OUTPUT, PARAMETER, TASK, WORKERS } kind;
+	enum placeholder_kind kind;
 	const char *name; /* in the invocation's memory */
 	size_t length;    /* of the whole placeholder, braces included */
 };
@@ -27,7 +29,7 @@ static struct placeholder read_placeholder(struct fw_sdk_arena *arena, const cha
 {
 	static const struct {
 		const char *start;
-		int kind;
+		enum placeholder_kind kind;
 		bool named;
 	} known[] = {{"{input.", INPUT, true}, {"{output.", OUTPUT, true}, {"{param.", PARAMETER, true}, {"{task", TASK, false},
 	             {"{workers", WORKERS, false}};

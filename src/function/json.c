@@ -165,6 +165,8 @@ bool fw_sdk_json_check(struct fw_sdk_text text)
 
 struct fw_sdk_each fw_sdk_json_each(struct fw_sdk_text container)
 {
+	if (container.length == 0) /* an absent one has no bytes to point at */
+		return (struct fw_sdk_each){0};
 	struct cursor cursor = {container.bytes, container.bytes + container.length};
 
 	skip_blanks(&cursor);

@@ -5,6 +5,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -57,7 +58,7 @@ static struct question question_about(const struct sockaddr_in *here, const stru
 	return question;
 }
 
-static int read_answer(const char *bytes, size_t length, unsigned *uid, struct fw_error **err)
+int fw_http_peer_answer(const char *bytes, size_t length, unsigned *uid, struct fw_error **err)
 {
 	struct nlmsghdr header;
 
@@ -68,7 +69,8 @@ static int read_answer(const char *bytes, size_t length, unsigned *uid, struct f
 		int code = 0;
 
 		memcpy(&code, bytes + sizeof header, sizeof code);
-		return fw_fail_errno(err, -code, "look the peer up in the socket table");
+		if (code < 0 && code > INT_MIN)
+			return fw_fail_errno(err, -code, "look the peer up in the socket table");
 	}
 	struct inet_diag_msg message;
 
@@ -99,5 +101,5 @@ int fw_http_peer_uid(int fd, unsigned *uid, struct fw_error **err)
 
 	if (length < 0)
 		return fw_fail_errno(err, errno, "read the socket table");
-	return read_answer(answer, (size_t)length, uid, err);
+	return fw_http_peer_answer(answer, (size_t)length, uid, err);
 }

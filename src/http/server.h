@@ -56,3 +56,5 @@ void fw_http_reply(struct fw_http_request *request, int status, const struct fw_
 
 /* uid of the process at the other end of a loopback TCP connection (NETLINK_SOCK_DIAG). */
 int fw_http_peer_uid(int fd, unsigned *uid, struct fw_error **err);
+/* The uid in one answer of the kernel's socket table. */
+int fw_http_peer_answer(const char *bytes, size_t length, unsigned *uid, struct fw_error **err);
