@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "storage/storage.h"
 
 struct fw_file_storage {
@@ -19,3 +21,9 @@ int fw_file_list(struct fw_file_storage *storage, const char *pattern, struct fw
                  struct fw_error **err);
 int fw_file_publish(struct fw_file_storage *storage, const struct fw_publication *publication,
                     struct fw_storage_objects *objects, uint32_t **output_of, struct fw_error **err);
+
+/* file_freeze.c */
+/* True when it is certain that nobody has the file, which is ours, open or mapped for writing. */
+bool fw_file_is_settled(int fd);
+/* The first `size` bytes of a file as a new file of that name; *fd is the new one. */
+int fw_file_copy(int from_fd, int64_t size, int directory_fd, const char *name, int *fd, struct fw_error **err);

@@ -55,3 +55,31 @@ def test_a_function_writes_only_in_its_own_attempt(flexwatt):
     run = flexwatt.json("run", "workflow.yaml")["run"]
     tried, = flexwatt.outputs(run).values()
     assert set(json.loads(tried).values()) == {"Permission denied"}, tried
+
+
+KEEP = """
+import builtins, mmap
+path = output + "/kept"
+with open(path, "w") as file:
+    file.write("as it was")
+builtins.kept = os.open(path, os.O_RDWR)
+builtins.mapped = mmap.mmap(builtins.kept, 9)
+api.post({"outputs": {"out": ["kept"]}})
+"""
+CHANGE = """
+import builtins
+builtins.mapped[:] = b"changed!!"
+os.pwrite(builtins.kept, b"changed and longer", 0)
+os.fsync(builtins.kept)
+"""
+
+
+def test_a_warm_worker_cannot_change_what_it_published(flexwatt, scripted):
+    flexwatt.workflow(json.dumps({
+        "name": "kept", "storage": "./data", "function": {"package": scripted}, "defaults": {"memory": 256}, "stages": {
+            "keep": {"workers": 1, "outputs": {"out": {}}, "params": {"code": KEEP}},
+            "change": {"workers": 1, "outputs": {"out": {}}, "params": {"code": CHANGE}, "after": ["keep"]}}}))
+    run = flexwatt.json("run", "workflow.yaml")["run"]
+    keep, change = flexwatt.records(run)
+    assert keep["worker"] == change["worker"] and keep["status"] == change["status"] == "ok"
+    assert flexwatt.outputs(run)["keep/0.1/out/kept"] == b"as it was"

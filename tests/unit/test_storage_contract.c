@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -285,6 +286,120 @@ static void a_second_publication_of_an_attempt_changes_nothing(void **state)
 	assert_string_equal(text.data, "first");
 }
 
+enum { UID = 54321 }; /* of a worker */
+
+/* The attempt with work/chunks/a, all of it the worker's. */
+static void attempt_of(const struct fixture *fixture, uid_t uid)
+{
+	static const char *const paths[] = {"work", "work/chunks", "work/chunks/a", "work/reports"};
+
+	for (size_t i = 0; uid != geteuid() && i < FW_COUNT_OF(paths); i++)
+		assert_int_equal(fchownat(fixture->tree.fd, paths[i], uid, uid, 0), 0);
+}
+
+static void assert_published(const struct fixture *fixture, const char *text)
+{
+	fw_cleanup_buffer struct fw_buffer buffer;
+
+	fw_buffer_init(&buffer, 100);
+	assert_ok(fw_read_file(fixture->tree.fd, "runs/r1/split/3.1/chunks/a", &buffer, NULL), NULL);
+	assert_string_equal(buffer.data, text);
+	assert_int_equal(fixture->objects.list.count, 1);
+	assert_int_equal(fixture->objects.list.items[0].bytes, strlen(text));
+}
+
+/* A worker that lives on kept a descriptor and a mapping of what it wrote. */
+static void what_was_published_stays_as_it_was(uid_t uid, bool by_mapping)
+{
+	fw_cleanup_fixture struct fixture fixture = open_on(tree_of("work/chunks/a", "as it was", "work/reports/", "", NULL));
+	fw_cleanup_fd int fd = openat(fixture.tree.fd, "work/chunks/a", O_RDWR | O_CLOEXEC);
+	char *mapped = mmap(NULL, 9, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	assert_true(fd >= 0 && mapped != MAP_FAILED);
+	attempt_of(&fixture, uid);
+	if (by_mapping)
+		fd = (close(fd), -1);
+	publish(&fixture, NULL, 0);
+	assert_int_equal(fixture.rc, FW_OK);
+	if (by_mapping)
+		memcpy(mapped, "changed!!", 9);
+	else
+		assert_int_equal(pwrite(fd, "changed and longer", 18, 0), 18);
+	assert_published(&fixture, "as it was");
+	munmap(mapped, 9);
+}
+
+static void a_writer_of_our_own_uid_cannot_change_what_is_published(void **state)
+{
+	(void)state;
+	what_was_published_stays_as_it_was(geteuid(), false);
+	what_was_published_stays_as_it_was(geteuid(), true);
+}
+
+static void a_writer_of_another_uid_cannot_change_what_is_published(void **state)
+{
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("skipped: another user's files need root\n");
+		skip();
+	}
+	what_was_published_stays_as_it_was(UID, false);
+	what_was_published_stays_as_it_was(UID, true);
+}
+
+/* A worker of our own uid may open whatever it reaches by a directory that it kept. */
+static void a_kept_directory_does_not_lead_to_what_is_published(void **state)
+{
+	(void)state;
+	fw_cleanup_fixture struct fixture fixture = open_on(tree_of("work/chunks/a", "as it was", "work/reports/", "", NULL));
+	fw_cleanup_fd int directory = openat(fixture.tree.fd, "work/chunks", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	publish(&fixture, NULL, 0);
+	assert_int_equal(fixture.rc, FW_OK);
+	assert_int_equal(openat(directory, "a", O_WRONLY | O_CLOEXEC), -1);
+	assert_published(&fixture, "as it was");
+}
+
+static void a_file_that_nobody_writes_to_is_not_copied(void **state)
+{
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("skipped: another user's files need root\n");
+		skip();
+	}
+	fw_cleanup_fixture struct fixture fixture = open_on(tree_of("work/chunks/a", "as it was", "work/reports/", "", NULL));
+	fw_cleanup_fd int reader = openat(fixture.tree.fd, "work/chunks/a", O_RDONLY | O_CLOEXEC);
+	struct stat before, after;
+
+	attempt_of(&fixture, UID);
+	assert_int_equal(fstat(reader, &before), 0);
+	publish(&fixture, NULL, 0);
+	assert_published(&fixture, "as it was");
+	assert_int_equal(fstatat(fixture.tree.fd, "runs/r1/split/3.1/chunks/a", &after, 0), 0);
+	assert_int_equal(after.st_ino, before.st_ino);
+}
+
+static void a_copy_keeps_holes(void **state)
+{
+	(void)state;
+	enum { MB = 1 << 20 };
+	fw_cleanup_fixture struct fixture fixture = open_on(tree_of("work/chunks/a", "a", "work/reports/", "", NULL));
+	fw_cleanup_fd int fd = openat(fixture.tree.fd, "work/chunks/a", O_RDWR | O_CLOEXEC);
+	char end[4] = "";
+	struct stat stat;
+
+	assert_int_equal(pwrite(fd, "end", 3, (off_t)4096 * MB), 3);
+	publish(&fixture, NULL, 0);
+	assert_int_equal(fixture.rc, FW_OK);
+	fw_cleanup_fd int kept = openat(fixture.tree.fd, "runs/r1/split/3.1/chunks/a", O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(fstat(kept, &stat), 0);
+	assert_int_equal(stat.st_size, (int64_t)4096 * MB + 3);
+	assert_int_equal(pread(kept, end, 3, (off_t)4096 * MB), 3);
+	assert_string_equal(end, "end");
+	assert_in_range(stat.st_blocks * 512, 1, MB);
+}
+
 /* What a function left running: once its output has been looked at, another one stands in its place. */
 static pid_t exchange_the_output(const struct tree *tree, uid_t uid)
 {
@@ -307,15 +422,15 @@ static pid_t exchange_the_output(const struct tree *tree, uid_t uid)
 static void what_was_checked_cannot_be_exchanged(void **state)
 {
 	(void)state;
-	enum { FILES = 2000, UID = 54321 };
-	fw_cleanup_fixture struct fixture fixture = open_on(tree_of("work/chunks/", "", "work/reports/", "", NULL));
-	struct stat stat;
-	int status = 0;
-
+	enum { FILES = 2000 };
 	if (geteuid() != 0) {
 		print_message("skipped: another user's files need root\n");
 		skip();
 	}
+	fw_cleanup_fixture struct fixture fixture = open_on(tree_of("work/chunks/", "", "work/reports/", "", NULL));
+	struct stat stat;
+	int status = 0;
+
 	for (int i = 0; i < FILES; i++) {
 		fw_cleanup_free char *path = fw_printf("work/chunks/f%04d", i);
 
@@ -397,6 +512,8 @@ static void a_full_disk_leaves_nothing_half_visible(void **state)
 
 	if (mount("none", small, "tmpfs", 0, "size=64k,nr_inodes=12") < 0) {
 		print_message("skipped: mounting a small filesystem needs root (%s)\n", strerror(errno));
+		free(FW_TAKE(small)); /* skip() does not return */
+		tree_remove_cleanup(&outer);
 		skip();
 	}
 	struct tree inner = {.fd = open(small, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
@@ -435,4 +552,7 @@ FW_TESTS(lists_by_glob_sorted_and_never_what_runs_made, refuses_a_link_that_leav
          publishes_what_is_declared_in_its_order, resets_modes, refuses_links_devices_and_fifos, refuses_names_that_are_not_text,
          refuses_a_declared_object_that_was_not_written, a_second_publication_of_an_attempt_changes_nothing,
          sweeps_what_lost, removes_a_run_and_tells_its_disk, says_that_the_storage_is_not_there,
-         a_full_disk_leaves_nothing_half_visible, what_was_checked_cannot_be_exchanged)
+         a_full_disk_leaves_nothing_half_visible, what_was_checked_cannot_be_exchanged,
+         a_writer_of_our_own_uid_cannot_change_what_is_published, a_writer_of_another_uid_cannot_change_what_is_published,
+         a_kept_directory_does_not_lead_to_what_is_published, a_file_that_nobody_writes_to_is_not_copied,
+         a_copy_keeps_holes)
