@@ -45,7 +45,7 @@ struct fw_dispatch {
 	bool cpu_capped;
 	uint64_t ready_ns;
 	/* Makes the event for a directory chosen by the backend; newly allocated. May write into the directory, which is not yet
-	 * the worker's. */
+	 * the worker's; of a stage without outputs it is not there yet and made by whoever has something to put into it. */
 	int (*event)(void *context, const char *directory, char **body, size_t *length, struct fw_error **err);
 	void (*started)(void *context);
 	void (*progress)(void *context, double done, double total, const char *note);

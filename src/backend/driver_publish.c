@@ -294,8 +294,9 @@ void fw_task_run_publish(struct fw_task_run *run, const char *body, size_t lengt
 		rc = by_reference(run, &error);
 	if (rc != FW_OK)
 		refuse(run, plain ? "Flexwatt.InvalidResult" : "Flexwatt.InvalidAnswer", error);
-	else if (run->stage->outputs.count == 0 && !run->publication.result)
+	else if (run->stage->outputs.count == 0 && !run->publication.result) {
+		fw_task_run_discard(run); /* its manifests */
 		commit(run, NULL, NULL);
-	else
+	} else
 		run->driver->storage->ops->publish(run->driver->storage, &run->publication, published, run);
 }

@@ -4,9 +4,11 @@
  * outputs are published, the commit event is fed, and when the meters have had their say the record is stored.
  * Publication comes before the commit, so that what a consumer sees is there; the record may be final before or after.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "backend/driver_task.h"
@@ -43,6 +45,8 @@ static int by_manifest(struct fw_task_run *run, struct fw_event_input *input, co
 	input->manifest_sha256 = digest;
 	if (!lines)
 		return fw_fail(err, FW_E_LIMIT, "the list of input '%s' is too long", input->name);
+	if (run->stage->outputs.count == 0 && mkdir(directory, 0700) < 0 && errno != EEXIST)
+		return fw_fail_errno(err, errno, "make %s", directory);
 	return fw_write_file(AT_FDCWD, path, lines, length, 0644, err);
 }
 
@@ -59,7 +63,7 @@ static int add_inputs(struct fw_task_run *run, struct fw_event *event, const cha
 
 		for (size_t o = 0; o < inputs.inputs[i].count; o++)
 			FW_PUSH(&input.objects, object_ref(run, &inputs.inputs[i].objects[o]));
-		if (directory && fw_event_needs_manifest(&input))
+		if (fw_event_needs_manifest(&input))
 			rc = by_manifest(run, &input, directory, err);
 		FW_PUSH(&event->inputs, input);
 	}
@@ -225,6 +229,12 @@ static void discarded(void *context, int rc, const struct fw_error *error)
 	(void)error; /* the sweep at the end of the run removes what is left */
 }
 
+void fw_task_run_discard(struct fw_task_run *run)
+{
+	if (run->directory)
+		run->driver->storage->ops->discard(run->driver->storage, run->directory, discarded, NULL);
+}
+
 /* The function could not write its outputs and says so in its own words; the cause is ours to tell. */
 static bool storage_is_full(const struct fw_task_run *run)
 {
@@ -251,8 +261,7 @@ static void ended(void *context, const struct fw_dispatch_outcome *outcome)
 		fw_task_run_no_space(run);
 		return;
 	}
-	if (run->directory)
-		run->driver->storage->ops->discard(run->driver->storage, run->directory, discarded, NULL);
+	fw_task_run_discard(run);
 	fw_task_run_conclude(run, &event);
 }
 

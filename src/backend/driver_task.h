@@ -32,4 +32,6 @@ void fw_task_run_conclude(struct fw_task_run *run, struct fw_engine_event *event
 /* The storage is full: no end is fed, so that the attempt is lost without using up a retry; the run stops and can be
  * resumed. */
 void fw_task_run_no_space(struct fw_task_run *run);
+/* Throws away what it wrote, if anything. */
+void fw_task_run_discard(struct fw_task_run *run);
 void fw_task_run_free(struct fw_task_run *run);

@@ -80,10 +80,8 @@ static int make_directories(struct job *job, const char *attempts, struct fw_err
 {
 	const struct fw_stage *stage = stage_of(job);
 
-	if (stage->outputs.count == 0)
-		return FW_OK;
 	job->directory = fw_printf("%s/%s", attempts, job->name);
-	int rc = make_directory(job->directory, err);
+	int rc = stage->outputs.count > 0 ? make_directory(job->directory, err) : FW_OK;
 
 	for (size_t i = 0; rc == FW_OK && i < stage->outputs.count; i++) {
 		fw_cleanup_free char *output = directory_of(job, i);
@@ -122,6 +120,8 @@ static int prepare(void *context, const char *attempts, uid_t uid, char **body, 
 
 	if (rc == FW_OK)
 		rc = job->dispatch.event(job->dispatch.context, job->directory, body, length, err);
+	if (stage_of(job)->outputs.count == 0 && access(job->directory, F_OK) != 0)
+		free(FW_TAKE(job->directory)); /* nothing was put there */
 	return rc == FW_OK ? hand_over(job, uid, err) : rc;
 }
 

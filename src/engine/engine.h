@@ -42,7 +42,7 @@ enum fw_status { /* of an invocation, and of a task or stage when it has ended *
 	FW_STATUS_FUNCTION_ERROR,
 	FW_STATUS_TIMEOUT,
 	FW_STATUS_OUT_OF_MEMORY,
-	FW_STATUS_LOST,      /* the worker or the engine died, or the environment failed; always retried */
+	FW_STATUS_LOST,      /* the engine died or the environment failed; always retried */
 	FW_STATUS_CANCELLED,
 	FW_STATUS_SKIPPED,   /* never dispatched: a producer failed or `when` was false */
 };

@@ -112,18 +112,13 @@ static char *describe_exit(int wait_status)
 	return text;
 }
 
-/* Somebody else ended it: the function is not to blame. */
-static bool was_ended_from_outside(int wait_status)
-{
-	return WIFSIGNALED(wait_status) && (WTERMSIG(wait_status) == SIGKILL || WTERMSIG(wait_status) == SIGTERM);
-}
-
+/* Whatever signal it was: what we ended has its verdict already, what the kernel ended for memory gets it from the group's
+ * events, and nobody else reaches into a sandbox. As on Lambda, the function is to blame for its process. */
 static void judge_death(struct fw_invocation *invocation, int wait_status)
 {
 	fw_cleanup_free char *cause = describe_exit(wait_status);
 
-	fw_invocation_judge(invocation, was_ended_from_outside(wait_status) ? "lost" : "function_error",
-	                    fw_strdup("Runtime.ExitError"),
+	fw_invocation_judge(invocation, "function_error", fw_strdup("Runtime.ExitError"),
 	                    fw_printf("RequestId: %s Error: %s", invocation->request_id, cause));
 	invocation->record->exit = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
 }

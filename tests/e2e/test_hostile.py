@@ -84,6 +84,14 @@ PROCESSES = [
         for pid in (1, -1):
             attempt(os.kill, pid, signal.SIGKILL)
     """),
+    Case("kills_itself", "function_error", "Runtime.ExitError", "Runtime exited with error: signal: killed",
+         code="os.kill(os.getpid(), signal.SIGKILL)"),
+    Case("terminates_itself", "function_error", "Runtime.ExitError", "Runtime exited with error: signal: terminated", code="""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+    """),
+    Case("kills_itself_during_init", "function_error", "Runtime.ExitError", "Runtime exited with error: signal: killed",
+         init="os.kill(os.getpid(), signal.SIGKILL)"),
     Case("exits_during_init", "function_error", "Runtime.ExitError", "exit status 9", init="os._exit(9)"),
     Case("init_error", "function_error", "Runtime.NoConfig", "nothing to read", init="""
         api.call("POST", BASE + "/init/error", b'{"errorType": "Runtime.NoConfig", "errorMessage": "nothing to read"}')

@@ -44,6 +44,27 @@ def test_a_small_result_stays_in_the_log(flexwatt, functions):
     assert flexwatt.outputs(run) == {}
 
 
+@pytest.mark.parametrize("status", ["ok", "function_error"])
+def test_a_stage_without_outputs_gets_a_list_of_more_than_six_megabytes(flexwatt, functions, status):
+    handler = "count" if status == "ok" else "die"
+    name, count = "n" * 240, 10_000
+    (flexwatt.data / "in").mkdir()
+    for number in range(count):
+        (flexwatt.data / "in" / f"{name}{number:05}.txt").touch()
+    flexwatt.workflow(f"""
+        name: long
+        storage: ./data
+        function: {{package: ./functions}}
+        stages:
+          count: {{handler: {handler}, workers: 1, retries: 0, memory: 512, inputs: {{in: {{keys: "in/*.txt"}}}}}}
+    """)
+    run = flexwatt.json("run", "workflow.yaml", status=status != "ok")["run"]
+    record, = flexwatt.records(run)
+    assert record["status"] == status and record["objects_in"] == count
+    assert status != "ok" or result_of(flexwatt) == {"count": count}
+    assert flexwatt.outputs(run) == {}, "neither the manifest nor its directory stays"
+
+
 def test_a_long_list_goes_by_manifest(flexwatt, functions):
     name = "a-rather-long-name-of-an-object-so-that-the-list-is-long-" * 2
     (flexwatt.data / "in").mkdir()

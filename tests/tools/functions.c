@@ -80,6 +80,22 @@ static int copy(struct fw_invocation *invocation)
 	return rc == FW_END ? FW_OK : rc;
 }
 
+/* Its inputs, by what it can open of them. */
+static int count(struct fw_invocation *invocation)
+{
+	struct fw_object object;
+	size_t found = 0;
+	char json[64];
+	int rc;
+
+	while ((rc = fw_next_input(invocation, "in", &object)) == FW_OK)
+		found += access(object.path, R_OK) == 0;
+	if (rc != FW_END)
+		return rc;
+	snprintf(json, sizeof json, "{\"count\": %zu}", found);
+	return fw_result(invocation, json);
+}
+
 static int result(struct fw_invocation *invocation)
 {
 	fw_metric(invocation, "answer", 42);
@@ -255,6 +271,6 @@ static int progress(struct fw_invocation *invocation)
 	return FW_OK;
 }
 
-FW_FUNCTIONS({"noop", noop}, {"make", make}, {"copy", copy}, {"result", result}, {"long_result", long_result}, {"flaky", flaky}, {"hang", hang},
+FW_FUNCTIONS({"noop", noop}, {"make", make}, {"copy", copy}, {"result", result}, {"count", count}, {"long_result", long_result}, {"flaky", flaky}, {"hang", hang},
              {"burn", burn}, {"eat", eat}, {"fork_bomb", fork_bomb}, {"fill_tmp", fill_tmp}, {"spy", spy},
              {"daemonise", daemonise}, {"litter", litter}, {"die", die}, {"chatter", chatter}, {"progress", progress})

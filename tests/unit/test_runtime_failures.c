@@ -65,7 +65,7 @@ static void a_worker_that_exits_says_how(void **state)
 		{"exit", "Runtime exited with error: exit status 7", "function_error", 7},
 		{"exit 0", "Runtime exited without providing a reason", "function_error", 0},
 		{"abort", "Runtime exited with error: signal: segmentation fault", "function_error", 128 + 11},
-		{"be killed", "Runtime exited with error: signal: killed", "lost", 128 + 9},
+		{"be killed", "Runtime exited with error: signal: killed", "function_error", 128 + 9},
 	};
 	struct fixture *fixture = started_with(NULL, NULL);
 
