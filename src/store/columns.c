@@ -244,6 +244,40 @@ char *fw_table_select(const struct fw_table *table, const char *tail)
 	return fw_printf("SELECT %s FROM %s_data d %s", list, table->name, tail);
 }
 
+int fw_columns_prepare(struct fw_store *store, const char *sql, const struct fw_column *columns, size_t count,
+                       const void *row, sqlite3_stmt **statement, struct fw_error **err)
+{
+	int rc = fw_store_begin(store, err);
+
+	if (rc == FW_OK)
+		rc = fw_store_prepare(store, sql, statement, err);
+	return rc == FW_OK ? fw_columns_bind(store, NULL, *statement, 1, columns, count, row, err) : rc;
+}
+
+int fw_store_each_row(struct fw_store *store, const struct fw_table *table, const char *run, const char *order,
+                      struct fw_row_visit visit, struct fw_error **err)
+{
+	fw_cleanup_free char *tail = fw_printf("WHERE run = ?1 ORDER BY %s", order);
+	fw_cleanup_free char *sql = fw_table_select(table, tail), *row = fw_alloc(visit.size);
+	fw_cleanup_statement sqlite3_stmt *statement = NULL;
+	struct fw_scope *scope;
+	int code = SQLITE_DONE;
+	int rc = fw_store_scope(store, run, true, &scope, err);
+
+	if (rc == FW_OK)
+		rc = fw_store_prepare(store, sql, &statement, err);
+	if (rc != FW_OK)
+		return rc;
+	sqlite3_bind_int64(statement, 1, scope->id);
+	while (rc == FW_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+		memcpy(row, visit.null_row, visit.size);
+		rc = fw_columns_read(store, scope, statement, table->columns, table->count, row, err);
+		if (rc == FW_OK)
+			rc = visit.call(visit.context, row, err);
+	}
+	return rc == FW_OK && code != SQLITE_DONE ? fw_store_fail(store, err, code, visit.what) : rc;
+}
+
 int fw_store_put_row(struct fw_store *store, const struct fw_table *table, const char *run, const void *row,
                      const char *what, struct fw_error **err)
 {

@@ -51,12 +51,8 @@ int fw_store_sweep_put(struct fw_store *store, const struct fw_sweep_row *row, s
 {
 	fw_cleanup_free char *sql = fw_columns_insert("INSERT OR REPLACE", "sweep", sweep_columns, FW_COUNT_OF(sweep_columns));
 	fw_cleanup_statement sqlite3_stmt *statement = NULL;
-	int rc = fw_store_begin(store, err);
+	int rc = fw_columns_prepare(store, sql, sweep_columns, FW_COUNT_OF(sweep_columns), row, &statement, err);
 
-	if (rc == FW_OK)
-		rc = fw_store_prepare(store, sql, &statement, err);
-	if (rc == FW_OK)
-		rc = fw_columns_bind(store, NULL, statement, 1, sweep_columns, FW_COUNT_OF(sweep_columns), row, err);
 	return rc == FW_OK ? fw_store_step(store, statement, "write a sweep", err) : rc;
 }
 
@@ -127,14 +123,19 @@ int fw_store_series_put(struct fw_store *store, const struct fw_series_row *row,
 	return rc;
 }
 
-static int visit_series(struct series_row *kept,
-                        int (*visit)(void *context, const struct fw_series_row *row, struct fw_error **err),
-                        void *context, struct fw_error **err)
+struct series_visit {
+	int (*call)(void *context, const struct fw_series_row *row, struct fw_error **err);
+	void *context;
+};
+
+static int visit_series(void *context, void *row, struct fw_error **err)
 {
+	const struct series_visit *visit = context;
+	struct series_row *kept = row;
 	int rc = fw_series_decode(kept->samples.data, kept->samples.length, &kept->row.samples, &kept->row.count, err);
 
 	if (rc == FW_OK)
-		rc = visit(context, &kept->row, err);
+		rc = visit->call(visit->context, &kept->row, err);
 	else
 		fw_error_wrap(err, rc, "series %s of run %s", kept->row.name, kept->row.run);
 	fw_buffer_done(&kept->samples);
@@ -146,25 +147,11 @@ int fw_store_series_each(struct fw_store *store, const char *run,
                          int (*visit)(void *context, const struct fw_series_row *row, struct fw_error **err),
                          void *context, struct fw_error **err)
 {
-	fw_cleanup_free char *sql = fw_table_select(&fw_table_series, "WHERE run = ?1 ORDER BY stage, task, attempt, name");
-	fw_cleanup_statement sqlite3_stmt *statement = NULL;
-	struct fw_scope *scope;
-	int code = SQLITE_DONE;
-	int rc = fw_store_scope(store, run, true, &scope, err);
+	static const struct series_row null_row;
+	struct series_visit own = {visit, context};
 
-	if (rc == FW_OK)
-		rc = fw_store_prepare(store, sql, &statement, err);
-	if (rc != FW_OK)
-		return rc;
-	sqlite3_bind_int64(statement, 1, scope->id);
-	while (rc == FW_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-		struct series_row kept = {0};
-
-		rc = fw_columns_read(store, scope, statement, series_columns, FW_COUNT_OF(series_columns), &kept, err);
-		if (rc == FW_OK)
-			rc = visit_series(&kept, visit, context, err);
-	}
-	return rc == FW_OK && code != SQLITE_DONE ? fw_store_fail(store, err, code, "read series") : rc;
+	return fw_store_each_row(store, &fw_table_series, run, "stage, task, attempt, name",
+	                         (struct fw_row_visit){sizeof null_row, &null_row, visit_series, &own, "read series"}, err);
 }
 
 void fw_reading_row_done(struct fw_reading_row *row)
@@ -193,28 +180,27 @@ int fw_store_reading_put(struct fw_store *store, const struct fw_reading_row *ro
 #define NULL_OF_INT FW_NULL_INT
 #define ALL_NULL(kind, field, description) .field = NULL_OF_##kind,
 
+struct reading_visit {
+	int (*call)(void *context, const struct fw_reading_row *row, struct fw_error **err);
+	void *context;
+};
+
+static int visit_reading(void *context, void *row, struct fw_error **err)
+{
+	const struct reading_visit *visit = context;
+	int rc = visit->call(visit->context, row, err);
+
+	fw_reading_row_done(row);
+	return rc;
+}
+
 int fw_store_reading_each(struct fw_store *store, const char *run,
                           int (*visit)(void *context, const struct fw_reading_row *row, struct fw_error **err),
                           void *context, struct fw_error **err)
 {
-	fw_cleanup_free char *sql = fw_table_select(&fw_table_reading, "WHERE run = ?1 ORDER BY ordinal");
-	fw_cleanup_statement sqlite3_stmt *statement = NULL;
-	struct fw_scope *scope;
-	int code = SQLITE_DONE;
-	int rc = fw_store_scope(store, run, true, &scope, err);
+	static const struct fw_reading_row null_row = {FW_READING_FIELDS(ALL_NULL)};
+	struct reading_visit own = {visit, context};
 
-	if (rc == FW_OK)
-		rc = fw_store_prepare(store, sql, &statement, err);
-	if (rc != FW_OK)
-		return rc;
-	sqlite3_bind_int64(statement, 1, scope->id);
-	while (rc == FW_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-		struct fw_reading_row row = {FW_READING_FIELDS(ALL_NULL)};
-
-		rc = fw_columns_read(store, scope, statement, reading_columns, FW_COUNT_OF(reading_columns), &row, err);
-		if (rc == FW_OK)
-			rc = visit(context, &row, err);
-		fw_reading_row_done(&row);
-	}
-	return rc == FW_OK && code != SQLITE_DONE ? fw_store_fail(store, err, code, "read readings") : rc;
+	return fw_store_each_row(store, &fw_table_reading, run, "ordinal",
+	                         (struct fw_row_visit){sizeof null_row, &null_row, visit_reading, &own, "read readings"}, err);
 }

@@ -54,12 +54,8 @@ int fw_store_run_insert(struct fw_store *store, const struct fw_run_row *row, st
 {
 	fw_cleanup_free char *sql = fw_columns_insert("INSERT", "run", run_columns, FW_COUNT_OF(run_columns));
 	fw_cleanup_statement sqlite3_stmt *statement = NULL;
-	int rc = fw_store_begin(store, err);
+	int rc = fw_columns_prepare(store, sql, run_columns, FW_COUNT_OF(run_columns), row, &statement, err);
 
-	if (rc == FW_OK)
-		rc = fw_store_prepare(store, sql, &statement, err);
-	if (rc == FW_OK)
-		rc = fw_columns_bind(store, NULL, statement, 1, run_columns, FW_COUNT_OF(run_columns), row, err);
 	if (rc != FW_OK)
 		return rc;
 	int code = sqlite3_step(statement);
@@ -73,17 +69,13 @@ int fw_store_run_update(struct fw_store *store, const struct fw_run_row *row, st
 {
 	fw_cleanup_statement sqlite3_stmt *statement = NULL;
 	fw_cleanup_buffer struct fw_buffer sql;
-	int rc = fw_store_begin(store, err);
 
 	fw_buffer_init(&sql, 64 << 10);
 	fw_buffer_text(&sql, "UPDATE run SET ");
 	for (size_t i = 1; i < FW_COUNT_OF(run_columns); i++)
 		fw_buffer_printf(&sql, "%s%s = ?%zu", i == 1 ? "" : ", ", run_columns[i].name, i + 1);
 	fw_buffer_text(&sql, " WHERE run = ?1");
-	if (rc == FW_OK)
-		rc = fw_store_prepare(store, sql.data, &statement, err);
-	if (rc == FW_OK)
-		rc = fw_columns_bind(store, NULL, statement, 1, run_columns, FW_COUNT_OF(run_columns), row, err);
+	int rc = fw_columns_prepare(store, sql.data, run_columns, FW_COUNT_OF(run_columns), row, &statement, err);
 	if (rc == FW_OK)
 		rc = fw_store_step(store, statement, "update a run", err);
 	if (rc == FW_OK && sqlite3_changes(store->db) == 0)
@@ -212,35 +204,34 @@ int fw_store_stage_put(struct fw_store *store, const struct fw_stage_row *row, s
 	return fw_store_put_row(store, &fw_table_stage, row->run, row, "write a stage", err);
 }
 
+struct stage_list {
+	FW_VECTOR(struct fw_stage_row) rows;
+};
+
+static int keep_stage(void *context, void *row, struct fw_error **err)
+{
+	struct stage_list *list = context;
+
+	(void)err;
+	FW_PUSH(&list->rows, *(struct fw_stage_row *)row);
+	return FW_OK;
+}
+
 int fw_store_stage_list(struct fw_store *store, const char *run, struct fw_stage_row **rows, size_t *count,
                         struct fw_error **err)
 {
-	fw_cleanup_free char *sql = fw_table_select(&fw_table_stage, "WHERE run = ?1 ORDER BY position, stage");
-	fw_cleanup_statement sqlite3_stmt *statement = NULL;
-	FW_VECTOR(struct fw_stage_row) read = {0};
-	struct fw_scope *scope;
-	int code = SQLITE_DONE;
-	int rc = fw_store_scope(store, run, true, &scope, err);
+	static const struct fw_stage_row null_row = {.first_start_ms = FW_NULL_REAL, .last_end_ms = FW_NULL_REAL};
+	struct stage_list list = {0};
+	int rc = fw_store_each_row(store, &fw_table_stage, run, "position, stage",
+	                           (struct fw_row_visit){sizeof null_row, &null_row, keep_stage, &list, "list stages"}, err);
 
-	if (rc == FW_OK)
-		rc = fw_store_prepare(store, sql, &statement, err);
-	if (rc != FW_OK)
-		return rc;
-	sqlite3_bind_int64(statement, 1, scope->id);
-	while (rc == FW_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-		FW_PUSH(&read, (struct fw_stage_row){.first_start_ms = FW_NULL_REAL, .last_end_ms = FW_NULL_REAL});
-		rc = fw_columns_read(store, scope, statement, stage_columns, FW_COUNT_OF(stage_columns),
-		                     &read.items[read.count - 1], err);
-	}
-	if (rc == FW_OK && code != SQLITE_DONE)
-		rc = fw_store_fail(store, err, code, "list stages");
 	if (rc == FW_OK) {
-		*rows = read.items;
-		*count = read.count;
+		*rows = list.rows.items;
+		*count = list.rows.count;
 		return FW_OK;
 	}
-	for (size_t i = 0; i < read.count; i++)
-		fw_stage_row_done(&read.items[i]);
-	free(read.items);
+	for (size_t i = 0; i < list.rows.count; i++)
+		fw_stage_row_done(&list.rows.items[i]);
+	free(list.rows.items);
 	return rc;
 }

@@ -123,6 +123,20 @@ char *fw_table_insert(const char *verb, const struct fw_table *table);
 int fw_store_put_row(struct fw_store *store, const struct fw_table *table, const char *run, const void *row,
                      const char *what, struct fw_error **err);
 char *fw_table_select(const struct fw_table *table, const char *tail);
+/* A statement of this turn that writes a row of a table without a scope, its members bound. */
+int fw_columns_prepare(struct fw_store *store, const char *sql, const struct fw_column *columns, size_t count,
+                       const void *row, sqlite3_stmt **statement, struct fw_error **err);
+/* The rows of a run, in the order of `order`: each starts as a copy of null_row and belongs to the call, which frees what
+ * it does not keep. `what` names the reading in an error. */
+struct fw_row_visit {
+	size_t size;
+	const void *null_row;
+	int (*call)(void *context, void *row, struct fw_error **err);
+	void *context;
+	const char *what;
+};
+int fw_store_each_row(struct fw_store *store, const struct fw_table *table, const char *run, const char *order,
+                      struct fw_row_visit visit, struct fw_error **err);
 
 /* Schema: brings a database to this version, in one transaction. */
 int fw_schema_version(void);

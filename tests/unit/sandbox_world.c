@@ -57,53 +57,67 @@ bool world_as_asked(void)
 	return true;
 }
 
-void world_open(struct world *world)
+struct world world;
+
+int world_set_up(void **state)
 {
 	struct fw_error *err = NULL;
 	char bootstrap[128];
 
-	memset(world, 0, sizeof *world);
-	world->tree = tree_of("package/", "", "attempts/", "", "state/", "", NULL);
-	chmod(world->tree.path, 0755);
-	snprintf(world->package, sizeof world->package, "%s/package", world->tree.path);
-	snprintf(world->attempts, sizeof world->attempts, "%s/attempts", world->tree.path);
-	chmod(world->attempts, 01777);
-	snprintf(world->state, sizeof world->state, "%s/state", world->tree.path);
-	snprintf(bootstrap, sizeof bootstrap, "%s/bootstrap", world->package);
+	(void)state;
+	world.tree = tree_of("package/", "", "attempts/", "", "state/", "", NULL);
+	chmod(world.tree.path, 0755);
+	snprintf(world.package, sizeof world.package, "%s/package", world.tree.path);
+	snprintf(world.attempts, sizeof world.attempts, "%s/attempts", world.tree.path);
+	chmod(world.attempts, 01777);
+	snprintf(world.state, sizeof world.state, "%s/state", world.tree.path);
+	snprintf(bootstrap, sizeof bootstrap, "%s/bootstrap", world.package);
 	copy_payload(bootstrap);
-	assert_ok(fw_root_open("/", &world->root, &err), err);
-	assert_ok(fw_machine_read(&world->root, &world->machine, &err), err);
-	if (fw_cgroups_open(&world->root, "flexwatt-test", &world->cgroups, &err) != FW_OK) {
+	assert_ok(fw_root_open("/", &world.root, &err), err);
+	assert_ok(fw_machine_read(&world.root, &world.machine, &err), err);
+	if (fw_cgroups_open(&world.root, "flexwatt-test", &world.cgroups, &err) != FW_OK) {
 		print_message("without control groups: %s\n", fw_error_message(err));
 		fw_error_free(err);
 		err = NULL;
 	}
-	struct fw_sandboxes_options options = {.cgroups = world->cgroups, .machine = &world->machine,
-		.state_directory = world->state, .run = world->run};
-	snprintf(world->run, sizeof world->run, "test%d", (int)getpid());
-	assert_ok(fw_sandboxes_new(&options, &world->sandboxes, &err), err);
+	struct fw_sandboxes_options options = {.cgroups = world.cgroups, .machine = &world.machine,
+		.state_directory = world.state, .run = world.run};
+	snprintf(world.run, sizeof world.run, "test%d", (int)getpid());
+	assert_ok(fw_sandboxes_new(&options, &world.sandboxes, &err), err);
+	return 0;
 }
 
-void world_close(struct world *world)
+int world_tear_down(void **state)
 {
 	size_t ended;
 
-	fw_sandboxes_free(world->sandboxes);
-	if (world->cgroups) /* what a test that failed left */
-		fw_sandboxes_end_orphans(world->cgroups, world->run, &ended, NULL);
-	if (world->cgroups)
-		fw_cgroups_close(world->cgroups);
-	fw_root_close(&world->root);
-	tree_remove_cleanup(&world->tree);
+	(void)state;
+	fw_sandboxes_free(world.sandboxes);
+	if (world.cgroups) /* what a test that failed left */
+		fw_sandboxes_end_orphans(world.cgroups, world.run, &ended, NULL);
+	if (world.cgroups)
+		fw_cgroups_close(world.cgroups);
+	fw_root_close(&world.root);
+	tree_remove_cleanup(&world.tree);
+	return 0;
 }
 
-struct running *running_new(struct world *world)
+const char *below(const char *name)
+{
+	static char paths[32][160];
+	static unsigned next;
+	char *path = paths[next++ % 32];
+
+	snprintf(path, sizeof paths[0], "%s/%s", world.tree.path, name);
+	return path;
+}
+
+struct running *running_new(void)
 {
 	struct running *running = fw_alloc(sizeof *running);
 
-	running->world = world;
 	running->output_fd = -1;
-	running->spec = (struct fw_sandbox_spec){.package = world->package, .attempts = world->attempts,
+	running->spec = (struct fw_sandbox_spec){.package = world.package, .attempts = world.attempts,
 		.envp = environment, .memory_mb = 512, .tmp_mb = 512, .boost = true};
 	return running;
 }
@@ -122,7 +136,7 @@ static int start(struct running *running, const char *action, va_list more, stru
 	running->output_fd = pipe_fds[0];
 	running->spec.stdout_fd = running->spec.stderr_fd = pipe_fds[1];
 	int rc = running->sandbox ? FW_OK :
-	         fw_sandbox_new(running->world->sandboxes, running->network, &running->sandbox, err);
+	         fw_sandbox_new(world.sandboxes, running->network, &running->sandbox, err);
 	if (rc == FW_OK)
 		rc = fw_sandbox_start(running->sandbox, &running->spec, err);
 	running->spec.argv = NULL;

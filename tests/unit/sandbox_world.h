@@ -22,12 +22,14 @@ struct world {
 enum { WORLD_SKIPPED = 77, WORLD_USER = 65534 };
 bool world_as_asked(void);
 
-void world_open(struct world *world);
-void world_close(struct world *world);
+/* The one of a test program: group set-up and tear-down for cmocka, and a path below its tree (good for 32 calls). */
+extern struct world world;
+int world_set_up(void **state);
+int world_tear_down(void **state);
+const char *below(const char *name);
 
 /* One worker that is being run: set what differs from the defaults of running_new() before running_start(). */
 struct running {
-	struct world *world;
 	struct fw_sandbox *sandbox;
 	struct fw_sandbox_spec spec;
 	enum fw_network network;
@@ -37,7 +39,7 @@ struct running {
 	int wait_status;
 };
 
-struct running *running_new(struct world *world);
+struct running *running_new(void);
 int running_start(struct running *running, struct fw_error **err, const char *action, ...) __attribute__((sentinel));
 void running_wait_for(struct running *running, const char *text); /* in its output; fails after 10 s */
 void running_wait_until_ended(struct running *running);           /* fails after 20 s; reaps */

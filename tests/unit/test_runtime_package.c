@@ -14,32 +14,6 @@
 #include "runtime/package_internal.h"
 #include "tests/unit/sandbox_world.h"
 
-static struct world world;
-
-static int open_world(void **state)
-{
-	(void)state;
-	world_open(&world);
-	return 0;
-}
-
-static int close_world(void **state)
-{
-	(void)state;
-	world_close(&world);
-	return 0;
-}
-
-static const char *below(const char *name)
-{
-	static char paths[4][160];
-	static unsigned next;
-	char *path = paths[next++ % 4];
-
-	snprintf(path, sizeof paths[0], "%s/%s", world.tree.path, name);
-	return path;
-}
-
 static char *cached(const char *name, char digest[65])
 {
 	struct fw_error *err = NULL;
@@ -336,5 +310,5 @@ int main(void)
 		cmocka_unit_test(broken_and_foreign_files_are_refused),
 		cmocka_unit_test(engines_that_cache_the_same_at_once_agree),
 	};
-	return cmocka_run_group_tests(tests, open_world, close_world);
+	return cmocka_run_group_tests(tests, world_set_up, world_tear_down);
 }

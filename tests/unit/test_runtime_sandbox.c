@@ -12,32 +12,6 @@
 #include "base/time.h"
 #include "tests/unit/sandbox_world.h"
 
-static struct world world;
-
-static int open_world(void **state)
-{
-	(void)state;
-	world_open(&world);
-	return 0;
-}
-
-static int close_world(void **state)
-{
-	(void)state;
-	world_close(&world);
-	return 0;
-}
-
-static const char *below(const char *name)
-{
-	static char paths[32][160]; /* a ring: more than any test keeps */
-	static unsigned next;
-	char *path = paths[next++ % 32];
-
-	snprintf(path, sizeof paths[0], "%s/%s", world.tree.path, name);
-	return path;
-}
-
 /* "read=" and the like with a path below the test's tree. */
 static const char *on(const char *action, const char *name)
 {
@@ -52,7 +26,7 @@ static const char *on(const char *action, const char *name)
 static void runs_a_program_of_the_package(void **state)
 {
 	(void)state;
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 	fw_cleanup_free char *said = say(running, "print=hello", "list=/var/task", "exit=7", NULL);
 
 	assert_says(said, "hello\n");
@@ -66,7 +40,7 @@ static void has_its_own_user_and_no_privileges(void **state)
 {
 	require_root();
 	(void)state;
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 	fw_cleanup_free char *said = say(running, "ids", NULL);
 	char expected[64];
 
@@ -101,7 +75,7 @@ static void what_is_not_enforced_is_said(void **state)
 static void no_way_out_is_open(void **state)
 {
 	(void)state;
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 	fw_cleanup_free char *said = say(running, "escapes", NULL);
 
 	assert_says(said, "try mount: EPERM");
@@ -114,7 +88,7 @@ static void sees_nothing_of_the_host(void **state)
 {
 	require_root();
 	(void)state;
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 
 	tree_write(&world.tree, "secret", "host");
 	fw_cleanup_free char *said = say(running, on("read", "secret"), "list=/root", "list=/home", "list=/proc",
@@ -141,7 +115,7 @@ static void shows_read_only_paths_at_the_same_place(void **state)
 {
 	(void)state;
 	const char *const paths[] = {below("inputs"), below("alone.txt"), NULL};
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 
 	tree_write(&world.tree, "inputs/a/b.txt", "content");
 	tree_write(&world.tree, "alone.txt", "single");
@@ -162,7 +136,7 @@ static void masks_the_attempts_of_others_and_shows_its_own(void **state)
 {
 	(void)state;
 	const char *const paths[] = {below("storage"), NULL};
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 
 	tree_write(&world.tree, "storage/in.txt", "input");
 	tree_write(&world.tree, "storage/.attempts/mine/", "");
@@ -189,7 +163,7 @@ static void masks_the_attempts_of_others_and_shows_its_own(void **state)
 static void attempts_that_nothing_else_shows_are_writable(void **state)
 {
 	(void)state;
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 	fw_cleanup_free char *said = say(running, on("write", "attempts/out"), on("list", "."), NULL);
 
 	assert_says(said, "attempts/out: ok");
@@ -215,7 +189,7 @@ static void paths_below_a_private_home_work(void **state)
 	snprintf(command[0], sizeof command[0], "read=%s", input);
 	snprintf(command[1], sizeof command[1], "write=%s/x", out);
 	const char *const paths[] = {home, NULL};
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 	running->spec.read_only = paths;
 	running->spec.attempts = out;
 	fw_cleanup_free char *said = say(running, command[0], command[1], "list=/root", NULL);
@@ -235,7 +209,7 @@ static void a_missing_path_is_an_error_that_names_it(void **state)
 {
 	(void)state;
 	const char *const paths[] = {below("nowhere"), NULL};
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 	struct fw_error *err = NULL;
 
 	running->spec.read_only = paths;
@@ -247,7 +221,7 @@ static void a_private_tmp_is_bounded_on_disk(void **state)
 {
 	require_root();
 	(void)state;
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 	long mb = 0;
 
 	running->spec.tmp_mb = 64;
@@ -264,7 +238,7 @@ static void a_private_tmp_is_bounded_on_disk(void **state)
 static void what_one_worker_left_in_tmp_the_next_does_not_see(void **state)
 {
 	(void)state;
-	struct running *first = running_new(&world), *second = running_new(&world);
+	struct running *first = running_new(), *second = running_new();
 
 	fw_cleanup_free char *wrote = say(first, "write=/tmp/left", "list=/tmp", NULL);
 	running_free(first);
@@ -288,7 +262,7 @@ static int connect_from_here(struct fw_sandbox_address where)
 static void each_sandbox_has_its_own_address(void **state)
 {
 	(void)state;
-	struct running *first = running_new(&world), *second = running_new(&world);
+	struct running *first = running_new(), *second = running_new();
 	struct fw_error *err = NULL;
 	char action[48];
 
@@ -312,7 +286,7 @@ static void each_sandbox_has_its_own_address(void **state)
 static void network_none_reaches_only_its_host(void **state)
 {
 	(void)state;
-	struct running *open = running_new(&world), *closed = running_new(&world);
+	struct running *open = running_new(), *closed = running_new();
 	struct fw_error *err = NULL;
 	char to_open[48], to_host[48];
 
@@ -340,7 +314,7 @@ static void network_none_reaches_only_its_host(void **state)
 static void exec_fails(const char *file, const char *content, mode_t mode, int code, const char *text)
 {
 	const char *argv[] = {"/var/task/program", NULL};
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 	struct fw_error *err = NULL;
 
 	running->spec.package = below("broken");
@@ -377,7 +351,7 @@ static void a_program_for_another_processor_is_named(void **state)
 	close(fd);
 	chmod(path, 0755);
 	const char *argv[] = {"/var/task/program", NULL};
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 	struct fw_error *err = NULL;
 	running->spec.package = below("broken");
 	running->spec.argv = argv;
@@ -408,5 +382,5 @@ int main(void)
 
 	if (!world_as_asked())
 		return WORLD_SKIPPED;
-	return cmocka_run_group_tests(tests, open_world, close_world);
+	return cmocka_run_group_tests(tests, world_set_up, world_tear_down);
 }

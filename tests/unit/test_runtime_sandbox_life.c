@@ -12,22 +12,6 @@
 #include "base/time.h"
 #include "tests/unit/sandbox_world.h"
 
-static struct world world;
-
-static int open_world(void **state)
-{
-	(void)state;
-	world_open(&world);
-	return 0;
-}
-
-static int close_world(void **state)
-{
-	(void)state;
-	world_close(&world);
-	return 0;
-}
-
 static void require_cgroup(unsigned can)
 {
 	if (!world.cgroups || (fw_cgroups_can(world.cgroups) & can) != can) {
@@ -39,7 +23,7 @@ static void require_cgroup(unsigned can)
 static void signals_and_orphans_behave_as_outside(void **state)
 {
 	(void)state;
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 	fw_cleanup_free char *said = say(running, "ids", "raise=6", NULL);
 
 	assert_says(said, "pid 2 sid 2\n");
@@ -53,7 +37,7 @@ static void filling_tmp_does_not_count_as_memory(void **state)
 	require_root();
 	require_cgroup(FW_CAN_MEMORY);
 	(void)state;
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 
 	running->spec.memory_mb = 128;
 	running->spec.tmp_mb = 300;
@@ -68,7 +52,7 @@ static void limits_are_those_of_lambda(void **state)
 {
 	(void)state;
 	unsigned cpus = world.machine.cpus_allowed < 2 ? world.machine.cpus_allowed : 2;
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 	char expected[96];
 	fw_cleanup_free char *said = say(running, "limits", "descriptors", NULL);
 
@@ -82,7 +66,7 @@ static void memory_is_limited_and_its_end_is_told(void **state)
 {
 	require_cgroup(FW_CAN_MEMORY);
 	(void)state;
-	struct running *running = running_new(&world), *other = running_new(&world);
+	struct running *running = running_new(), *other = running_new();
 
 	running->spec.memory_mb = other->spec.memory_mb = 128;
 	other->spec.attempts = NULL;
@@ -103,7 +87,7 @@ static void a_child_that_takes_all_memory_is_told_too(void **state)
 {
 	require_cgroup(FW_CAN_MEMORY);
 	(void)state;
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 
 	running->spec.memory_mb = 128;
 	fw_cleanup_free char *said = say(running, "child-allocate=300", NULL);
@@ -117,7 +101,7 @@ static void a_fork_bomb_ends_at_its_limit(void **state)
 {
 	require_cgroup(FW_CAN_PIDS);
 	(void)state;
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 	int made = 0;
 
 	fw_cleanup_free char *said = say(running, "fork-bomb=4000", NULL);
@@ -135,7 +119,7 @@ static void cpu_is_free_before_settling_and_a_quota_after(void **state)
 {
 	require_cgroup(FW_CAN_CPU);
 	(void)state;
-	struct running *boosted = running_new(&world), *settled = running_new(&world);
+	struct running *boosted = running_new(), *settled = running_new();
 	struct fw_cgroup_stat free_, held;
 	int used_ms = 0;
 
@@ -158,7 +142,7 @@ static void cpu_is_free_before_settling_and_a_quota_after(void **state)
 static void a_signal_reaches_the_function_and_kill_its_daemons(void **state)
 {
 	(void)state;
-	struct running *polite = running_new(&world), *stubborn = running_new(&world);
+	struct running *polite = running_new(), *stubborn = running_new();
 	struct fw_error *err = NULL;
 
 	assert_ok(running_start(polite, &err, "wait", NULL), err);
@@ -183,7 +167,7 @@ static void a_signal_reaches_the_function_and_kill_its_daemons(void **state)
 static void a_daemon_ends_with_its_function(void **state)
 {
 	(void)state;
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 	fw_cleanup_free char *said = say(running, "daemonise", "print=done", NULL); /* reads to the end: all writers are gone */
 
 	assert_says(said, "done");
@@ -209,7 +193,7 @@ static void nothing_is_left_behind(void **state)
 	size_t fds = 0, mounts = 0, groups = 0, files = 0;
 
 	for (int round = 0; round < 6; round++) {
-		struct running *running = running_new(&world);
+		struct running *running = running_new();
 
 		assert_ok(running_start(running, &err, "daemonise", "write=/tmp/x", "wait", NULL), err);
 		running_wait_for(running, "waiting");
@@ -232,7 +216,7 @@ static void a_failed_start_leaves_nothing_and_the_sandbox_can_start_again(void *
 {
 	(void)state;
 	const char *argv[] = {"/var/task/absent", NULL};
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 	struct fw_error *err = NULL;
 	size_t groups = count_group_entries();
 
@@ -251,7 +235,7 @@ static void groups_made_beforehand_are_used(void **state)
 	require_cgroup(FW_CAN_CPUACCT);
 	(void)state;
 	struct fw_error *err = NULL;
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 
 	running->spec.memory_mb = 333;
 	assert_ok(fw_sandboxes_prepare(world.sandboxes, 333, 512, 1, &err), err);
@@ -277,10 +261,9 @@ static void what_a_killed_engine_leaves_is_ended(void **state)
 	if (engine == 0) {
 		struct fw_sandboxes_options options = {.cgroups = world.cgroups, .machine = &world.machine,
 			.state_directory = world.state, .run = "killed"};
-		struct world theirs = world;
-		struct running *running = running_new(&theirs);
+		struct running *running = running_new();
 
-		if (fw_sandboxes_new(&options, &theirs.sandboxes, NULL) == FW_OK &&
+		if (fw_sandboxes_new(&options, &world.sandboxes, NULL) == FW_OK &&
 		    running_start(running, NULL, "daemonise", "ignore-sigterm", "wait", NULL) == FW_OK) {
 			running_wait_for(running, "waiting");
 			write(ready[1], "x", 1);
@@ -303,10 +286,9 @@ static void what_a_killed_engine_leaves_is_ended(void **state)
 
 static void *start_many(void *context)
 {
-	struct running *running = context;
-
+	(void)context;
 	for (int i = 0; i < 5; i++) {
-		struct running *one = running_new(running->world);
+		struct running *one = running_new();
 
 		one->spec.attempts = NULL;
 		fw_cleanup_free char *said = say(one, "print=x", NULL);
@@ -318,14 +300,12 @@ static void *start_many(void *context)
 static void threads_start_sandboxes_side_by_side(void **state)
 {
 	(void)state;
-	struct running *common = running_new(&world);
 	pthread_t threads[3];
 
 	for (size_t i = 0; i < 3; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, start_many, common), 0);
+		assert_int_equal(pthread_create(&threads[i], NULL, start_many, NULL), 0);
 	for (size_t i = 0; i < 3; i++)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
-	running_free(common);
 }
 
 int main(void)
@@ -349,5 +329,5 @@ int main(void)
 
 	if (!world_as_asked())
 		return WORLD_SKIPPED;
-	return cmocka_run_group_tests(tests, open_world, close_world);
+	return cmocka_run_group_tests(tests, world_set_up, world_tear_down);
 }

@@ -6,26 +6,10 @@
 
 #include "tests/unit/sandbox_world.h"
 
-static struct world world;
-
-static int open_world(void **state)
-{
-	(void)state;
-	world_open(&world);
-	return 0;
-}
-
-static int close_world(void **state)
-{
-	(void)state;
-	world_close(&world);
-	return 0;
-}
-
 static void without_namespaces_it_runs_and_says_what_is_missing(void **state)
 {
 	(void)state;
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 	fw_cleanup_free char *said = say(running, "environment=LAMBDA_TASK_ROOT", "descriptors", "limits", "exit=3", NULL);
 	char expected[160];
 
@@ -53,7 +37,7 @@ static void network_none_is_refused_rather_than_pretended(void **state)
 static void a_kill_reaches_its_session(void **state)
 {
 	(void)state;
-	struct running *running = running_new(&world);
+	struct running *running = running_new();
 	struct fw_error *err = NULL;
 
 	assert_ok(running_start(running, &err, "ignore-sigterm", "wait", NULL), err);
@@ -74,5 +58,5 @@ int main(void)
 
 	if (!world_as_asked())
 		return WORLD_SKIPPED;
-	return cmocka_run_group_tests(tests, open_world, close_world);
+	return cmocka_run_group_tests(tests, world_set_up, world_tear_down);
 }
