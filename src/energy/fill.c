@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * From readings to records. A counter is given to an invocation when the readings next to its edges bracket it alone, up
- * to 2 % of its duration; else it stays null, because nobody can tell whose it was. Memory is the largest sample, the
- * last of them at or just after the end.
+ * to 2 % of its duration; else it stays null, because nobody can tell whose it was. Memory is the largest sample, if the
+ * last of them was taken at the end: without that it is null, for it might be far too low.
  */
 #include <math.h>
 #include <unistd.h>
@@ -13,50 +13,64 @@
 #define FOREIGN_SHARE 0.02
 #define MIB (1024.0 * 1024.0)
 
-static void add_sample(struct fw_memory_samples *memory, uint64_t at_ns, double bytes)
+uint64_t fw_energy_pay(struct fw_energy_manager *manager, uint64_t since_ns)
 {
-	if (isnan(bytes))
-		return;
-	memory->peak_bytes = fmax(memory->peak_bytes, bytes); /* of NAN and a number: the number */
-	if (at_ns > memory->until_ns) {
-		memory->byte_ns += bytes * (double)(at_ns - memory->until_ns);
-		memory->until_ns = at_ns;
-	}
+	uint64_t now_ns = fw_thread_cpu_ns();
+
+	fw_budget_spend(&manager->budget, now_ns - since_ns);
+	return now_ns;
 }
 
-static double known_or_nan(int64_t value)
+bool fw_energy_may(struct fw_energy_manager *manager, enum fw_budget_keep keep)
 {
-	return value < 0 ? NAN : (double)value;
+	return fw_budget_allows(&manager->budget, fw_monotonic_ns(), keep);
+}
+
+void fw_energy_add_sample(struct fw_memory_samples *memory, uint64_t at_ns, int64_t bytes)
+{
+	if (bytes < 0)
+		return;
+	memory->peak_bytes = fmax(memory->peak_bytes, (double)bytes); /* of NAN and a number: the number */
+	if (at_ns > memory->until_ns) {
+		memory->byte_ns += (double)bytes * (double)(at_ns - memory->until_ns);
+		memory->until_ns = at_ns;
+	}
 }
 
 void fw_energy_sample_worker(struct fw_energy_worker *worker)
 {
 	uint64_t before_ns = fw_monotonic_ns();
-	double bytes = known_or_nan(fw_reading_memory(&worker->manager->source, &worker->metered));
+	int64_t bytes = fw_reading_memory(&worker->manager->source, &worker->metered);
 
 	worker->manager->samples++;
 	pthread_mutex_lock(&worker->state);
-	if (!isnan(bytes))
-		worker->last_memory_bytes = bytes;
 	if (worker->active && before_ns >= worker->begin_ns)
-		add_sample(&worker->memory, before_ns, bytes);
+		fw_energy_add_sample(&worker->memory, before_ns, bytes);
 	pthread_mutex_unlock(&worker->state);
+}
+
+/* With `state` held. A reading that began within an invocation never replaces one taken after its end. */
+static void keep_reading(struct fw_energy_worker *worker, const struct fw_reading *reading)
+{
+	bool parked = !worker->active && reading->before_ns >= worker->end_ns;
+
+	if (!parked && worker->parked_serial == worker->serial)
+		return;
+	worker->last = *reading;
+	if (parked)
+		worker->parked_serial = worker->serial;
 }
 
 void fw_energy_read_worker(struct fw_energy_worker *worker)
 {
 	struct fw_reading reading;
-	double bytes;
 
 	fw_reading_take(&worker->manager->source, &worker->metered, &reading);
 	worker->manager->readings++;
-	bytes = known_or_nan(reading.stat.memory_bytes);
 	pthread_mutex_lock(&worker->state);
-	worker->last = reading;
-	if (!isnan(bytes))
-		worker->last_memory_bytes = bytes;
+	keep_reading(worker, &reading);
 	if (worker->active && reading.before_ns >= worker->begin_ns) {
-		add_sample(&worker->memory, reading.before_ns, bytes);
+		fw_energy_add_sample(&worker->memory, reading.before_ns, reading.stat.memory_bytes);
 		if (worker->base_off_ns == UINT64_MAX) {
 			worker->base = reading;
 			worker->base_off_ns = reading.after_ns - worker->begin_ns;
@@ -76,91 +90,110 @@ static struct fw_reading combine(const struct fw_reading *edge, const struct fw_
 	both.stat.cpu_user_ns = edge->stat.cpu_user_ns;
 	both.stat.cpu_system_ns = edge->stat.cpu_system_ns;
 	both.stat.cpu_total_ns = edge->stat.cpu_total_ns;
+	if (edge->stat.throttled_ns >= 0)
+		both.stat.throttled_ns = edge->stat.throttled_ns;
 	both.memory_high_bytes = reading->memory_high_bytes;
 	both.switches_voluntary = reading->switches_voluntary;
 	both.switches_involuntary = reading->switches_involuntary;
 	return both;
 }
 
-/* Nanoseconds of other invocations between this one's end and the reading after it. */
-static uint64_t foreign_after(const struct fw_ended *ended, const struct fw_reading *after, uint64_t newest_serial)
+/* The reading after the end, if it is of this invocation alone: taken at the end, or later while the worker still waited.
+ * Else the latest one, which bounds it and no more. */
+static bool reading_after(const struct fw_ended *ended, struct fw_reading *after)
 {
-	if (after->after_ns <= ended->end.after_ns)
-		return UINT64_MAX; /* an old reading says nothing about this invocation */
-	return newest_serial == ended->serial ? 0 : after->after_ns - ended->end.after_ns;
+	struct fw_energy_worker *worker = ended->worker;
+	bool alone = ended->has_after;
+
+	*after = ended->after;
+	if (alone)
+		return true;
+	pthread_mutex_lock(&worker->state);
+	*after = worker->last;
+	alone = worker->parked_serial == ended->serial;
+	pthread_mutex_unlock(&worker->state);
+	return alone;
 }
 
-static void finish_memory(const struct fw_ended *ended, double last_bytes, struct fw_interval *interval)
+/* High-water marks are of the worker's whole life: any reading's is a bound of everything before it. */
+static void bound_memory(const struct fw_ended *ended, const struct fw_reading *after, struct fw_reading *end)
+{
+	if (after->after_ns > ended->end.after_ns) {
+		end->stat.memory_high_bytes = after->stat.memory_high_bytes;
+		/* Processes that have ended took their own marks along. */
+		end->memory_high_bytes = ended->alive ? after->memory_high_bytes : -1;
+	} else if (ended->worker->high_at_ns > ended->end.after_ns) {
+		end->stat.memory_high_bytes = ended->worker->high_bytes;
+	}
+}
+
+static void finish_memory(const struct fw_ended *ended, int64_t after_bytes, struct fw_interval *interval)
 {
 	struct fw_memory_samples memory = ended->memory;
 	uint64_t begin_ns = ended->begin.after_ns, end_ns = ended->end.after_ns;
 	double elapsed_ns = end_ns > begin_ns ? (double)(end_ns - begin_ns) : 0;
 
-	add_sample(&memory, end_ns, last_bytes);
-	interval->memory_peak_mb = memory.peak_bytes / MIB;
-	interval->memory_average_mb = elapsed_ns > 0 ? memory.byte_ns / elapsed_ns / MIB : interval->memory_peak_mb;
-	if (isnan(memory.peak_bytes))
-		interval->memory_average_mb = NAN;
+	if (after_bytes >= 0) {
+		fw_energy_add_sample(&memory, end_ns, after_bytes);
+		memory.final = true;
+	}
+	interval->memory_peak_mb = memory.final ? memory.peak_bytes / MIB : NAN;
+	interval->memory_average_mb = memory.final && elapsed_ns > 0 ? memory.byte_ns / elapsed_ns / MIB
+	                                                             : interval->memory_peak_mb;
+}
+
+static void attribute(struct fw_energy_manager *manager, const struct fw_interval *interval, struct fw_record *record)
+{
+	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)
+		if (manager->monitors[i] && manager->reports[i].ops->attribute)
+			manager->reports[i].ops->attribute(manager->monitors[i], interval, record);
+	fw_record_set_text(&record->method_version, manager->methods);
 }
 
 static void fill_one(struct fw_energy_manager *manager, struct fw_ended *ended)
 {
-	struct fw_energy_worker *worker = ended->worker;
 	struct fw_record *record = ended->record;
+	struct fw_interval interval = {.worker = &ended->worker->metered, .cpu_s = NAN};
+	double elapsed_ns = (double)(ended->end.after_ns - ended->begin.after_ns);
 	struct fw_reading after;
-	uint64_t newest_serial;
-	double last_bytes, foreign_s;
+	bool ends_alone = reading_after(ended, &after);
+	bool alone = ends_alone && ended->base_off_ns != UINT64_MAX &&
+	             (double)ended->base_off_ns <= FOREIGN_SHARE * elapsed_ns;
 
-	pthread_mutex_lock(&worker->state);
-	after = worker->last;
-	last_bytes = worker->last_memory_bytes;
-	newest_serial = worker->serial;
-	pthread_mutex_unlock(&worker->state);
-
-	struct fw_interval interval = {.worker = &worker->metered, .cpu_s = NAN};
-	uint64_t foreign = foreign_after(ended, &after, newest_serial);
-	double elapsed_s = (double)(ended->end.after_ns - ended->begin.after_ns) / 1e9;
-
-	interval.duration_s = isnan(record->duration_ms) ? elapsed_s : record->duration_ms / 1000;
-	foreign_s = foreign == UINT64_MAX || ended->base_off_ns == UINT64_MAX
-	                ? INFINITY
-	                : ((double)foreign + (double)ended->base_off_ns) / 1e9;
-	bool alone = foreign_s <= FOREIGN_SHARE * elapsed_s;
-
+	interval.duration_s = isnan(record->duration_ms) ? elapsed_ns / 1e9 : record->duration_ms / 1000;
 	interval.begin = combine(&ended->begin, alone ? &ended->base : NULL);
 	interval.end = combine(&ended->end, alone ? &after : NULL);
-	/* High-water marks are of the worker's whole life: any reading's is a bound of everything before it. */
-	if (after.after_ns > ended->end.after_ns) {
-		interval.end.stat.memory_high_bytes = after.stat.memory_high_bytes;
-		interval.end.memory_high_bytes = after.memory_high_bytes;
-	}
+	bound_memory(ended, &after, &interval.end);
 	if (ended->begin.stat.cpu_total_ns >= 0 && ended->end.stat.cpu_total_ns >= ended->begin.stat.cpu_total_ns)
 		interval.cpu_s = (double)(ended->end.stat.cpu_total_ns - ended->begin.stat.cpu_total_ns) / 1e9;
-	finish_memory(ended, last_bytes, &interval);
-	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)
-		if (manager->monitors[i] && manager->reports[i].ops->attribute)
-			manager->reports[i].ops->attribute(manager->monitors[i], &interval, record);
-	fw_record_set_text(&record->method_version, manager->methods);
+	finish_memory(ended, ends_alone && ended->alive ? after.stat.memory_bytes : -1, &interval);
+	attribute(manager, &interval, record);
 }
 
-/* The first of its worker in the list reads for all of them. */
-static bool is_first_of_worker(const struct fw_ended *list, const struct fw_ended *ended)
+static uint64_t last_reading_ns(struct fw_energy_worker *worker)
 {
-	for (; list != ended; list = list->next)
-		if (list->worker == ended->worker)
-			return false;
-	return true;
+	uint64_t at_ns;
+
+	pthread_mutex_lock(&worker->state);
+	at_ns = worker->last.after_ns;
+	pthread_mutex_unlock(&worker->state);
+	return at_ns > worker->high_at_ns ? at_ns : worker->high_at_ns;
 }
 
-void fw_energy_read_ended(struct fw_energy_manager *manager, const struct fw_ended *list, fw_may_read_fn *may_read)
+void fw_energy_read_ended(struct fw_energy_manager *manager, const struct fw_ended *list, bool always)
 {
 	for (const struct fw_ended *ended = list; ended; ended = ended->next) {
-		if (!is_first_of_worker(list, ended))
+		struct fw_energy_worker *worker = ended->worker;
+
+		if (ended->has_after || last_reading_ns(worker) > ended->end.after_ns)
 			continue;
-		if (may_read(manager))
-			fw_energy_read_worker(ended->worker);
-		else
+		if (always || fw_energy_may(manager, FW_KEEP_NOTHING)) {
+			fw_energy_read_worker(worker);
+		} else {
+			worker->high_bytes = fw_reading_memory_high(&worker->metered);
+			worker->high_at_ns = fw_monotonic_ns();
 			manager->left_out++;
+		}
 	}
 }
 

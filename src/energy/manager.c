@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/time.h"
 #include "energy/manager_internal.h"
 #include "energy/system.h"
 
@@ -47,12 +48,14 @@ static char *methods_of(const struct fw_energy_manager *manager)
 	return fw_buffer_take(&text);
 }
 
+/* In portions, so that a tick's records do not hold up the loop: what is left comes at its next turn. */
 static void deliver(void *context, int fd)
 {
-	uint64_t count;
+	uint64_t count, one = 1;
 
 	(void)!read(fd, &count, sizeof count);
-	fw_energy_deliver(context);
+	if (!fw_energy_deliver(context, 32))
+		(void)!write(fd, &one, sizeof one);
 }
 
 static int connect_loop(struct fw_energy_manager *manager, struct fw_error **err)
@@ -72,7 +75,8 @@ int fw_energy_manager_new(const struct fw_energy_options *options, struct fw_ene
 
 	fresh->loop = options->loop;
 	fresh->source = (struct fw_reading_source){options->context.root, fw_root_is_live(options->context.root)};
-	fresh->filled_fd = fresh->kick_fd = fresh->timer_fd = -1;
+	fresh->filled_fd = fresh->stop_fd = fresh->timer_fd = -1;
+	fw_budget_init(&fresh->budget, fw_monotonic_ns());
 	pthread_mutex_init(&fresh->pass, NULL);
 	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)
 		open_monitor(fresh, i, &options->context);
@@ -111,6 +115,7 @@ void fw_energy_manager_free(struct fw_energy_manager *manager)
 		ended = next;
 	}
 	pthread_mutex_destroy(&manager->pass);
+	fw_budget_done(&manager->budget);
 	free(manager->workers.items);
 	free(manager->methods);
 	free(manager);
@@ -134,7 +139,7 @@ struct fw_energy_worker *fw_energy_worker_new(struct fw_energy_manager *manager,
 	fresh->manager = manager;
 	fresh->metered = *worker;
 	fresh->base_off_ns = UINT64_MAX;
-	fresh->last_memory_bytes = NAN;
+	fresh->parked_serial = UINT64_MAX;
 	pthread_mutex_init(&fresh->state, NULL);
 	pthread_mutex_lock(&manager->pass);
 	FW_PUSH(&manager->workers, fresh);
@@ -144,18 +149,12 @@ struct fw_energy_worker *fw_energy_worker_new(struct fw_energy_manager *manager,
 	return fresh;
 }
 
-static bool always(struct fw_energy_manager *manager)
-{
-	(void)manager;
-	return true;
-}
-
 /* With `pass` held: everything that has ended, now and whatever it costs. */
 static void finish_all(struct fw_energy_manager *manager)
 {
 	struct fw_ended *list = fw_ended_take(&manager->ended);
 
-	fw_energy_read_ended(manager, list, always);
+	fw_energy_read_ended(manager, list, true);
 	fw_energy_fill_ended(manager, list);
 }
 
@@ -184,13 +183,14 @@ void fw_energy_flush(struct fw_energy_manager *manager)
 	pthread_mutex_lock(&manager->pass);
 	finish_all(manager);
 	pthread_mutex_unlock(&manager->pass);
-	fw_energy_deliver(manager);
+	fw_energy_deliver(manager, SIZE_MAX);
 }
 
-void fw_energy_cost(const struct fw_energy_manager *manager, struct fw_energy_cost *cost)
+void fw_energy_cost(struct fw_energy_manager *manager, struct fw_energy_cost *cost)
 {
 	*cost = (struct fw_energy_cost){
-		.thread_ns = manager->thread_ns, .reading_ns = manager->reading_ns, .readings = manager->readings,
-		.samples = manager->samples, .left_out = manager->left_out, .missed_ticks = manager->missed_ticks,
+		.thread_ns = manager->thread_ns, .filling_ns = manager->filling_ns,
+		.metering_ns = fw_budget_spent_ns(&manager->budget), .wake_ups = manager->wake_ups,
+		.readings = manager->readings, .samples = manager->samples, .left_out = manager->left_out, .missed_ticks = manager->missed_ticks,
 		.invocations = manager->invocations};
 }

@@ -42,23 +42,31 @@ void fw_energy_worker_free(struct fw_energy_worker *worker);
 /* The edges of an invocation, loop thread, cheap: CPU counters of the worker alone. The first begin of a worker also
  * takes a whole reading, so that its start-up is not charged to the invocation. */
 void fw_energy_begin(struct fw_energy_worker *worker);
-/* Ends it. `record` (owned by the caller, at rest until then) gets its figures; `done` comes on the loop's thread after
- * the last sample, also when the worker is freed before. duration_ms of the record must be set. */
+/* Before the host kills a worker within an invocation: the last sample of its memory. */
+void fw_energy_last_sample(struct fw_energy_worker *worker);
+/* Ends it. `alive`: the worker waits for its next event and still holds what it had. `record` (owned by the caller, at rest
+ * until then) gets its figures; `done` comes on the loop's thread with the next tick, also when the worker is freed before.
+ * duration_ms of the record must be set. */
 typedef void fw_energy_done_fn(void *context, struct fw_record *record);
-void fw_energy_end(struct fw_energy_worker *worker, struct fw_record *record, fw_energy_done_fn *done, void *context);
+void fw_energy_end(struct fw_energy_worker *worker, bool alive, struct fw_record *record, fw_energy_done_fn *done,
+                   void *context);
 /* Lets pending `done` calls happen now (end of a run). */
 void fw_energy_flush(struct fw_energy_manager *manager);
 
-/* The monitor's own cost. Readings are bounded by 0.5 % of a CPU, always: beyond it, samples are left out, the ends of
- * several invocations share one, and their memory figures come from the latest sample. Filling records, one to two
- * microseconds each, is work of the record and counted apart. */
+/* The monitor's own cost. Everything read beside the CPU time of the edges, on whichever thread, and all wake-ups of the
+ * sampler thread are bounded by 0.5 % of a CPU: beyond it samples are left out. Only the reading at the end of an
+ * invocation of 50 ms or more and the first of a worker are always taken; what they overdraw the others wait for. An
+ * invocation whose memory was not sampled at its end has no memory_peak_mb and says so; its upper bound is there all the
+ * same. Filling records, one to two microseconds each, is no metering: counted apart. */
 struct fw_energy_cost {
-	uint64_t thread_ns;      /* CPU time of the sampler thread, all of it */
-	uint64_t reading_ns;     /* of it for readings and wake-ups: what the budget bounds */
+	uint64_t metering_ns;    /* CPU time of all threads for readings and wake-ups: what the budget bounds */
+	uint64_t thread_ns;      /* CPU time of the sampler thread: its part of that, and filling */
+	uint64_t filling_ns;     /* of thread_ns */
+	uint64_t wake_ups;       /* of the sampler thread */
 	uint64_t readings;       /* whole readings of a worker */
 	uint64_t samples;        /* memory alone */
 	uint64_t left_out;       /* readings and samples that the budget did not allow */
 	uint64_t missed_ticks;   /* expirations of the timer that came too late to be served */
 	uint64_t invocations;
 };
-void fw_energy_cost(const struct fw_energy_manager *manager, struct fw_energy_cost *cost);
+void fw_energy_cost(struct fw_energy_manager *manager, struct fw_energy_cost *cost);

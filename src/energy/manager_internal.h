@@ -10,16 +10,21 @@
 #include <stdatomic.h>
 
 #include "base/memory.h"
+#include "energy/budget.h"
 #include "energy/manager.h"
 #include "energy/reading.h"
 
 enum { FW_MONITOR_COUNT = 3 };
+
+/* An invocation that lasted this long is read at its end whatever the budget says: less than 0.1 % of what it measures. */
+#define FW_ALWAYS_READ_NS (50 * 1000000ULL)
 
 /* Memory within one invocation. */
 struct fw_memory_samples {
 	double peak_bytes;     /* NAN before the first sample */
 	double byte_ns;        /* integral: each sample stands for the time since the one before */
 	uint64_t until_ns;     /* end of that integral */
+	bool final;            /* the last of them was taken at the end, while the worker still held what it had */
 };
 
 /* An invocation that has ended and waits for its last sample, then for the loop. */
@@ -34,6 +39,9 @@ struct fw_ended {
 	struct fw_reading base;       /* the reading next to the begin */
 	uint64_t base_off_ns;         /* how far inside the invocation it was; UINT64_MAX: there is none */
 	struct fw_memory_samples memory;
+	bool alive;                   /* the worker was there after its end */
+	bool has_after;
+	struct fw_reading after;      /* the whole reading at the end, before anything else could run */
 };
 
 struct fw_energy_worker {
@@ -52,7 +60,11 @@ struct fw_energy_worker {
 	uint64_t base_off_ns;
 	struct fw_memory_samples memory;
 	struct fw_reading last; /* the latest whole reading; after_ns 0: none yet */
-	double last_memory_bytes; /* the latest sample of any kind; NAN: none yet */
+	uint64_t parked_serial; /* it was taken after the end of this invocation and before the next begin */
+
+	/* With `pass` held. */
+	int64_t high_bytes;     /* high-water mark of the group at high_at_ns, later than `last` */
+	uint64_t high_at_ns;
 };
 
 struct fw_energy_manager {
@@ -67,21 +79,19 @@ struct fw_energy_manager {
 
 	_Atomic(struct fw_ended *) ended;  /* newest first: from the loop to the sampler */
 	_Atomic(struct fw_ended *) filled; /* newest first: from the sampler to the loop */
+	struct fw_ended *due;              /* loop thread: taken from `filled`, oldest first */
 	struct fw_ended *spare;            /* loop thread: no allocation in the steady state */
 	struct fw_watch *filled_watch;
 	int filled_fd;                     /* eventfd: records are filled */
 
 	bool has_sampler;
 	pthread_t sampler;
-	int kick_fd, timer_fd;
-	atomic_bool wants_kick, stopping, ticking;
+	int stop_fd, timer_fd;
+	atomic_bool stopping;
 	uint64_t period_ns;
 
-	/* Sampler thread. */
-	int64_t allowance_ns;
-	uint64_t allowance_at_ns;
-
-	atomic_ullong thread_ns, reading_ns, readings, samples, left_out, missed_ticks, invocations;
+	struct fw_budget budget;
+	atomic_ullong thread_ns, filling_ns, wake_ups, readings, samples, left_out, missed_ticks, invocations;
 };
 
 /* Pops all, oldest first. */
@@ -89,20 +99,23 @@ struct fw_ended *fw_ended_take(_Atomic(struct fw_ended *) *list);
 /* True when the list was empty. */
 bool fw_ended_push(_Atomic(struct fw_ended *) *list, struct fw_ended *ended);
 
-/* fill.c: with `pass` held. May readings be taken? Asked before each. */
-typedef bool fw_may_read_fn(struct fw_energy_manager *manager);
+/* fill.c */
+/* The manager pays for what the calling thread used since `since_ns` of its CPU time. Returns that time. */
+uint64_t fw_energy_pay(struct fw_energy_manager *manager, uint64_t since_ns);
+bool fw_energy_may(struct fw_energy_manager *manager, enum fw_budget_keep keep);
+void fw_energy_add_sample(struct fw_memory_samples *memory, uint64_t at_ns, int64_t bytes);
 void fw_energy_sample_worker(struct fw_energy_worker *worker);
 void fw_energy_read_worker(struct fw_energy_worker *worker);
-/* One whole reading for each worker in the list, as far as it may. */
-void fw_energy_read_ended(struct fw_energy_manager *manager, const struct fw_ended *list, fw_may_read_fn *may_read);
-/* Fills the records of the list and moves them to `filled`. */
+/* With `pass` held: bounds for every invocation in the list: one whole reading for each worker, `always` or as far as the
+ * budget allows, else its high-water mark alone. */
+void fw_energy_read_ended(struct fw_energy_manager *manager, const struct fw_ended *list, bool always);
+/* With `pass` held: fills the records of the list and moves them to `filled`. */
 void fw_energy_fill_ended(struct fw_energy_manager *manager, struct fw_ended *list);
 
 /* sampler.c */
 int fw_energy_sampler_start(struct fw_energy_manager *manager, double rate_hz, struct fw_error **err);
 void fw_energy_sampler_stop(struct fw_energy_manager *manager);
 void fw_energy_sampler_tick(struct fw_energy_manager *manager, bool on); /* with `pass` held */
-void fw_energy_sampler_kick(struct fw_energy_manager *manager);
 
-/* edges.c */
-void fw_energy_deliver(struct fw_energy_manager *manager);
+/* edges.c: at most `most` of them; false when there are more */
+bool fw_energy_deliver(struct fw_energy_manager *manager, size_t most);

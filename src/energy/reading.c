@@ -112,8 +112,7 @@ static size_t processes_of(const struct fw_reading_source *source, const struct 
 
 static void unknown(struct fw_reading *reading)
 {
-	*reading = (struct fw_reading){.stat = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1},
-	                               .memory_high_bytes = -1, .switches_voluntary = -1, .switches_involuntary = -1};
+	*reading = (struct fw_reading){.stat = FW_CGROUP_STAT_UNKNOWN, .memory_high_bytes = -1, .switches_voluntary = -1, .switches_involuntary = -1};
 }
 
 static void take_cpu_of(const struct sums *sums, struct fw_cgroup_stat *stat)
@@ -177,7 +176,7 @@ void fw_reading_take_cpu(const struct fw_reading_source *source, const struct fw
 	unknown(reading);
 	reading->before_ns = fw_monotonic_ns();
 	if (worker->cgroup) {
-		fw_cgroup_read_cpu(worker->cgroup, &stat->cpu_user_ns, &stat->cpu_system_ns, &stat->cpu_total_ns);
+		fw_cgroup_read_cpu(worker->cgroup, stat);
 	} else if (worker->pid > 0) {
 		pid_t pids[MAX_PROCESSES];
 		size_t count = fw_process_tree(source->root, worker->pid, pids, MAX_PROCESSES);
@@ -205,4 +204,9 @@ int64_t fw_reading_memory(const struct fw_reading_source *source, const struct f
 	for (size_t i = 0; i < count; i++)
 		add_status(source, pids[i], &sums);
 	return count > 0 && sums.held > 0 ? sums.held : -1;
+}
+
+int64_t fw_reading_memory_high(const struct fw_metered *worker)
+{
+	return worker->cgroup ? fw_cgroup_read_memory_high(worker->cgroup) : -1;
 }

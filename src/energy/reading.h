@@ -15,11 +15,14 @@ struct fw_reading_source {
 /* Everything; about 60 µs for one process. */
 void fw_reading_take(const struct fw_reading_source *source, const struct fw_metered *worker,
                      struct fw_reading *reading);
-/* CPU times and the clock alone; all else is -1. */
+/* CPU times and the clock alone, and throttling where that costs nothing more (v2); all else is -1. */
 void fw_reading_take_cpu(const struct fw_reading_source *source, const struct fw_metered *worker,
                          struct fw_reading *reading);
 /* Anonymous + shared + kernel memory now; -1 unknown. */
 int64_t fw_reading_memory(const struct fw_reading_source *source, const struct fw_metered *worker);
+
+/* The group's high-water mark, an upper bound of all memory held since the worker was made; -1 unknown. */
+int64_t fw_reading_memory_high(const struct fw_metered *worker);
 
 static inline uint64_t fw_reading_time_ns(const struct fw_reading *reading)
 {

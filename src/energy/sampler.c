@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The one thread that reads. It wakes at the ticks of a timer with absolute times while there are workers, and when an
- * invocation has ended. Readings may use 0.5 % of a CPU, no more: an account fills with time and pays for each turn, and
- * while it is empty ends wait for the next tick and share what is known. It allocates nothing.
+ * The one thread that wakes by itself: at the ticks of a timer with absolute times while there are workers, never for a
+ * single invocation. At each tick it samples what runs and fills the records of all that has ended since the last one.
+ * It allocates nothing for readings, and the budget decides which of them are taken.
  */
 #include <errno.h>
 #include <poll.h>
@@ -10,114 +10,67 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/time.h"
 #include "energy/manager_internal.h"
 
-#define BUDGET 0.005
-#define MOST_SAVED_NS (20 * 1000000LL) /* what a quiet time can save for a busy one */
-#define MOST_OWED_NS (5 * 1000000LL)
-#define FIRST_NS (4 * 1000000LL)   /* for the first ends, before any time has passed */
-#define RESERVE_NS (1 * 1000000LL) /* kept for ends: samples in between come second */
-
-static uint64_t thread_cpu_ns(void)
+/* An invocation that has no reading near its begin gets one now: it is near enough when the invocation is long. */
+static void sample_active(struct fw_energy_worker *worker)
 {
-	struct timespec time;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-	return (uint64_t)time.tv_sec * FW_NS_PER_S + (uint64_t)time.tv_nsec;
-}
-
-static void earn(struct fw_energy_manager *manager)
-{
-	uint64_t now_ns = fw_monotonic_ns();
-
-	manager->allowance_ns += (int64_t)((double)(now_ns - manager->allowance_at_ns) * BUDGET);
-	manager->allowance_at_ns = now_ns;
-	if (manager->allowance_ns > MOST_SAVED_NS)
-		manager->allowance_ns = MOST_SAVED_NS;
-}
-
-static void spend(struct fw_energy_manager *manager, uint64_t used_ns)
-{
-	manager->reading_ns += used_ns;
-	manager->allowance_ns -= (int64_t)used_ns;
-	if (manager->allowance_ns < -MOST_OWED_NS)
-		manager->allowance_ns = -MOST_OWED_NS;
-}
-
-/* Each reading is paid when it is done: the next one asks what is left. */
-struct turn {
-	uint64_t paid_until_ns; /* thread CPU time */
-};
-static _Thread_local struct turn turn;
-
-static void pay(struct fw_energy_manager *manager)
-{
-	uint64_t now_ns = thread_cpu_ns();
-
-	spend(manager, now_ns - turn.paid_until_ns);
-	turn.paid_until_ns = now_ns;
-}
-
-static bool may_read(struct fw_energy_manager *manager)
-{
-	pay(manager);
-	return manager->allowance_ns > 0;
-}
-
-static bool may_sample(struct fw_energy_manager *manager)
-{
-	pay(manager);
-	return manager->allowance_ns > RESERVE_NS;
-}
-
-static bool is_active(struct fw_energy_worker *worker)
-{
-	bool active;
+	bool active, lacks_base;
 
 	pthread_mutex_lock(&worker->state);
 	active = worker->active;
+	lacks_base = worker->base_off_ns == UINT64_MAX;
 	pthread_mutex_unlock(&worker->state);
-	return active;
+	if (!active)
+		return;
+	if (!fw_energy_may(worker->manager, FW_KEEP_FOR_ENDS))
+		worker->manager->left_out++;
+	else if (lacks_base)
+		fw_energy_read_worker(worker);
+	else
+		fw_energy_sample_worker(worker);
 }
 
 /* The lock is given up between workers, so that a worker that starts or ends does not wait for all of them. */
-static void sample_all(struct fw_energy_manager *manager)
+static uint64_t sample_all(struct fw_energy_manager *manager, uint64_t paid_ns)
 {
 	bool more = true;
 
 	for (size_t i = 0; more; i++) {
 		pthread_mutex_lock(&manager->pass);
 		more = i < manager->workers.count;
-		if (i == 0 && more && may_sample(manager))
+		if (i == 0 && more && fw_energy_may(manager, FW_KEEP_FOR_ENDS))
 			for (size_t m = 0; m < FW_MONITOR_COUNT; m++)
 				if (manager->monitors[m] && manager->reports[m].ops->sample)
 					manager->reports[m].ops->sample(manager->monitors[m]);
-		if (more && is_active(manager->workers.items[i])) {
-			if (may_sample(manager))
-				fw_energy_sample_worker(manager->workers.items[i]);
-			else
-				manager->left_out++;
-		}
+		if (more)
+			sample_active(manager->workers.items[i]);
 		pthread_mutex_unlock(&manager->pass);
+		paid_ns = fw_energy_pay(manager, paid_ns);
 	}
+	return paid_ns;
 }
 
-static void fill_ended(struct fw_energy_manager *manager)
+/* Filling records is no reading: counted apart, and not paid from the budget. */
+static uint64_t fill_ended(struct fw_energy_manager *manager, uint64_t paid_ns)
 {
 	pthread_mutex_lock(&manager->pass);
 	struct fw_ended *list = fw_ended_take(&manager->ended);
 
 	if (list) {
-		fw_energy_read_ended(manager, list, may_read);
-		pay(manager);
+		fw_energy_read_ended(manager, list, false);
+		paid_ns = fw_energy_pay(manager, paid_ns);
 		fw_energy_fill_ended(manager, list);
-		turn.paid_until_ns = thread_cpu_ns(); /* filling records is not reading */
+		uint64_t now_ns = fw_thread_cpu_ns();
+
+		manager->filling_ns += now_ns - paid_ns;
+		paid_ns = now_ns;
 	}
 	pthread_mutex_unlock(&manager->pass);
+	return paid_ns;
 }
 
 static bool take_ticks(struct fw_energy_manager *manager)
@@ -133,35 +86,20 @@ static bool take_ticks(struct fw_energy_manager *manager)
 static void *sampler_main(void *context)
 {
 	struct fw_energy_manager *manager = context;
-	struct pollfd waits[] = {{manager->timer_fd, POLLIN, 0}, {manager->kick_fd, POLLIN, 0}};
+	struct pollfd waits[] = {{manager->timer_fd, POLLIN, 0}, {manager->stop_fd, POLLIN, 0}};
+	uint64_t paid_ns = fw_thread_cpu_ns();
 
-	turn.paid_until_ns = thread_cpu_ns();
 	while (!atomic_load(&manager->stopping)) {
-		uint64_t kicks;
-
-		earn(manager);
-		/* Without allowance the next tick is soon enough. */
-		atomic_store(&manager->wants_kick, manager->allowance_ns > 0 || !atomic_load(&manager->ticking));
-		if (!atomic_load(&manager->ended) || !atomic_load(&manager->wants_kick))
-			poll(waits, 2, -1);
-		atomic_store(&manager->wants_kick, false);
-		(void)!read(manager->kick_fd, &kicks, sizeof kicks);
-		earn(manager);
-		if (take_ticks(manager))
-			sample_all(manager);
-		fill_ended(manager);
-		pay(manager);
-		atomic_store(&manager->thread_ns, thread_cpu_ns());
+		poll(waits, 2, -1);
+		if (!take_ticks(manager))
+			continue;
+		manager->wake_ups++;
+		paid_ns = sample_all(manager, paid_ns);
+		paid_ns = fill_ended(manager, paid_ns);
+		paid_ns = fw_energy_pay(manager, paid_ns);
+		atomic_store(&manager->thread_ns, paid_ns);
 	}
 	return NULL;
-}
-
-void fw_energy_sampler_kick(struct fw_energy_manager *manager)
-{
-	uint64_t one = 1;
-
-	if (atomic_exchange(&manager->wants_kick, false))
-		(void)!write(manager->kick_fd, &one, sizeof one);
 }
 
 void fw_energy_sampler_tick(struct fw_energy_manager *manager, bool on)
@@ -176,7 +114,6 @@ void fw_energy_sampler_tick(struct fw_energy_manager *manager, bool on)
 			.it_value = {(time_t)(first_ns / FW_NS_PER_S), (long)(first_ns % FW_NS_PER_S)},
 			.it_interval = {(time_t)(manager->period_ns / FW_NS_PER_S), (long)(manager->period_ns % FW_NS_PER_S)}};
 	timerfd_settime(manager->timer_fd, TFD_TIMER_ABSTIME, &times, NULL);
-	atomic_store(&manager->ticking, on);
 }
 
 /* The last CPU that we may use: the first ones serve interrupts and the loop. */
@@ -218,11 +155,9 @@ int fw_energy_sampler_start(struct fw_energy_manager *manager, double rate_hz, s
 	int errnum;
 
 	manager->period_ns = (uint64_t)(1e9 / (rate_hz > 1000 ? 1000 : rate_hz));
-	manager->allowance_ns = FIRST_NS;
-	manager->allowance_at_ns = fw_monotonic_ns();
-	manager->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	manager->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	manager->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (manager->kick_fd < 0 || manager->timer_fd < 0)
+	if (manager->stop_fd < 0 || manager->timer_fd < 0)
 		return fw_fail_errno(err, errno, "make the timer of the sampler");
 	errnum = start_thread(manager);
 	if (errnum != 0)
@@ -237,13 +172,13 @@ void fw_energy_sampler_stop(struct fw_energy_manager *manager)
 
 	if (manager->has_sampler) {
 		atomic_store(&manager->stopping, true);
-		(void)!write(manager->kick_fd, &one, sizeof one);
+		(void)!write(manager->stop_fd, &one, sizeof one);
 		pthread_join(manager->sampler, NULL);
 		manager->has_sampler = false;
 	}
-	if (manager->kick_fd >= 0)
-		close(manager->kick_fd);
+	if (manager->stop_fd >= 0)
+		close(manager->stop_fd);
 	if (manager->timer_fd >= 0)
 		close(manager->timer_fd);
-	manager->kick_fd = manager->timer_fd = -1;
+	manager->stop_fd = manager->timer_fd = -1;
 }

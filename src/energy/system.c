@@ -50,6 +50,8 @@ static void attribute_memory(const struct fw_interval *interval, struct fw_recor
 	double bound = NAN;
 
 	record->memory_peak_mb = interval->memory_peak_mb;
+	if (isnan(record->memory_peak_mb))
+		fw_record_flag(&record->flags, "memory_unsampled");
 	record->memory_average_mb = interval->memory_average_mb;
 	if (group >= 0)
 		bound = fmin(bound, (double)group / MIB); /* fmin() of NAN and a number is the number */

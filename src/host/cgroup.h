@@ -80,13 +80,17 @@ struct fw_cgroup_stat { /* what cannot be read is -1 */
 	int64_t pressure_cpu_us, pressure_memory_us, pressure_io_us;
 	int64_t io_read_bytes, io_written_bytes;
 };
+#define FW_CGROUP_STAT_UNKNOWN {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}
 /* Kept-open descriptors, no allocation: any thread. */
 void fw_cgroup_read(struct fw_cgroup *group, struct fw_cgroup_stat *stat);
 /* memory_bytes alone, for the samples within an invocation; -1 unknown. The kernel sums it up in batches: it may lag by
  * 64 pages for each CPU. */
 int64_t fw_cgroup_read_memory(struct fw_cgroup *group);
-/* CPU time alone (one or two preads), for the edges of an invocation. */
-void fw_cgroup_read_cpu(struct fw_cgroup *group, int64_t *user_ns, int64_t *system_ns, int64_t *total_ns);
+/* memory_high_bytes alone: one pread. */
+int64_t fw_cgroup_read_memory_high(struct fw_cgroup *group);
+/* CPU time alone (one or two preads), for the edges of an invocation; throttled_ns too where the same file tells it (v2).
+ * What it cannot read it leaves as it is. */
+void fw_cgroup_read_cpu(struct fw_cgroup *group, struct fw_cgroup_stat *stat);
 
 /* Processes that the kernel killed in it for memory, since it was made; -1 when it cannot be known. One pread. */
 int64_t fw_cgroup_read_oom_kills(struct fw_cgroup *group);

@@ -26,26 +26,27 @@ static int64_t sum(int64_t a, int64_t b)
 	return a < 0 || b < 0 || __builtin_add_overflow(a, b, &total) ? -1 : total;
 }
 
-void fw_cgroup_read_cpu(struct fw_cgroup *group, int64_t *user_ns, int64_t *system_ns, int64_t *total_ns)
+void fw_cgroup_read_cpu(struct fw_cgroup *group, struct fw_cgroup_stat *stat)
 {
 	char text[1024];
 	struct fw_str read;
 
-	*user_ns = *system_ns = *total_ns = -1;
 	if (fw_cgroup_file_text(group, FW_FILE_CPU_STAT, text, sizeof text, &read)) {
-		*total_ns = scaled(number_or(read, "usage_usec", -1), 1000);
-		*user_ns = scaled(number_or(read, "user_usec", -1), 1000);
-		*system_ns = scaled(number_or(read, "system_usec", -1), 1000);
+		stat->cpu_total_ns = scaled(number_or(read, "usage_usec", -1), 1000);
+		stat->cpu_user_ns = scaled(number_or(read, "user_usec", -1), 1000);
+		stat->cpu_system_ns = scaled(number_or(read, "system_usec", -1), 1000);
+		if (fw_cgroup_has_file(group->cgroups, FW_FILE_CPU_MAX))
+			stat->throttled_ns = scaled(number_or(read, "throttled_usec", -1), 1000);
 		return;
 	}
 	/* v1 counts the total exactly and splits it by clock ticks: the split may not exceed the total. */
-	*total_ns = fw_cgroup_file_number(group, FW_FILE_V1_CPU_USAGE);
-	*user_ns = fw_cgroup_file_number(group, FW_FILE_V1_CPU_USAGE_USER);
-	if (*total_ns < 0 || *user_ns < 0)
+	stat->cpu_total_ns = fw_cgroup_file_number(group, FW_FILE_V1_CPU_USAGE);
+	stat->cpu_user_ns = fw_cgroup_file_number(group, FW_FILE_V1_CPU_USAGE_USER);
+	if (stat->cpu_total_ns < 0 || stat->cpu_user_ns < 0)
 		return;
-	if (*user_ns > *total_ns)
-		*user_ns = *total_ns;
-	*system_ns = *total_ns - *user_ns;
+	if (stat->cpu_user_ns > stat->cpu_total_ns)
+		stat->cpu_user_ns = stat->cpu_total_ns;
+	stat->cpu_system_ns = stat->cpu_total_ns - stat->cpu_user_ns;
 }
 
 /* Kernels before 5.18 do not sum what they use for a group. */
@@ -98,6 +99,13 @@ int64_t fw_cgroup_read_oom_kills(struct fw_cgroup *group)
 	return -1;
 }
 
+int64_t fw_cgroup_read_memory_high(struct fw_cgroup *group)
+{
+	int64_t high = fw_cgroup_file_number(group, FW_FILE_MEMORY_PEAK);
+
+	return high >= 0 ? high : fw_cgroup_file_number(group, FW_FILE_V1_MEMORY_PEAK);
+}
+
 static void read_memory(struct fw_cgroup *group, struct fw_cgroup_stat *stat)
 {
 	char text[8192];
@@ -109,28 +117,24 @@ static void read_memory(struct fw_cgroup *group, struct fw_cgroup_stat *stat)
 		stat->memory_bytes = v2_memory(read);
 		stat->faults_major = major;
 		stat->faults_minor = major < 0 || all < major ? -1 : all - major;
-		stat->memory_high_bytes = fw_cgroup_file_number(group, FW_FILE_MEMORY_PEAK);
 	} else if (fw_cgroup_file_text(group, FW_FILE_V1_MEMORY_STAT, text, sizeof text, &read)) {
 		int64_t major = number_or(read, "total_pgmajfault", -1), all = number_or(read, "total_pgfault", -1);
 
 		stat->memory_bytes = v1_memory(group, read);
 		stat->faults_major = major;
 		stat->faults_minor = major < 0 || all < major ? -1 : all - major;
-		stat->memory_high_bytes = fw_cgroup_file_number(group, FW_FILE_V1_MEMORY_PEAK);
 	}
+	stat->memory_high_bytes = fw_cgroup_read_memory_high(group);
 	stat->oom_kills = fw_cgroup_read_oom_kills(group);
 }
 
-static void read_throttling(struct fw_cgroup *group, struct fw_cgroup_stat *stat)
+static void read_v1_throttling(struct fw_cgroup *group, struct fw_cgroup_stat *stat)
 {
 	char text[1024];
 	struct fw_str read;
 
 	if (fw_cgroup_file_text(group, FW_FILE_V1_CPU_STAT, text, sizeof text, &read))
 		stat->throttled_ns = number_or(read, "throttled_time", -1);
-	else if (fw_cgroup_has_file(group->cgroups, FW_FILE_CPU_MAX) &&
-	         fw_cgroup_file_text(group, FW_FILE_CPU_STAT, text, sizeof text, &read))
-		stat->throttled_ns = scaled(number_or(read, "throttled_usec", -1), 1000);
 }
 
 static void read_pressure(struct fw_cgroup *group, enum fw_cgroup_file file, int64_t *total_us)
@@ -176,9 +180,9 @@ static void read_io(struct fw_cgroup *group, struct fw_cgroup_stat *stat)
 
 void fw_cgroup_read(struct fw_cgroup *group, struct fw_cgroup_stat *stat)
 {
-	*stat = (struct fw_cgroup_stat){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
-	fw_cgroup_read_cpu(group, &stat->cpu_user_ns, &stat->cpu_system_ns, &stat->cpu_total_ns);
-	read_throttling(group, stat);
+	*stat = (struct fw_cgroup_stat)FW_CGROUP_STAT_UNKNOWN;
+	fw_cgroup_read_cpu(group, stat);
+	read_v1_throttling(group, stat);
 	read_memory(group, stat);
 	read_pids(group, stat);
 	read_pressure(group, FW_FILE_CPU_PRESSURE, &stat->pressure_cpu_us);

@@ -34,7 +34,7 @@
 	X(NAME, error_type, "type of the error as the function or the host named it")                                       \
 	X(TEXT, error_message, "message of the error")                                                                      \
 	X(INT, exit, "exit status of the worker when it ended with the invocation; 128 + n for signal n")                   \
-	X(NAME, flags, "cpu_capped, contended, throttled_unknown, limits_not_enforced: separated by spaces")
+	X(NAME, flags, "cpu_capped, contended, throttled_unknown, memory_unsampled, limits_not_enforced: separated by spaces")
 
 #define FW_RECORD_TIMES(X)                                                                                              \
 	X(INT, wall_ms, "wall clock at submission, ms since 1970 UTC: a label")                                             \
@@ -57,8 +57,10 @@
 	X(REAL, cpu_user_ms, "user CPU time of the worker within duration")                                                 \
 	X(REAL, cpu_system_ms, "system CPU time of the worker within duration")                                             \
 	X(REAL, cpu_percent, "CPU time / duration x 100; 100 is one CPU")                                                   \
-	X(REAL, memory_peak_mb, "largest sample of anonymous + shared + kernel memory, MiB; page cache excluded")           \
-	X(REAL, memory_peak_high_mb, "upper bound of the peak, MiB: least of the high-water marks; REPORT prints it")       \
+	X(REAL, memory_peak_mb, "largest sample of anonymous + shared + kernel memory, MiB, the last of them at the end; page " \
+	  "cache excluded; null and flagged when the end was not sampled: it might be far too low")                           \
+	X(REAL, memory_peak_high_mb, "upper bound of the peak, MiB: least of the high-water marks of the worker's life so far; " \
+	  "REPORT prints it")                                                                                                 \
 	X(REAL, memory_average_mb, "time-weighted mean of the same samples, MiB")                                           \
 	X(INT, faults_minor, "page faults without I/O")                                                                     \
 	X(INT, faults_major, "page faults with I/O")                                                                        \

@@ -239,7 +239,7 @@ static bool end_metering(struct fw_invocation *invocation, struct fw_worker *wor
 	bool metering = worker && worker->energy && invocation->started_ns;
 
 	if (metering)
-		fw_energy_end(worker->energy, invocation->record, on_metered, invocation);
+		fw_energy_end(worker->energy, worker->state != FW_WORKER_ENDING, invocation->record, on_metered, invocation);
 	else
 		read_memory(invocation->record, worker);
 	return metering;

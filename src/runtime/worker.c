@@ -174,6 +174,8 @@ void fw_worker_stop(struct fw_worker *worker, uint64_t grace_ns)
 	worker->state = FW_WORKER_ENDING;
 	if (worker->killed)
 		return;
+	if (!ending && worker->energy && worker->invocation && worker->invocation->started_ns)
+		fw_energy_last_sample(worker->energy);
 	if (grace_ns == 0)
 		return kill_now(worker);
 	if (ending)

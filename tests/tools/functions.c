@@ -165,6 +165,7 @@ static int eat(struct fw_invocation *invocation)
 		    MAP_FAILED)
 			return fw_fail_invocation(invocation, "Eat.Refused", "after %lld MB", (long long)taken);
 	}
+	pause_ms(fw_param_number(invocation, "pause_ms", 0));
 	return FW_OK;
 }
 

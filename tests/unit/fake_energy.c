@@ -56,10 +56,17 @@ void fw_energy_begin(struct fw_energy_worker *worker)
 	worker->manager->begun++;
 }
 
-void fw_energy_end(struct fw_energy_worker *worker, struct fw_record *record, fw_energy_done_fn *done, void *context)
+void fw_energy_last_sample(struct fw_energy_worker *worker)
+{
+	(void)worker;
+}
+
+void fw_energy_end(struct fw_energy_worker *worker, bool alive, struct fw_record *record, fw_energy_done_fn *done,
+                   void *context)
 {
 	struct pending *pending = fw_alloc(sizeof *pending);
 
+	(void)alive;
 	*pending = (struct pending){worker->pending, record, done, context};
 	worker->pending = pending;
 	worker->manager->ended++;

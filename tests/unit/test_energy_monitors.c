@@ -6,44 +6,20 @@
 #include "energy/monitor.h"
 #include "energy/reading.h"
 #include "energy/sensors.h"
-#include "tests/unit/support.h"
-
-static struct fw_catalogue *catalogue;
-static struct fw_root root;
-static struct fw_machine machine;
-
-static int set_up(void **state)
-{
-	fw_cleanup_free char *directory = fw_printf("%s/data", getenv("FLEXWATT_SOURCE"));
-	struct fw_error *err = NULL;
-
-	(void)state;
-	assert_ok(fw_root_open("/", &root, &err), err);
-	assert_ok(fw_machine_read(&root, &machine, &err), err);
-	assert_ok(fw_catalogue_open(directory, &catalogue, &err), err);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	fw_catalogue_close(catalogue);
-	fw_root_close(&root);
-	return 0;
-}
+#include "tests/unit/energy_support.h"
 
 /* 2 vCPUs of an EPYC 7R13 and 2 GB for 10 s. */
 static void attribute(const struct fw_monitor_ops *ops, double cpu_s, struct fw_record *record)
 {
 	static struct fw_machine milan;
 	static const struct fw_metered worker = {.vcpus = 2, .memory_mb = 2048};
-	struct fw_monitor_context context = {&root, &milan, catalogue};
+	struct fw_monitor_context context = {&world.root, &milan, world.catalogue};
 	struct fw_interval interval = {.worker = &worker, .duration_s = 10, .cpu_s = cpu_s, .memory_peak_mb = NAN,
 	                               .memory_average_mb = NAN};
 	struct fw_monitor *monitor = NULL;
 	struct fw_error *err = NULL;
 
-	milan = machine;
+	milan = world.machine;
 	strcpy(milan.cpu_model, "AMD EPYC 7R13 48-Core Processor");
 	milan.threads = 96;
 	fw_record_init(record);
@@ -67,7 +43,7 @@ static void the_model_charges_vcpus_by_their_use(void **state)
 	struct fw_record record;
 
 	(void)state;
-	fw_catalogue_processor(catalogue, "AMD EPYC 7R13 48-Core Processor", NULL, -1, -1, &p);
+	fw_catalogue_processor(world.catalogue, "AMD EPYC 7R13 48-Core Processor", NULL, -1, -1, &p);
 	attribute(&fw_monitor_model, 5, &record); /* u = 5 / (10 x 2) */
 	const struct fw_energy *cpu = figure(&record, "package"), *memory = figure(&record, "dram");
 	assert_near(cpu->joules, 20 * (p.mid_w_per_vcpu_min + 0.25 * (p.mid_w_per_vcpu_max - p.mid_w_per_vcpu_min)), 1e-9);
@@ -89,7 +65,7 @@ static void the_model_never_exceeds_full_use(void **state)
 	struct fw_record record;
 
 	(void)state;
-	fw_catalogue_processor(catalogue, "AMD EPYC 7R13 48-Core Processor", NULL, -1, -1, &p);
+	fw_catalogue_processor(world.catalogue, "AMD EPYC 7R13 48-Core Processor", NULL, -1, -1, &p);
 	attribute(&fw_monitor_model, 35, &record);
 	assert_near(figure(&record, "package")->joules, 20 * p.mid_w_per_vcpu_max, 1e-9);
 	/* never a socket's watts for two vCPUs */
@@ -103,7 +79,7 @@ static void an_unknown_cpu_time_widens_the_interval_and_is_flagged(void **state)
 	struct fw_record record;
 
 	(void)state;
-	fw_catalogue_processor(catalogue, "AMD EPYC 7R13 48-Core Processor", NULL, -1, -1, &p);
+	fw_catalogue_processor(world.catalogue, "AMD EPYC 7R13 48-Core Processor", NULL, -1, -1, &p);
 	attribute(&fw_monitor_model, NAN, &record);
 	const struct fw_energy *cpu = figure(&record, "package");
 	assert_string_equal(cpu->flags, "modelled gap");
@@ -141,7 +117,7 @@ static struct fw_reading reading(int64_t base)
 
 static void the_system_monitor_fills_resources(void **state)
 {
-	struct fw_monitor_context context = {&root, &machine, catalogue};
+	struct fw_monitor_context context = {&world.root, &world.machine, world.catalogue};
 	struct fw_interval interval = {.duration_s = 0.01, .cpu_s = 0.003, .begin = reading(1000000), .end = reading(2000000),
 	                               .memory_peak_mb = 1.5, .memory_average_mb = 1.25};
 	struct fw_monitor *monitor = NULL;
@@ -170,7 +146,7 @@ static void the_system_monitor_fills_resources(void **state)
 
 static void a_counter_that_went_back_is_null(void **state)
 {
-	struct fw_monitor_context context = {&root, &machine, catalogue};
+	struct fw_monitor_context context = {&world.root, &world.machine, world.catalogue};
 	struct fw_interval interval = {.duration_s = 1, .cpu_s = NAN, .begin = reading(9000), .end = reading(5000),
 	                               .memory_peak_mb = 2.5, .memory_average_mb = NAN};
 	struct fw_monitor *monitor = NULL;
@@ -277,5 +253,5 @@ int main(void)
 		            without_a_group_the_process_tree_is_added_up, a_worker_that_is_gone_is_unknown_not_zero,
 		            sensors_give_the_range_within_the_invocation)};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, energy_set_up, energy_tear_down);
 }

@@ -194,15 +194,15 @@ static void hybrid_uses_v1_limits_and_a_v2_leaf(void **state)
 		BASE "unified/flexwatt/cpu.stat", V2_STAT, BASE "unified/flexwatt/w/cpu.stat", V2_STAT, NULL);
 	FW_CLEANUP(fw_cgroups_close) struct fw_cgroups *cgroups = open_ok(&tree);
 	FW_CLEANUP(fw_cgroup_close) struct fw_cgroup *group = group_ok(cgroups, "w");
-	int64_t user, system, total;
+	struct fw_cgroup_stat stat = FW_CGROUP_STAT_UNKNOWN;
 
 	(void)state;
 	assert_int_equal(fw_cgroups_mode(cgroups), FW_CGROUP_HYBRID);
 	assert_true(fw_cgroups_can(cgroups) & FW_CAN_CPUACCT);
 	assert_int_equal(cgroups->count, 4); /* neither cpuacct nor freezer: the leaf tells CPU time and kills */
 	assert_true(fw_cgroup_v2_fd(group) >= 0);
-	fw_cgroup_read_cpu(group, &user, &system, &total);
-	assert_int_equal(total, 1000000);
+	fw_cgroup_read_cpu(group, &stat);
+	assert_int_equal(stat.cpu_total_ns, 1000000);
 }
 
 static void controllers_that_share_a_mount_share_a_group(void **state)
@@ -214,16 +214,16 @@ static void controllers_that_share_a_mount_share_a_group(void **state)
 	            BASE "cpu,cpuacct/flexwatt/w/cpuacct.usage", "42\n", NULL);
 	FW_CLEANUP(fw_cgroups_close) struct fw_cgroups *cgroups = open_ok(&tree);
 	FW_CLEANUP(fw_cgroup_close) struct fw_cgroup *group = group_ok(cgroups, "w");
-	int64_t user, system, total;
+	struct fw_cgroup_stat stat = FW_CGROUP_STAT_UNKNOWN;
 
 	(void)state;
 	assert_int_equal(cgroups->count, 2);
 	assert_int_equal(fw_cgroups_can(cgroups), FW_CAN_MEMORY | FW_CAN_CPU | FW_CAN_CPUACCT);
 	assert_string_equal(fw_cgroups_missing(cgroups), "no limit of processes: the controller is not mounted or not handed "
 	                                                 "down to this control group");
-	fw_cgroup_read_cpu(group, &user, &system, &total);
-	assert_int_equal(total, 42);
-	assert_int_equal(user, -1);
+	fw_cgroup_read_cpu(group, &stat);
+	assert_int_equal(stat.cpu_total_ns, 42);
+	assert_int_equal(stat.cpu_user_ns, -1);
 }
 
 /* A container of Docker on v1: the mount shows the container's own part, named in full in /proc/self/cgroup. */
