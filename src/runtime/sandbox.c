@@ -120,13 +120,16 @@ int fw_sandboxes_prepare(struct fw_sandboxes *sandboxes, int64_t memory_mb, int6
 	for (size_t i = 0; i < count && rc == FW_OK; i++) {
 		struct fw_cgroup *group = NULL;
 		struct fw_scratch *scratch = NULL;
+		int procs_fds[8];
 
 		if (sandboxes->cgroups)
 			rc = make_group(sandboxes, memory_mb, &group, err);
+		if (group)
+			fw_cgroup_procs_fds(group, procs_fds); /* opens them, once */
 		if (rc == FW_OK && sandboxes->loop_devices)
 			rc = fw_scratch_make(sandboxes, tmp_mb, &scratch, err);
 		if (scratch)
-			fw_scratch_give_back(sandboxes, scratch, NULL, 0);
+			fw_scratch_give_back(sandboxes, scratch, NULL, 0, true);
 		pthread_mutex_lock(&sandboxes->lock);
 		if (group)
 			FW_PUSH(&sandboxes->ready_groups, (struct fw_ready_group){group, memory_mb});
@@ -144,9 +147,7 @@ static int add_scratch(struct fw_sandbox *sandbox, int64_t tmp_mb, struct fw_ste
 	int rc;
 
 	if (shared->loop_devices) {
-		rc = fw_scratch_take(shared, tmp_mb, &sandbox->scratch, err);
-		if (rc == FW_OK)
-			rc = fw_scratch_mount(sandbox->scratch, mount_fd, err);
+		rc = fw_scratch_take(shared, tmp_mb, &sandbox->scratch, mount_fd, err);
 		if (rc == FW_OK)
 			fw_steps_add(own, FW_STEP_TREE, NULL, "tmp")->fd = *mount_fd;
 		return rc;
@@ -260,39 +261,38 @@ static int run(struct fw_sandbox *sandbox, const struct fw_sandbox_spec *spec, s
 
 static int start_isolated(struct fw_sandbox *sandbox, const struct fw_sandbox_spec *spec, struct fw_error **err)
 {
-	struct fw_steps common = {0}, own = {0};
+	fw_cleanup_buffer struct fw_buffer key;
+	struct fw_steps own = {0};
 	fw_cleanup_fd int scratch_fd = -1;
 	int mounts_fd = -1;
 
+	fw_buffer_init(&key, SIZE_MAX);
 	int rc = add_scratch(sandbox, spec->tmp_mb, &own, &scratch_fd, err);
 	if (rc == FW_OK)
-		rc = fw_view_split(sandbox->shared, sandbox, spec, &common, &own, err);
+		rc = fw_view_own(sandbox->shared, sandbox, spec, &own, &key, err);
 	if (rc == FW_OK) {
-		fw_cleanup_free char *key = fw_view_key(&common);
-
-		fw_steps_add(&own, FW_STEP_PROC, NULL, "proc");
 		remember_mount_points(sandbox, &own);
-		rc = fw_template_get(sandbox->shared, key, &common, &mounts_fd, err);
+		rc = fw_template_get(sandbox->shared, key.data, spec, &mounts_fd, err);
 	}
 	if (rc == FW_OK)
 		rc = run(sandbox, spec, &own, mounts_fd, err);
 	for (size_t i = 0; i < own.list.count; i++)
 		if (own.list.items[i].idmap_fd >= 0)
 			close(own.list.items[i].idmap_fd);
-	fw_steps_done(&common);
 	fw_steps_done(&own);
 	return rc;
 }
 
 /* Everything but the slot. */
-static void undo_start(struct fw_sandbox *sandbox)
+static void undo_start(struct fw_sandbox *sandbox, bool may_wait)
 {
 	if (sandbox->group) {
 		fw_cgroup_remove(sandbox->group, NULL);
 		fw_cgroup_close(sandbox->group);
 	}
 	if (sandbox->scratch)
-		fw_scratch_give_back(sandbox->shared, sandbox->scratch, sandbox->made.items, sandbox->made.count);
+		fw_scratch_give_back(sandbox->shared, sandbox->scratch, sandbox->made.items, sandbox->made.count,
+		                     may_wait);
 	if (sandbox->scratch_directory)
 		fw_tree_remove(AT_FDCWD, sandbox->scratch_directory, NULL);
 	free(sandbox->scratch_directory);
@@ -317,7 +317,7 @@ int fw_sandbox_start(struct fw_sandbox *sandbox, const struct fw_sandbox_spec *s
 	else if (rc == FW_OK)
 		rc = run(sandbox, spec, &(struct fw_steps){0}, -1, err);
 	if (rc != FW_OK)
-		undo_start(sandbox);
+		undo_start(sandbox, false);
 	return rc;
 }
 
@@ -422,7 +422,7 @@ void fw_sandbox_free(struct fw_sandbox *sandbox)
 	if (!sandbox)
 		return;
 	end_processes(sandbox);
-	undo_start(sandbox);
+	undo_start(sandbox, true);
 	if (sandbox->listener_fd >= 0)
 		close(sandbox->listener_fd);
 	if (sandbox->network_fd >= 0)

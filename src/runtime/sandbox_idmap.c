@@ -15,17 +15,11 @@
 
 #include "runtime/sandbox_internal.h"
 
-bool fw_readable_by_others(const char *path, mode_t *mode, uid_t *owner, gid_t *group)
+bool fw_readable_by_others(const struct stat *stat)
 {
-	struct stat stat_;
+	mode_t needed = S_ISDIR(stat->st_mode) ? S_IROTH | S_IXOTH : S_IROTH;
 
-	if (stat(path, &stat_) != 0)
-		return true; /* the open pass says that it is missing */
-	*mode = stat_.st_mode;
-	*owner = stat_.st_uid;
-	*group = stat_.st_gid;
-	mode_t needed = S_ISDIR(stat_.st_mode) ? S_IROTH | S_IXOTH : S_IROTH;
-	return (stat_.st_mode & needed) == needed;
+	return (stat->st_mode & needed) == needed;
 }
 
 static int write_map(pid_t pid, const char *which, unsigned from, unsigned to)

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/stat.h>
 
 #include "base/buffer.h"
 #include "runtime/sandbox.h"
@@ -33,6 +34,11 @@ struct fw_template {
 };
 
 struct fw_scratch; /* a private /tmp: sandbox_scratch.c */
+
+struct fw_scratch_pattern {
+	int64_t size_mb;
+	int fd; /* in memory */
+};
 
 struct fw_ready_group { /* made beforehand */
 	struct fw_cgroup *group;
@@ -61,6 +67,7 @@ struct fw_sandboxes {
 	FW_VECTOR(struct fw_template) templates;
 	FW_VECTOR(struct fw_ready_group) ready_groups;
 	FW_VECTOR(struct fw_scratch *) scratches;
+	FW_VECTOR(struct fw_scratch_pattern) patterns;
 	struct fw_buffer missing;
 };
 
@@ -88,15 +95,17 @@ struct fw_sandbox {
 int fw_sandboxes_probe(struct fw_sandboxes *shared, struct fw_error **err);
 void fw_sandboxes_lack(struct fw_sandboxes *shared, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* sandbox_view.c: what a sandbox sees. The shared part is built once; `own` is what each start adds. */
-int fw_view_split(const struct fw_sandboxes *shared, const struct fw_sandbox *sandbox, const struct fw_sandbox_spec *spec,
-                  struct fw_steps *common, struct fw_steps *own, struct fw_error **err);
-char *fw_view_key(const struct fw_steps *common); /* newly allocated */
+/* sandbox_view.c: what a sandbox sees. The shared part is built once; `own` is what each start adds. `key` is the same
+ * where the shared part would be. */
+int fw_view_own(const struct fw_sandboxes *shared, const struct fw_sandbox *sandbox, const struct fw_sandbox_spec *spec,
+                struct fw_steps *own, struct fw_buffer *key, struct fw_error **err);
+int fw_view_common(const struct fw_sandboxes *shared, const struct fw_sandbox_spec *spec, struct fw_steps *common,
+                   struct fw_error **err);
 /* How many CPUs Lambda shows at a memory size, at most `allowed`. */
 unsigned fw_view_cpus(int64_t memory_mb, unsigned allowed);
 
 /* sandbox_template.c */
-int fw_template_get(struct fw_sandboxes *shared, const char *key, struct fw_steps *common, int *mounts_fd,
+int fw_template_get(struct fw_sandboxes *shared, const char *key, const struct fw_sandbox_spec *spec, int *mounts_fd,
                     struct fw_error **err);
 int fw_template_host(struct fw_sandboxes *shared, struct fw_error **err);
 
@@ -140,16 +149,20 @@ struct sock_fprog;
 const struct sock_fprog *fw_filter_program(void); /* or NULL on a processor without one */
 
 /* sandbox_idmap.c */
-bool fw_readable_by_others(const char *path, mode_t *mode, uid_t *owner, gid_t *group);
+bool fw_readable_by_others(const struct stat *stat);
 int fw_idmap_open(uid_t from_uid, gid_t from_gid, uid_t to, int *fd, struct fw_error **err);
 
 /* sandbox_scratch.c */
-int fw_scratch_take(struct fw_sandboxes *shared, int64_t size_mb, struct fw_scratch **scratch, struct fw_error **err);
+/* *mount_fd is the caller's: a detached mount, for one sandbox. */
+int fw_scratch_take(struct fw_sandboxes *shared, int64_t size_mb, struct fw_scratch **scratch, int *mount_fd,
+                    struct fw_error **err);
 int fw_scratch_make(struct fw_sandboxes *shared, int64_t size_mb, struct fw_scratch **scratch, struct fw_error **err);
-int fw_scratch_mount(struct fw_scratch *scratch, int *mount_fd, struct fw_error **err);
-/* To the stock when it is as good as new, else it ends. `made` are paths inside it ("data/in"), removed first. */
-void fw_scratch_give_back(struct fw_sandboxes *shared, struct fw_scratch *scratch, char *const *made, size_t count);
+/* To the stock when it is as good as new, else it ends. `made` are paths inside it ("data/in"), removed first. It
+ * may wait for the disk where `may_wait` says so. */
+void fw_scratch_give_back(struct fw_sandboxes *shared, struct fw_scratch *scratch, char *const *made, size_t count,
+                          bool may_wait);
 void fw_scratch_free(struct fw_scratch *scratch);
+void fw_scratch_forget_patterns(struct fw_sandboxes *shared);
 /* Where loop devices are not to be had: a plain directory, not bounded. */
 int fw_scratch_directory(struct fw_sandboxes *shared, uid_t uid, char **path, struct fw_error **err);
 void fw_scratch_sweep(const struct fw_sandboxes *shared); /* directories of engines that are gone */

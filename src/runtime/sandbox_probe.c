@@ -124,9 +124,9 @@ static void probe_scratch(struct fw_sandboxes *shared)
 		fw_sandboxes_lack(shared, "the size of /tmp is not limited (loop devices need root)");
 		return;
 	}
-	shared->loop_devices = fw_scratch_take(shared, DEFAULT_SCRATCH_MB, &scratch, &reason) == FW_OK;
+	shared->loop_devices = fw_scratch_make(shared, DEFAULT_SCRATCH_MB, &scratch, &reason) == FW_OK;
 	if (shared->loop_devices)
-		fw_scratch_give_back(shared, scratch, NULL, 0);
+		fw_scratch_give_back(shared, scratch, NULL, 0, false);
 	else
 		fw_sandboxes_lack(shared, "the size of /tmp is not limited (%s)", fw_error_message(reason));
 }
@@ -211,6 +211,7 @@ void fw_sandboxes_free(struct fw_sandboxes *shared)
 	for (size_t i = 0; i < shared->scratches.count; i++)
 		fw_scratch_free(shared->scratches.items[i]);
 	free(shared->scratches.items);
+	fw_scratch_forget_patterns(shared);
 	free_templates(shared);
 	const int fds[] = {shared->user_fd, shared->host_mounts_fd, shared->init_fd, shared->null_fd, shared->hurry_fd,
 		shared->life[0], shared->life[1]};

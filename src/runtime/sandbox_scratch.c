@@ -2,8 +2,10 @@
  *
  * A private /tmp that is truly bounded and on disk: an ext4 file system in a sparse file without a name, on a loop
  * device that clears itself. The function sees ENOSPC at its size, and whatever ends the engine leaves nothing behind,
- * since only descriptors hold the three. Making one takes milliseconds, so that those found empty at the end of a worker
- * go back into a stock; a used one is thrown away without its dirty pages ever reaching the disk.
+ * since only descriptors hold the three. Making one takes a millisecond, so that those found empty at the end of a worker
+ * go back into a stock; a used one is thrown away without its dirty pages ever reaching the disk. A start never waits for
+ * the disk: the format comes from memory and a fresh image is read and written through the page cache. Direct I/O, so that
+ * what functions write is cached once, not twice, comes later, where the disk may be waited for.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -13,6 +15,7 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -32,9 +35,10 @@ enum {
 struct fw_scratch {
 	int64_t size_mb;
 	char device[32];
-	int mount_fd; /* keeps the file system while no sandbox has it */
-	int root_fd;
+	int mount_fd; /* for the next sandbox; -1 while one has it */
+	int root_fd;  /* keeps the file system */
 	int image_fd;
+	bool direct;  /* I/O */
 	int64_t fresh_blocks;
 };
 
@@ -71,29 +75,37 @@ static int run_mkfs(const char *path, int64_t size_mb, struct fw_error **err)
 	return status == 0 ? FW_OK : fw_fail(err, FW_E_ENVIRONMENT, "mkfs.ext4 ended with status 0x%x", (unsigned)status);
 }
 
-/* One formatted image a size, made once and kept: some ten blocks of data in a sparse file. */
-static int open_pattern(const struct fw_sandboxes *shared, int64_t size_mb, int *fd, struct fw_error **err)
+static int find_pattern(const struct fw_sandboxes *shared, int64_t size_mb)
 {
-	fw_cleanup_free char *path = fw_printf("%s/scratch-%lld.ext4", shared->state_directory, (long long)size_mb);
-	fw_cleanup_free char *fresh = fw_printf("%s.%d-%p", path, (int)getpid(), (void *)fd);
-	int rc = FW_OK;
+	for (size_t i = 0; i < shared->patterns.count; i++)
+		if (shared->patterns.items[i].size_mb == size_mb)
+			return shared->patterns.items[i].fd;
+	return -1;
+}
 
-	*fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (*fd >= 0)
-		return FW_OK;
-	fw_cleanup_fd int made = open(fresh, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+/* One formatted image a size, made once and kept in memory: mkfs waits until a disk has it all. Some ten blocks of data. */
+static int make_pattern(struct fw_sandboxes *shared, int64_t size_mb, int *fd, struct fw_error **err)
+{
+	fw_cleanup_fd int made = memfd_create("flexwatt-tmp", MFD_CLOEXEC);
+	fw_cleanup_free char *path = fw_printf("/proc/%d/fd/%d", (int)getpid(), made);
+
 	if (made < 0 || ftruncate(made, image_mb(size_mb) * 1048576) != 0)
-		rc = fw_fail_errno(err, errno, "make %s", fresh);
-	if (rc == FW_OK)
-		rc = run_mkfs(fresh, size_mb, err);
-	if (rc == FW_OK && rename(fresh, path) != 0)
-		rc = fw_fail_errno(err, errno, "rename %s", fresh);
-	if (rc != FW_OK) {
-		unlink(fresh);
+		return fw_fail_errno(err, errno, "make a pattern of /tmp in memory");
+	int rc = run_mkfs(path, size_mb, err);
+	if (rc != FW_OK)
 		return rc;
-	}
 	*fd = fw_take_fd(&made);
+	FW_PUSH(&shared->patterns, (struct fw_scratch_pattern){.size_mb = size_mb, .fd = *fd});
 	return FW_OK;
+}
+
+static int open_pattern(struct fw_sandboxes *shared, int64_t size_mb, int *fd, struct fw_error **err)
+{
+	pthread_mutex_lock(&shared->lock);
+	*fd = find_pattern(shared, size_mb);
+	int rc = *fd >= 0 ? FW_OK : make_pattern(shared, size_mb, fd, err);
+	pthread_mutex_unlock(&shared->lock);
+	return rc;
 }
 
 static int copy_data(int from, int to)
@@ -123,7 +135,7 @@ static int attach_loop(struct fw_scratch *scratch, int *loop_fd, struct fw_error
 	struct loop_config config = {
 		.fd = (uint32_t)scratch->image_fd,
 		.block_size = 4096,
-		.info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO, /* its pages are cached once, not twice */
+		.info.lo_flags = LO_FLAGS_AUTOCLEAR,
 	};
 	fw_cleanup_fd int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
 
@@ -148,7 +160,7 @@ static int attach_loop(struct fw_scratch *scratch, int *loop_fd, struct fw_error
 	return fw_fail(err, FW_E_BUSY, "no loop device could be had in %d attempts", LOOP_ATTEMPTS);
 }
 
-int fw_scratch_mount(struct fw_scratch *scratch, int *mount_fd, struct fw_error **err)
+static int mount_image(struct fw_scratch *scratch, struct fw_error **err)
 {
 	fw_cleanup_fd int context = (int)syscall(SYS_fsopen, "ext4", FSOPEN_CLOEXEC);
 
@@ -159,11 +171,12 @@ int fw_scratch_mount(struct fw_scratch *scratch, int *mount_fd, struct fw_error 
 	int fd = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	if (fd < 0)
 		return fw_fail_errno(err, errno, "mount an ext4 image for /tmp");
-	*mount_fd = fd;
+	scratch->mount_fd = fd;
 	return FW_OK;
 }
 
-/* State of the image once all that is written lazily has been written. */
+/* State of the image once all that is written lazily has been written. A directory comes and goes, so that the first one
+ * that a sandbox needs finds the tables in memory. */
 static int settle(struct fw_scratch *scratch, struct fw_error **err)
 {
 	struct stat stat_;
@@ -171,6 +184,7 @@ static int settle(struct fw_scratch *scratch, struct fw_error **err)
 	scratch->root_fd = openat(scratch->mount_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (scratch->root_fd < 0 || fchmod(scratch->root_fd, 01777) != 0 ||
 	    (unlinkat(scratch->root_fd, "lost+found", AT_REMOVEDIR) != 0 && errno != ENOENT) ||
+	    mkdirat(scratch->root_fd, "first", 0700) != 0 || unlinkat(scratch->root_fd, "first", AT_REMOVEDIR) != 0 ||
 	    fstat(scratch->image_fd, &stat_) != 0)
 		return fw_fail_errno(err, errno, "prepare the file system of /tmp");
 	scratch->fresh_blocks = stat_.st_blocks;
@@ -179,7 +193,8 @@ static int settle(struct fw_scratch *scratch, struct fw_error **err)
 
 static int make(struct fw_sandboxes *shared, struct fw_scratch *scratch, struct fw_error **err)
 {
-	fw_cleanup_fd int pattern = -1, loop = -1;
+	fw_cleanup_fd int loop = -1;
+	int pattern = -1;
 	int rc = open_pattern(shared, scratch->size_mb, &pattern, err);
 
 	if (rc != FW_OK)
@@ -189,7 +204,7 @@ static int make(struct fw_sandboxes *shared, struct fw_scratch *scratch, struct 
 		return fw_fail_errno(err, errno, "make an image for /tmp in %s", shared->state_directory);
 	rc = attach_loop(scratch, &loop, err);
 	if (rc == FW_OK)
-		rc = fw_scratch_mount(scratch, &scratch->mount_fd, err);
+		rc = mount_image(scratch, err);
 	return rc == FW_OK ? settle(scratch, err) : rc;
 }
 
@@ -221,12 +236,15 @@ int fw_scratch_make(struct fw_sandboxes *shared, int64_t size_mb, struct fw_scra
 	return FW_OK;
 }
 
-int fw_scratch_take(struct fw_sandboxes *shared, int64_t size_mb, struct fw_scratch **out, struct fw_error **err)
+int fw_scratch_take(struct fw_sandboxes *shared, int64_t size_mb, struct fw_scratch **out, int *mount_fd,
+                    struct fw_error **err)
 {
 	struct fw_scratch *scratch = from_stock(shared, size_mb);
+	int rc = scratch ? FW_OK : fw_scratch_make(shared, size_mb, &scratch, err);
 
-	if (!scratch)
-		return fw_scratch_make(shared, size_mb, out, err);
+	if (rc != FW_OK)
+		return rc;
+	*mount_fd = fw_take_fd(&scratch->mount_fd); /* root_fd keeps the file system */
 	*out = scratch;
 	return FW_OK;
 }
@@ -262,15 +280,33 @@ static void remove_made(int root_fd, const char *path)
 	}
 }
 
-void fw_scratch_give_back(struct fw_sandboxes *shared, struct fw_scratch *scratch, char *const *made, size_t count)
+/* Not to be had on every file system: then pages are cached twice and nothing else differs. */
+static void make_direct(struct fw_scratch *scratch)
+{
+	fw_cleanup_fd int loop = scratch->direct ? -1 : open(scratch->device, O_RDWR | O_CLOEXEC);
+
+	if (loop >= 0)
+		scratch->direct = ioctl(loop, LOOP_SET_DIRECT_IO, 1UL) == 0;
+}
+
+static bool is_as_new(const struct fw_scratch *scratch)
 {
 	struct stat stat_;
+
+	return is_empty(scratch->root_fd) && fstat(scratch->image_fd, &stat_) == 0 &&
+	       stat_.st_blocks <= scratch->fresh_blocks + GROWTH_BLOCKS;
+}
+
+void fw_scratch_give_back(struct fw_sandboxes *shared, struct fw_scratch *scratch, char *const *made, size_t count,
+                          bool may_wait)
+{
 	bool kept = false;
 
 	for (size_t i = count; i-- > 0;)
 		remove_made(scratch->root_fd, made[i]);
-	if (is_empty(scratch->root_fd) && fstat(scratch->image_fd, &stat_) == 0 &&
-	    stat_.st_blocks <= scratch->fresh_blocks + GROWTH_BLOCKS) {
+	if (is_as_new(scratch) && (scratch->mount_fd >= 0 || mount_image(scratch, NULL) == FW_OK)) {
+		if (may_wait)
+			make_direct(scratch);
 		pthread_mutex_lock(&shared->lock);
 		if (shared->scratches.count < STOCK) {
 			FW_PUSH(&shared->scratches, scratch);
@@ -280,6 +316,13 @@ void fw_scratch_give_back(struct fw_sandboxes *shared, struct fw_scratch *scratc
 	}
 	if (!kept)
 		fw_scratch_free(scratch);
+}
+
+void fw_scratch_forget_patterns(struct fw_sandboxes *shared)
+{
+	for (size_t i = 0; i < shared->patterns.count; i++)
+		close(shared->patterns.items[i].fd);
+	free(shared->patterns.items);
 }
 
 void fw_scratch_free(struct fw_scratch *scratch)

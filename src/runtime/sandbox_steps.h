@@ -32,8 +32,6 @@ struct fw_step {
 	int fd;              /* the detached mount; -1 before the open pass */
 	int idmap_fd;        /* user namespace of an idmapped bind, or -1 */
 	bool is_file;        /* bind of something that is not a directory */
-	dev_t device;        /* of a bind's source: another directory at the same path is another view */
-	ino_t inode;
 	bool optional;       /* a source that is missing is left out */
 	bool recursive;
 };

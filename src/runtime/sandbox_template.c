@@ -155,17 +155,30 @@ static int find(const struct fw_sandboxes *shared, const char *key)
 	return -1;
 }
 
-int fw_template_get(struct fw_sandboxes *shared, const char *key, struct fw_steps *common, int *mounts_fd,
+static int make(struct fw_sandboxes *shared, const char *key, const struct fw_sandbox_spec *spec, struct fw_error **err)
+{
+	struct fw_steps common = {0};
+	struct build build = {.shared = shared, .common = &common, .mounts_fd = -1, .user_fd = -1};
+	int rc = fw_view_common(shared, spec, &common, err);
+
+	if (rc == FW_OK)
+		rc = run(&build, build_main, 0, err);
+	if (rc == FW_OK)
+		FW_PUSH(&shared->templates, (struct fw_template){fw_strdup(key), build.mounts_fd});
+	fw_steps_done(&common);
+	return rc;
+}
+
+int fw_template_get(struct fw_sandboxes *shared, const char *key, const struct fw_sandbox_spec *spec, int *mounts_fd,
                     struct fw_error **err)
 {
-	struct build build = {.shared = shared, .common = common, .mounts_fd = -1, .user_fd = -1};
+	int rc = FW_OK;
 
 	pthread_mutex_lock(&shared->lock);
 	int found = find(shared, key);
-	int rc = found >= 0 ? FW_OK : run(&build, build_main, 0, err);
-	if (rc == FW_OK && found < 0) {
-		FW_PUSH(&shared->templates, (struct fw_template){fw_strdup(key), build.mounts_fd});
-		found = build.mounts_fd;
+	if (found < 0) {
+		rc = make(shared, key, spec, err);
+		found = find(shared, key);
 	}
 	pthread_mutex_unlock(&shared->lock);
 	if (rc == FW_OK)

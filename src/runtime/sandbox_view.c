@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a sandbox sees, as steps. The part that is the same for all workers of a package goes into a template; what holds
- * anything of one worker's (its /tmp, its attempts, a bind translated to its uid) and all that lies below such a place is
- * its own and made at its start. Paths inside are the same as outside.
+ * What a sandbox sees, as steps. The part that is the same for all workers of a package goes into a template and is put
+ * together when there is none yet; what holds anything of one worker's (its /tmp, its attempts, a bind translated to its
+ * uid) and all that lies below such a place is its own and made at its start. Paths inside are the same as outside.
  */
 #include <errno.h>
 #include <limits.h>
@@ -34,22 +34,6 @@ static void add_bind(struct fw_steps *steps, const char *source, const char *tar
 	if (stat(source, &stat_) != 0)
 		return; /* the open pass says so */
 	step->is_file = !S_ISDIR(stat_.st_mode);
-	step->device = stat_.st_dev;
-	step->inode = stat_.st_ino;
-}
-
-char *fw_view_key(const struct fw_steps *common)
-{
-	struct fw_buffer key;
-
-	fw_buffer_init(&key, SIZE_MAX);
-	for (size_t i = 0; i < common->list.count; i++) {
-		const struct fw_step *step = &common->list.items[i];
-
-		fw_buffer_printf(&key, "%d %s %s %jx:%jx\n", step->kind, step->target, step->source ? step->source : "",
-		                 (uintmax_t)step->device, (uintmax_t)step->inode);
-	}
-	return fw_buffer_take(&key);
 }
 
 /* /bin is a link to usr/bin where /usr is merged, a directory elsewhere. */
@@ -144,27 +128,46 @@ static bool is_own(const struct places *places, const char *path)
 	return is_below(path, "/tmp");
 }
 
-static int add_read_only(const struct fw_sandboxes *shared, const struct fw_sandbox *sandbox, const char *path,
-                         const struct places *places, struct fw_steps *common, struct fw_steps *own,
-                         struct fw_error **err)
-{
-	mode_t mode;
-	uid_t owner;
-	gid_t group;
+/* Something shown read-only: in the template, or at each start, where its owner is translated to the sandbox's or the
+ * place is one worker's. */
+struct shown {
+	const char *path;
+	struct stat stat;
+	bool own, translated;
+};
 
+static int inspect(const struct fw_sandboxes *shared, const struct places *places, const char *path, struct shown *shown,
+                   struct fw_error **err)
+{
 	if (path[0] != '/' || strcmp(path, "/") == 0 || is_below("/tmp", path))
 		return fw_error_hint(err, fw_fail(err, FW_E_INVALID, "%s cannot be shown to a function", path),
 		                     "keep data in a directory of its own, not in / or /tmp itself");
-	if (access(path, F_OK) != 0)
+	*shown = (struct shown){.path = path};
+	if (stat(path, &shown->stat) != 0)
 		return fw_fail_errno(err, errno, "show %s to a function", path);
-	if (!shared->own_uid || shared->isolation != FW_ISOLATION_FULL || fw_readable_by_others(path, &mode, &owner, &group)) {
-		add_bind(is_own(places, path) ? own : common, path, path, READ_ONLY);
+	shown->own = is_own(places, path);
+	shown->translated = shared->own_uid && shared->isolation == FW_ISOLATION_FULL && !fw_readable_by_others(&shown->stat);
+	return FW_OK;
+}
+
+static int add_read_only(const struct fw_sandboxes *shared, const struct fw_sandbox *sandbox, const char *path,
+                         const struct places *places, struct fw_steps *own, struct fw_buffer *key, struct fw_error **err)
+{
+	struct shown shown;
+	int rc = inspect(shared, places, path, &shown, err);
+
+	if (rc != FW_OK)
+		return rc;
+	if (!shown.own)
+		fw_buffer_printf(key, "%s %jx:%jx %d\n", path, (uintmax_t)shown.stat.st_dev, (uintmax_t)shown.stat.st_ino,
+		                 shown.translated);
+	if (!shown.own && !shown.translated)
 		return FW_OK;
-	}
-	if (!is_own(places, path)) /* its mount point: the root is sealed by then */
-		fw_steps_add(common, S_ISDIR(mode) ? FW_STEP_DIRECTORY : FW_STEP_FILE, S_ISDIR(mode) ? NULL : "", path);
 	add_bind(own, path, path, READ_ONLY);
-	return fw_idmap_open(owner, group, sandbox->uid, &own->list.items[own->list.count - 1].idmap_fd, err);
+	if (shown.translated)
+		rc = fw_idmap_open(shown.stat.st_uid, shown.stat.st_gid, sandbox->uid,
+		                   &own->list.items[own->list.count - 1].idmap_fd, err);
+	return rc;
 }
 
 static int by_target(const void *left, const void *right)
@@ -174,17 +177,63 @@ static int by_target(const void *left, const void *right)
 	return strcmp(a->target, b->target);
 }
 
-static void add_masks(const struct places *places, struct fw_steps *common, struct fw_steps *own)
+/* Another directory at the same path is another view, another resolver too; system directories stay while a run lasts. */
+static void add_identity(struct fw_buffer *key, const char *path)
 {
-	for (size_t i = 0; i < places->masks; i++) {
-		if (!is_below(places->mask[i], "/tmp"))
-			fw_steps_add(common, FW_STEP_DIRECTORY, NULL, places->mask[i]);
-		fw_steps_add(own, FW_STEP_MEMORY, "64k", places->mask[i]);
-	}
+	struct stat stat_ = {0};
+
+	if (path && stat(path, &stat_) == 0)
+		fw_buffer_printf(key, "%s %jx:%jx\n", path, (uintmax_t)stat_.st_dev, (uintmax_t)stat_.st_ino);
 }
 
-int fw_view_split(const struct fw_sandboxes *shared, const struct fw_sandbox *sandbox, const struct fw_sandbox_spec *spec,
-                  struct fw_steps *common, struct fw_steps *own, struct fw_error **err)
+int fw_view_own(const struct fw_sandboxes *shared, const struct fw_sandbox *sandbox, const struct fw_sandbox_spec *spec,
+                struct fw_steps *own, struct fw_buffer *key, struct fw_error **err)
+{
+	struct places places = {0};
+	int rc = FW_OK;
+
+	find_places(spec, &places);
+	fw_buffer_printf(key, "%u\n", fw_view_cpus(spec->memory_mb, shared->machine->cpus_allowed));
+	add_identity(key, "/etc/resolv.conf");
+	add_identity(key, spec->package);
+	for (size_t i = 0; spec->read_only && spec->read_only[i] && rc == FW_OK; i++)
+		rc = add_read_only(shared, sandbox, spec->read_only[i], &places, own, key, err);
+	for (size_t i = 0; i < places.masks; i++) {
+		fw_buffer_printf(key, "mask %s\n", places.mask[i]);
+		fw_steps_add(own, FW_STEP_MEMORY, "64k", places.mask[i]);
+	}
+	if (spec->attempts)
+		add_bind(own, spec->attempts, spec->attempts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	/* Parents before children, whatever order they came in. */
+	if (own->list.count > 0)
+		qsort(own->list.items, own->list.count, sizeof *own->list.items, by_target);
+	for (size_t i = 0; i < places.masks; i++)
+		fw_steps_add(own, FW_STEP_SEAL, NULL, places.mask[i]);
+	fw_steps_add(own, FW_STEP_PROC, NULL, "proc");
+	free(places.parent);
+	return rc;
+}
+
+/* A mount point where the mount itself is each worker's: the root is sealed by then. */
+static int add_common(const struct fw_sandboxes *shared, const struct places *places, const char *path,
+                      struct fw_steps *common, struct fw_error **err)
+{
+	struct shown shown;
+	int rc = inspect(shared, places, path, &shown, err);
+
+	if (rc != FW_OK || shown.own)
+		return rc;
+	if (!shown.translated)
+		add_bind(common, path, path, READ_ONLY);
+	else if (S_ISDIR(shown.stat.st_mode))
+		fw_steps_add(common, FW_STEP_DIRECTORY, NULL, path);
+	else
+		fw_steps_add(common, FW_STEP_FILE, "", path);
+	return FW_OK;
+}
+
+int fw_view_common(const struct fw_sandboxes *shared, const struct fw_sandbox_spec *spec, struct fw_steps *common,
+                   struct fw_error **err)
 {
 	static const char *const directories[] = {"proc", "tmp", "var/task", "run", "root", "home"};
 	struct places places = {0};
@@ -196,23 +245,18 @@ int fw_view_split(const struct fw_sandboxes *shared, const struct fw_sandbox *sa
 	fw_steps_add(common, FW_STEP_LINK, "../tmp", "var/tmp");
 	add_devices(common);
 	add_cpus(common, fw_view_cpus(spec->memory_mb, shared->machine->cpus_allowed));
-	find_places(spec, &places);
 	if (spec->package)
 		add_bind(common, spec->package, "var/task", READ_ONLY);
 	size_t first = common->list.count;
+	find_places(spec, &places);
 	for (size_t i = 0; spec->read_only && spec->read_only[i] && rc == FW_OK; i++)
-		rc = add_read_only(shared, sandbox, spec->read_only[i], &places, common, own, err);
-	/* Parents before children, whatever order they came in. */
+		rc = add_common(shared, &places, spec->read_only[i], common, err);
 	if (common->list.count > first)
 		qsort(common->list.items + first, common->list.count - first, sizeof *common->list.items, by_target);
-	add_masks(&places, common, own);
-	fw_steps_add(common, FW_STEP_SEAL, NULL, "");
-	if (spec->attempts)
-		add_bind(own, spec->attempts, spec->attempts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-	if (own->list.count > 0)
-		qsort(own->list.items, own->list.count, sizeof *own->list.items, by_target);
 	for (size_t i = 0; i < places.masks; i++)
-		fw_steps_add(own, FW_STEP_SEAL, NULL, places.mask[i]);
+		if (!is_below(places.mask[i], "/tmp"))
+			fw_steps_add(common, FW_STEP_DIRECTORY, NULL, places.mask[i]);
+	fw_steps_add(common, FW_STEP_SEAL, NULL, "");
 	free(places.parent);
 	return rc;
 }
