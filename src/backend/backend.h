@@ -35,6 +35,7 @@ struct fw_dispatch_outcome {
 	const char *body;           /* the function's answer or error document, or NULL */
 	size_t length;
 	const char *directory;      /* the attempt's working directory with what it wrote, or NULL */
+	bool final;                 /* another attempt would end alike */
 	const char *log_path;       /* what it wrote to stdout and stderr, or NULL */
 };
 

@@ -247,7 +247,7 @@ static bool storage_is_full(const struct fw_task_run *run)
 static void ended(void *context, const struct fw_dispatch_outcome *outcome)
 {
 	struct fw_task_run *run = context;
-	struct fw_engine_event event = {0};
+	struct fw_engine_event event = {.final = outcome->final};
 
 	run->directory = fw_strdup(outcome->directory);
 	run->log_path = fw_strdup(outcome->log_path);

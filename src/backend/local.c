@@ -147,6 +147,7 @@ static void ended(void *context, const struct fw_invoke_outcome *outcome)
 		.record = outcome->record,
 		.body = outcome->body,
 		.length = outcome->length,
+		.final = outcome->final,
 		.directory = job->directory,
 		.log_path = outcome->log_path,
 	};

@@ -290,7 +290,7 @@ static int ended(struct fw_engine *engine, const struct fw_engine_event *event, 
 	if (event->status == FW_STATUS_OK) {
 		fw_stage_publish(engine, &engine->stages[event->stage], slot, event);
 		fw_stage_task_done(engine, event->stage, slot, FW_STATUS_OK);
-	} else if (!fw_task_retry(engine, event->stage, slot, event->status)) {
+	} else if (!fw_task_retry(engine, event->stage, slot, event->status, event->final)) {
 		failed(engine, event, slot);
 	}
 	return FW_OK;

@@ -81,6 +81,7 @@ struct fw_engine_event {
 	uint32_t task;
 	uint32_t attempt; /* from 1 */
 	enum fw_status status;
+	bool final;                /* another attempt could only end alike: none is made */
 	const char *error_type;    /* or NULL */
 	const char *error_message; /* or NULL */
 	const struct fw_engine_object *objects;

@@ -183,7 +183,8 @@ void fw_engine_release(struct fw_engine *engine, uint32_t stage, uint32_t slot);
 void fw_engine_queues_clear(struct fw_engine *engine);
 
 /* retry.c */
-bool fw_task_retry(struct fw_engine *engine, uint32_t stage, uint32_t slot, enum fw_status status);
+/* False when the task has failed: `final` says that another attempt could only end alike. */
+bool fw_task_retry(struct fw_engine *engine, uint32_t stage, uint32_t slot, enum fw_status status, bool final);
 int fw_engine_timer(struct fw_engine *engine, uint64_t timer, struct fw_error **err);
 
 /* resume.c */

@@ -20,6 +20,7 @@ enum field {
 	MACHINE = 1 << 8, /* four members */
 	ERROR = 1 << 9,   /* two members, each optional */
 	RESULT = 1 << 10, /* optional */
+	FINAL = 1 << 11,  /* optional */
 };
 
 static const struct kind {
@@ -30,7 +31,7 @@ static const struct kind {
 	[FW_EV_LISTED] = {"listed", STAGE | INPUT | OBJECTS},
 	[FW_EV_LIST_FAILED] = {"list_failed", STAGE | INPUT | ERROR},
 	[FW_EV_STARTED] = {"started", STAGE | TASK | ATTEMPT},
-	[FW_EV_ENDED] = {"ended", STAGE | TASK | ATTEMPT | STATUS | OBJECTS | ERROR | RESULT},
+	[FW_EV_ENDED] = {"ended", STAGE | TASK | ATTEMPT | STATUS | FINAL | OBJECTS | ERROR | RESULT},
 	[FW_EV_TIMER] = {"timer", TIMER},
 	[FW_EV_CANCEL] = {"cancel", NOW},
 	[FW_EV_RESUMED] = {"resumed", MACHINE},
@@ -104,6 +105,8 @@ int fw_event_log_encode(const struct fw_engine_event *event, struct fw_buffer *o
 		write_machine(event, out);
 	if (fields & STATUS)
 		write_text("status", fw_status_name(event->status), out);
+	if ((fields & FINAL) && event->final)
+		fw_buffer_text(out, ",\"final\":true");
 	if (fields & ERROR) {
 		write_text("error_type", event->error_type, out);
 		write_text("error_message", event->error_message, out);
@@ -225,6 +228,7 @@ static const struct member {
 	{"seed", MACHINE, false, read_seed, AT(seed)},
 	{"oversubscribe", MACHINE, false, read_bool, AT(oversubscribe)},
 	{"status", STATUS, false, read_status, AT(status)},
+	{"final", FINAL, true, read_bool, AT(final)},
 	{"error_type", ERROR, true, read_text, AT(error_type)},
 	{"error_message", ERROR, true, read_text, AT(error_message)},
 	{"objects", OBJECTS, false, read_objects, 0},

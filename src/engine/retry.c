@@ -70,13 +70,13 @@ static void account(struct task *task, enum fw_status status)
 }
 
 /* When the run is being given up, a task that would be tried again is left undone, not failed: a resume tries it. */
-bool fw_task_retry(struct fw_engine *engine, uint32_t stage, uint32_t slot, enum fw_status status)
+bool fw_task_retry(struct fw_engine *engine, uint32_t stage, uint32_t slot, enum fw_status status, bool final)
 {
 	const struct stage *of = &engine->stages[stage];
 	struct task *task = &of->tasks.items[slot];
 	bool asked_for = engine->halt != HALT_NONE && status == FW_STATUS_CANCELLED;
 
-	if (!asked_for && !allowed(engine, of, task, status))
+	if (!asked_for && (final || !allowed(engine, of, task, status)))
 		return false;
 	if (!asked_for)
 		account(task, status);

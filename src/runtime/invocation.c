@@ -62,10 +62,20 @@ void fw_invocation_judge_start(struct fw_invocation *invocation, const struct fw
 	case FW_E_PERMISSION:
 	case FW_E_UNAVAILABLE:
 	case FW_E_LIMIT:
+		invocation->final = true;
 		return judge_failure(invocation, "function_error", "Runtime.InvalidEntrypoint", error);
 	default:
 		return judge_failure(invocation, "lost", "Sandbox.Failure", error);
 	}
+}
+
+/* So will an event that cannot be made of the stage's own params. */
+static void judge_event(struct fw_invocation *invocation, const struct fw_error *error)
+{
+	int code = fw_error_code(error);
+
+	invocation->final = code == FW_E_INVALID || code == FW_E_LIMIT;
+	judge_failure(invocation, invocation->final ? "function_error" : "lost", "Flexwatt.NotPrepared", error);
 }
 
 /* What the worker printed while it started comes first, as on Lambda. */
@@ -110,7 +120,7 @@ void fw_invocation_begin(struct fw_invocation *invocation)
 	fw_record_set_text(&invocation->record->worker, worker->name);
 	if (invoke->prepare(invoke->context, worker->attempts, fw_sandbox_uid(worker->sandbox), &body, &length, &err) !=
 	    FW_OK) {
-		judge_failure(invocation, "lost", "Flexwatt.NotPrepared", err);
+		judge_event(invocation, err);
 		fw_timer_clear(worker->timer);
 		worker->state = FW_WORKER_IDLE;
 		worker->invocation = NULL;
@@ -252,6 +262,7 @@ static void tell(struct fw_invocation *invocation)
 		.record = invocation->record,
 		.body = invocation->body,
 		.length = invocation->length,
+		.final = invocation->final,
 		.log_path = fw_log_file_path(invocation->log),
 	};
 

@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/str.h"
+#include "host/program.h"
 #include "runtime/probe.h"
 
 #define TASK "/var/task"
@@ -72,7 +73,10 @@ static int prepare_package(struct fw_launch *launch, struct fw_error **err)
 		return fw_error_hint(err, rc, "chmod +x bootstrap");
 	}
 	add_argument(launch, TASK "/bootstrap");
-	return FW_OK;
+	fw_cleanup_fd int fd = open(bootstrap, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? fw_fail_errno(err, errno, "open %s", bootstrap)
+	              : fw_program_check(fd, TASK "/bootstrap", launch->package, err);
 }
 
 /* The active virtual environment's interpreter, else the system's; newly allocated. */

@@ -47,6 +47,7 @@ struct fw_invoke_outcome {
 	struct fw_record *record; /* as given to fw_runtime_invoke() */
 	const char *body;         /* what the function posted: answer, or error document; NULL when none */
 	size_t length;
+	bool final;               /* the function cannot be started: another attempt would end alike */
 	const char *log_path;     /* or NULL; of a failure it is there now, of a silent success soon after `metered` */
 };
 

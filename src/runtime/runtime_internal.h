@@ -60,6 +60,7 @@ struct fw_invocation {
 	char *error_type, *error_message;
 	char *body;                /* what the function posted */
 	size_t length;
+	bool final;                /* another one would end alike */
 	bool ended;
 	bool metered_early;        /* before `ended` */
 };

@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Why a program could not be started. The kernel says ENOENT for a missing interpreter as for a missing file and ENOEXEC
- * for a foreign processor as for a missing "#!": the file itself tells them apart.
+ * Why a program could not be started, by the file itself: the kernel says ENOENT for a missing interpreter as for a missing
+ * file and ENOEXEC for a foreign processor as for a missing "#!". Only FW_E_ENVIRONMENT may go better another time.
  */
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "host/program.h"
 #include "runtime/sandbox_internal.h"
-
-#if defined __x86_64__
-enum { OUR_MACHINE = EM_X86_64 };
-#else
-enum { OUR_MACHINE = EM_AARCH64 };
-#endif
 
 char *fw_host_path(const struct fw_sandbox_spec *spec, const char *path)
 {
@@ -32,56 +26,6 @@ static const char *machine_name(unsigned machine)
 {
 	return machine == EM_X86_64 ? "x86-64" : machine == EM_AARCH64 ? "arm64" : machine == EM_386 ? "32-bit x86" :
 	       machine == EM_ARM ? "32-bit ARM" : machine == EM_RISCV ? "RISC-V" : "another processor";
-}
-
-/* The word behind "#!", or NULL. */
-static char *script_interpreter(const char *head, size_t length)
-{
-	size_t start = 2, end;
-
-	if (length < 3 || memcmp(head, "#!", 2) != 0)
-		return NULL;
-	while (start < length && (head[start] == ' ' || head[start] == '\t'))
-		start++;
-	for (end = start; end < length && !strchr(" \t\r\n", head[end]); end++)
-		;
-	/* A carriage return belongs to the name as the kernel reads it. */
-	return fw_strndup(head + start, (end < length && head[end] == '\r' ? end + 1 : end) - start);
-}
-
-/* PT_INTERP of a 64-bit ELF file, or NULL. */
-static char *elf_interpreter(int fd, const char *head, size_t length)
-{
-	Elf64_Ehdr header;
-	Elf64_Phdr segment;
-	char name[256];
-
-	if (length < sizeof header)
-		return NULL;
-	memcpy(&header, head, sizeof header);
-	for (unsigned i = 0; i < header.e_phnum && i < 128; i++) {
-		off_t at = (off_t)(header.e_phoff + (uint64_t)i * sizeof segment);
-
-		if (pread(fd, &segment, sizeof segment, at) != (ssize_t)sizeof segment)
-			return NULL;
-		if (segment.p_type != PT_INTERP)
-			continue;
-		ssize_t got = pread(fd, name, sizeof name - 1, (off_t)segment.p_offset);
-		return got > 0 ? fw_strndup(name, strnlen(name, (size_t)got)) : NULL;
-	}
-	return NULL;
-}
-
-static int missing_interpreter(struct fw_error **err, const char *path, const char *interpreter)
-{
-	size_t length = strlen(interpreter);
-	bool carriage = length > 0 && interpreter[length - 1] == '\r';
-	int rc = fw_fail(err, FW_E_ABSENT, "%s cannot start: its interpreter %.*s%s is not there", path,
-	                 (int)(length - carriage), interpreter, carriage ? "\\r" : "");
-
-	if (carriage)
-		return fw_error_hint(err, rc, "the file has Windows line ends: convert it with `sed -i 's/\\r$//' %s`", path);
-	return fw_error_hint(err, rc, "install it, or name one that functions see (system directories and the package)");
 }
 
 static int not_permitted(struct fw_error **err, const char *path, const struct stat *stat)
@@ -106,13 +50,24 @@ static int wrong_format(struct fw_error **err, const char *path, const char *hea
 
 	if (length >= sizeof header && memcmp(head, ELFMAG, SELFMAG) == 0) {
 		memcpy(&header, head, sizeof header);
-		if (header.e_machine != OUR_MACHINE)
+		if (header.e_machine != FW_PROGRAM_MACHINE)
 			return fw_error_hint(err, fw_fail(err, FW_E_INVALID, "%s cannot start: it is a program for %s, this machine is %s",
-			                     path, machine_name(header.e_machine), machine_name(OUR_MACHINE)),
+			                     path, machine_name(header.e_machine), machine_name(FW_PROGRAM_MACHINE)),
 			                     "build it for this machine's processor");
 	}
 	return fw_error_hint(err, fw_fail(err, FW_E_INVALID, "%s cannot start: it is neither a program nor a script", path),
 	                     "a script begins with #! and its interpreter, as #!/bin/sh");
+}
+
+/* Of the machine at that moment, not of the program. */
+static bool may_pass(int error_number)
+{
+	static const int passing[] = {EAGAIN, ENOMEM, ENFILE, EMFILE, EIO, ETXTBSY, EINTR};
+
+	for (size_t i = 0; i < FW_COUNT_OF(passing); i++)
+		if (passing[i] == error_number)
+			return true;
+	return false;
 }
 
 int fw_exec_failed(struct fw_error **err, int error_number, const struct fw_sandbox_spec *spec)
@@ -130,14 +85,13 @@ int fw_exec_failed(struct fw_error **err, int error_number, const struct fw_sand
 		                     "a package holds an executable file named bootstrap");
 	if (error_number == EACCES || error_number == EPERM)
 		return not_permitted(err, path, &stat_);
-	interpreter = script_interpreter(head, length);
-	if (!interpreter && length > SELFMAG && memcmp(head, ELFMAG, SELFMAG) == 0)
-		interpreter = elf_interpreter(fd, head, length);
+	interpreter = fd >= 0 ? fw_program_interpreter(fd) : NULL;
 	if (error_number == ENOENT)
-		return interpreter ? missing_interpreter(err, path, interpreter) :
+		return interpreter ? fw_program_no_interpreter(err, path, interpreter) :
 		       fw_error_hint(err, fw_fail(err, FW_E_ABSENT, "%s cannot start: functions do not see it", path),
 		                     "put it into the package or a system directory");
 	if (error_number == ENOEXEC)
 		return wrong_format(err, path, head, length);
-	return fw_fail_errno(err, error_number, "%s cannot start", path);
+	return fw_fail(err, may_pass(error_number) ? FW_E_ENVIRONMENT : FW_E_INVALID, "%s cannot start: %s", path,
+	               strerror(error_number));
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/program.h"
 #include "workflow/workflow_internal.h"
 
 static int fail_missing(struct fw_error **err, const struct fw_setting *where, const char *path)
@@ -19,7 +20,20 @@ static int fail_missing(struct fw_error **err, const struct fw_setting *where, c
 	                                     : "paths are relative to the workflow file");
 }
 
-static int check_directory_package(int fd, const struct fw_setting *where, struct fw_error **err)
+static int check_interpreter(int directory_fd, const char *path, const struct fw_setting *where, struct fw_error **err)
+{
+	fw_cleanup_error struct fw_error *reason = NULL;
+	fw_cleanup_fd int fd = openat(directory_fd, "bootstrap", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return fail_missing(err, where, where->text);
+	if (fw_program_check(fd, "bootstrap", path, &reason) == FW_OK)
+		return FW_OK;
+	return fw_error_hint(err, fw_setting_fail(err, where, FW_E_INVALID, "package '%s': %s", where->text,
+	                                          fw_error_message(reason)), "%s", fw_error_hint_text(reason));
+}
+
+static int check_directory_package(int fd, const char *path, const struct fw_setting *where, struct fw_error **err)
 {
 	struct stat stat;
 
@@ -30,7 +44,7 @@ static int check_directory_package(int fd, const struct fw_setting *where, struc
 		return fw_error_hint(err, fw_setting_fail(err, where, FW_E_INVALID,
 		                                          "package '%s': bootstrap is not an executable file", where->text),
 		                     "chmod +x %s/bootstrap", where->text);
-	return FW_OK;
+	return check_interpreter(fd, path, where, err);
 }
 
 static int check_zip_bytes(const char *bytes, size_t length, const struct fw_setting *where, struct fw_error **err)
@@ -70,7 +84,7 @@ static int check_package(const char *path, const struct fw_setting *where, struc
 	if (fd < 0 || fstat(fd, &stat) < 0)
 		return fail_missing(err, where, where->text);
 	if (S_ISDIR(stat.st_mode))
-		return check_directory_package(fd, where, err);
+		return check_directory_package(fd, path, where, err);
 	if (S_ISREG(stat.st_mode))
 		return check_zip_package(fd, (size_t)stat.st_size, where, err);
 	return check_zip_bytes("", 0, where, err);

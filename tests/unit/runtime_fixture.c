@@ -69,7 +69,7 @@ static int prepare(void *context, const char *attempts, uid_t uid, char **body, 
 
 	call->uid = uid;
 	if (call->fail_prepare)
-		return fw_fail(err, FW_E_NO_SPACE, "no room for the outputs");
+		return fw_fail(err, call->fail_prepare, "no room for it");
 	*body = fw_json_dump(event);
 	*length = strlen(*body);
 	return FW_OK;
@@ -101,6 +101,7 @@ static void ended(void *context, const struct fw_invoke_outcome *outcome)
 	call->ended++;
 	call->body = outcome->body ? fw_strndup(outcome->body, outcome->length) : NULL;
 	call->length = outcome->length;
+	call->final = outcome->final;
 	call->log_path = fw_strdup(outcome->log_path);
 }
 

@@ -35,7 +35,8 @@ struct call {
 	uid_t uid;                   /* of its worker */
 	struct fw_record record;
 	struct fw_invocation *invocation;
-	bool fail_prepare;
+	int fail_prepare;            /* the error of `prepare` */
+	bool final;
 	int started, ended, metered, progresses;
 	char *body;
 	size_t length;

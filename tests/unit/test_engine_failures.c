@@ -74,6 +74,24 @@ static void a_lost_task_is_retried_without_using_up_retries_but_not_for_ever(voi
 	assert_error_is(fw_engine_failure(world.engine, &err), &err, FW_E_ENVIRONMENT, "a/0: lost");
 }
 
+static void what_can_only_end_alike_is_not_tried_again(void **state)
+{
+	(void)state;
+	static const enum fw_status statuses[] = {FW_STATUS_FUNCTION_ERROR, FW_STATUS_LOST};
+
+	for (size_t i = 0; i < FW_COUNT_OF(statuses); i++) {
+		fw_cleanup_world struct world world;
+
+		world_init(&world);
+		add_stage(&world, "a", 1)->retries = 5;
+		world_build(&world);
+
+		start(&world);
+		step(&world, &(struct fw_engine_event){.kind = FW_EV_ENDED, .attempt = 1, .status = statuses[i], .final = true});
+		expect(&world, i ? "a lost; finish lost" : "a function_error; finish function_error");
+	}
+}
+
 static int64_t memory_after(struct world *world, uint32_t attempt)
 {
 	timer(world, fail_once(world, "a", 0, attempt, FW_STATUS_OUT_OF_MEMORY));
@@ -256,7 +274,7 @@ static void a_condition_that_fails_skips_the_stage_and_who_needs_its_data_not_th
 	expect(&world, "later ok; finish ok");
 }
 
-FW_TESTS(a_function_error_is_retried_as_often_as_the_stage_says,
+FW_TESTS(what_can_only_end_alike_is_not_tried_again, a_function_error_is_retried_as_often_as_the_stage_says,
          a_plain_lambda_function_is_not_called_again_after_its_error,
          a_lost_task_is_retried_without_using_up_retries_but_not_for_ever,
          memory_doubles_after_out_of_memory_up_to_what_there_is, without_grow_out_of_memory_is_final,

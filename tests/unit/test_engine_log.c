@@ -29,6 +29,8 @@ static void each_kind_of_event_reads_back_as_it_was_written(void **state)
 		"\"objects\":[[\"k\",1,0],[\"l\",2,1]],\"result\":{\"n\":[1,2.5,null]}}",
 		"{\"event\":\"ended\",\"time_ns\":7,\"stage\":0,\"task\":3,\"attempt\":2,\"status\":\"timeout\","
 		"\"error_type\":\"T\",\"error_message\":\"m\",\"objects\":[]}",
+		"{\"event\":\"ended\",\"time_ns\":7,\"stage\":0,\"task\":3,\"attempt\":2,\"status\":\"function_error\","
+		"\"final\":true,\"error_type\":\"T\",\"error_message\":\"m\",\"objects\":[]}",
 		"{\"event\":\"timer\",\"time_ns\":8,\"timer\":12884901890}",
 		"{\"event\":\"cancel\",\"time_ns\":9,\"now\":false}",
 		"{\"event\":\"resumed\",\"time_ns\":9,\"millivcpus\":1,\"memory_mb\":1,\"seed\":\"0000000000000000\","

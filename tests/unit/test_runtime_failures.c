@@ -340,6 +340,7 @@ static void a_package_without_a_bootstrap_is_refused_with_a_remedy(void **state)
 
 	assert_status(call, "function_error");
 	assert_string_equal(call->record.error_type, "Runtime.InvalidEntrypoint");
+	assert_true(call->final);
 	assert_non_null(strstr(call->record.error_message, "the package has no file 'bootstrap'"));
 	assert_error_is(fw_runtime_prepare(fixture->runtime, &fixture->function, &err), &err, FW_E_ABSENT,
 	                "hint: a package is a directory or zip with an executable named bootstrap at its top");
@@ -347,21 +348,29 @@ static void a_package_without_a_bootstrap_is_refused_with_a_remedy(void **state)
 	fixture_free(fixture);
 }
 
-static void an_unpreparable_event_is_lost_and_spares_the_worker(void **state)
+static void an_unpreparable_event_spares_the_worker_and_is_tried_again_where_that_can_help(void **state)
 {
-	struct fixture *fixture = started_with(NULL, NULL);
-	struct call *first = call_of(fixture, "echo"), *call = call_new(fixture, "echo");
-
 	(void)state;
-	call->fail_prepare = true;
-	call_submit(call);
-	call_wait(call);
-	assert_status(call, "lost");
-	assert_non_null(strstr(call->record.error_message, "no room for the outputs"));
-	assert_kept(fixture, first);
-	call_free(first);
-	call_free(call);
-	fixture_free(fixture);
+	static const struct {
+		int code;
+		const char *status;
+	} cases[] = {{FW_E_NO_SPACE, "lost"}, {FW_E_LIMIT, "function_error"}};
+
+	for (size_t i = 0; i < FW_COUNT_OF(cases); i++) {
+		struct fixture *fixture = started_with(NULL, NULL);
+		struct call *first = call_of(fixture, "echo"), *call = call_new(fixture, "echo");
+
+		call->fail_prepare = cases[i].code;
+		call_submit(call);
+		call_wait(call);
+		assert_status(call, cases[i].status);
+		assert_int_equal(call->final, i == 1);
+		assert_non_null(strstr(call->record.error_message, "no room for it"));
+		assert_kept(fixture, first);
+		call_free(first);
+		call_free(call);
+		fixture_free(fixture);
+	}
 }
 
 FW_TESTS(an_error_of_the_function_keeps_its_worker, a_worker_that_exits_says_how,
@@ -372,4 +381,4 @@ FW_TESTS(an_error_of_the_function_keeps_its_worker, a_worker_that_exits_says_how
          an_answer_of_seven_megabytes_is_the_functions_error, answers_to_other_invocations_change_nothing,
          an_answer_cut_off_is_a_failure_and_garbage_is_ignored, cancelling_is_graceful_or_at_once,
          a_worker_that_is_still_starting_can_be_cancelled, a_package_without_a_bootstrap_is_refused_with_a_remedy,
-         an_unpreparable_event_is_lost_and_spares_the_worker)
+         an_unpreparable_event_spares_the_worker_and_is_tried_again_where_that_can_help)
