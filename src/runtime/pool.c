@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Which worker may serve an invocation. A warm worker is reused when nothing that it was started with would differ: package,
- * memory, environment, /tmp, network, views, and the handler where the runtime binds it at start.
+ * memory, environment, /tmp, network, views, and the handler where it is bound at start: a plain function knows it from its
+ * environment alone. The name of the function is not among them: each event's ARN tells it, and the environment names the
+ * stage that started the worker.
  */
 #include "base/buffer.h"
 #include "base/memory.h"
@@ -28,10 +30,8 @@ char *fw_pool_key(const struct fw_launch *launch, const struct fw_invoke *invoke
 	add(&key, launch->command);
 	add(&key, invoke->attempts_root);
 	add(&key, invoke->hidden);
-	if (launch->handler_is_argument || !invoke->stage_aware) {
+	if (launch->handler_is_argument || !invoke->stage_aware)
 		add(&key, invoke->handler);
-		add(&key, invoke->name);
-	}
 	if (invoke->function->environment)
 		(void)fw_json_append(invoke->function->environment, &key);
 	for (size_t i = 0; invoke->read_only && invoke->read_only[i]; i++)

@@ -265,6 +265,15 @@ def test_a_warm_worker_serves_the_same_package_whatever_the_handler(flexwatt, fu
     assert workers["a"] == workers["b"] == workers["c"] and cold == {"a"}
 
 
+def test_plain_functions_of_one_package_share_a_warm_worker_per_handler(flexwatt, scripted):
+    """Their handler is part of their environment; the stage's name is not."""
+    stages = {"a": {}, "b": {}, "c": {"handler": "other"}, "d": {}}
+    for stage in stages.values():
+        stage.update(function={"package": scripted}, payload={"params": {"code": "answer = 1"}}, **{"handler": "one", **stage})
+    workers, cold = workers_of(flexwatt, stages)
+    assert workers["a"] == workers["b"] == workers["d"] != workers["c"] and cold == {"a", "c"}
+
+
 @pytest.mark.parametrize("change", [{"memory": 256}, {"environment": {"MODE": "other"}}, {"tmp": 64}, {"network": "none"}],
                          ids=lambda change: next(iter(change)))
 def test_a_worker_of_another_configuration_is_another_worker(flexwatt, functions, change):

@@ -43,7 +43,7 @@ def test_an_interpreter_that_is_not_there_is_told_before_anything_starts(flexwat
     for command in ("check", "run"):
         done = flexwatt(command, "workflow.yaml", status=2)
         assert f"package './broken': bootstrap cannot start: its interpreter {interpreter} is not there" in done.stderr
-        assert "workflow.yaml:4:23" in done.stderr and "hint: " in done.stderr
+        assert "workflow.yaml:4:21" in done.stderr and "hint: " in done.stderr
     assert not flexwatt.store.exists()
 
 
