@@ -173,11 +173,13 @@ static int read_task(const char *text, struct selection *selection, struct fw_er
 
 static int nothing_found(const struct selection *selection, const struct fw_run_row *row, struct fw_error **err)
 {
-	if (selection->task >= 0)
-		return fw_fail(err, FW_E_ABSENT, "run %s has no invocation of %s/%lld", row->run, selection->stage,
-		               (long long)selection->task);
-	return fw_fail(err, FW_E_ABSENT, "run %s has no invocation%s%s", row->run, selection->stage ? " of " : "",
-	               selection->stage ? selection->stage : "");
+	int rc = selection->task >= 0
+	             ? fw_fail(err, FW_E_USAGE, "run %s has no invocation of %s/%lld", row->run, selection->stage,
+	                       (long long)selection->task)
+	             : fw_fail(err, FW_E_USAGE, "run %s has no invocation%s%s", row->run, selection->stage ? " of " : "",
+	                       selection->stage ? selection->stage : "");
+
+	return fw_error_hint(err, rc, "flexwatt show %s lists its stages and counts their tasks", row->run);
 }
 
 static int show_records(struct selection *selection, const struct fw_run_row *row, struct fw_error **err)

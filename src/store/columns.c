@@ -97,7 +97,7 @@ int fw_columns_bind(struct fw_store *store, struct fw_scope *scope, sqlite3_stmt
 
 static int damaged(struct fw_store *store, const struct fw_column *column, struct fw_error **err)
 {
-	return fw_fail(err, FW_E_INVALID, "store %s: column %s is damaged", store->path, column->name);
+	return fw_store_fail_damaged(err, "store %s: column %s is damaged", store->path, column->name);
 }
 
 static int read_json(struct fw_store *store, sqlite3_stmt *statement, int index, const struct fw_column *column,

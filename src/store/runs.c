@@ -114,12 +114,12 @@ static int find_run(struct fw_store *store, const char *text, char **run, struct
 	if (code != SQLITE_DONE)
 		return fw_store_fail(store, err, code, "look for a run");
 	if (found == 0) {
-		rc = fw_fail(err, FW_E_ABSENT, "no run '%s' in %s", text, store->path);
+		rc = fw_fail(err, FW_E_USAGE, "no run '%s' in %s", text, store->path);
 		return fw_error_hint(err, rc, "`flexwatt runs` lists them");
 	}
 	if (found > 1) {
-		rc = fw_fail(err, FW_E_INVALID, "'%s' may be any of several runs", text);
-		return fw_error_hint(err, rc, "give more of one of: %s", list.data);
+		rc = fw_fail(err, FW_E_USAGE, "'%s' may be any of several runs", text);
+		return fw_error_hint(err, rc, "give more of one of: %s; `flexwatt runs` tells them apart", list.data);
 	}
 	*run = FW_TAKE(first);
 	return FW_OK;

@@ -136,7 +136,7 @@ static int read_version(struct fw_store *store, int *version, struct fw_error **
 	*version = sqlite3_column_int(statement, 0);
 	if (*version <= fw_schema_version())
 		return FW_OK;
-	rc = fw_fail(err, FW_E_UNAVAILABLE, "store %s: is of version %d, from a newer flexwatt (this one knows %d)",
+	rc = fw_fail(err, FW_E_ENVIRONMENT, "store %s: is of version %d, from a newer flexwatt (this one knows %d)",
 	             store->path, *version, fw_schema_version());
 	return fw_error_hint(err, rc, "use that flexwatt, or another store with FLEXWATT_STORE=PATH");
 }

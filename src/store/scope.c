@@ -142,7 +142,7 @@ int fw_store_name(struct fw_store *store, struct fw_scope *scope, int64_t id, co
 			return rc;
 	}
 	if (id < 1 || id > (int64_t)scope->names.count)
-		return fw_fail(err, FW_E_INVALID, "store %s: is damaged: run %s has no name %lld", store->path, scope->run,
+		return fw_store_fail_damaged(err, "store %s: is damaged: run %s has no name %lld", store->path, scope->run,
 		               (long long)id);
 	*text = scope->names.items[id - 1];
 	return FW_OK;

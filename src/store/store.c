@@ -51,9 +51,27 @@ static int code_of_sqlite(int code, int errnum)
 	case SQLITE_CANTOPEN:
 	case SQLITE_IOERR: return errnum ? fw_code_from_errno(errnum) : FW_E_IO;
 	case SQLITE_NOTADB:
-	case SQLITE_CORRUPT: return FW_E_INVALID;
+	case SQLITE_CORRUPT: return FW_E_ENVIRONMENT;
 	default: return FW_E_INTERNAL;
 	}
+}
+
+static int fail_foreign(struct fw_error **err, const char *path)
+{
+	int rc = fw_fail(err, FW_E_ENVIRONMENT, "store %s: is not a flexwatt store", path);
+
+	return fw_error_hint(err, rc, "move the file away, or name another place with FLEXWATT_STORE=PATH");
+}
+
+int fw_store_fail_damaged(struct fw_error **err, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	fw_cleanup_free char *message = fw_vprintf(format, arguments);
+	va_end(arguments);
+	return fw_error_hint(err, fw_fail(err, FW_E_ENVIRONMENT, "%s", message),
+	                     "move it away; `sqlite3 FILE .recover` may save what is in it");
 }
 
 int fw_store_fail_on(const char *path, sqlite3 *db, struct fw_error **err, int code, const char *what)
@@ -63,11 +81,9 @@ int fw_store_fail_on(const char *path, sqlite3 *db, struct fw_error **err, int c
 	int rc = code_of_sqlite(code, errnum);
 
 	if ((code & 0xff) == SQLITE_NOTADB)
-		return fw_fail(err, rc, "store %s: is not a flexwatt store", path);
-	if ((code & 0xff) == SQLITE_CORRUPT) {
-		fw_fail(err, rc, "store %s: %s: the file is damaged", path, what);
-		return fw_error_hint(err, rc, "move it away; `sqlite3 FILE .recover` may save what is in it");
-	}
+		return fail_foreign(err, path);
+	if ((code & 0xff) == SQLITE_CORRUPT)
+		return fw_store_fail_damaged(err, "store %s: %s: the file is damaged", path, what);
 	if (by_system)
 		fw_fail(err, rc, "store %s: %s: %s", path, what, strerror(errnum));
 	else
@@ -217,7 +233,7 @@ static int check_identity(struct fw_store *store, struct fw_error **err)
 	if (code != SQLITE_ROW)
 		return fw_store_fail(store, err, code, "open it");
 	if (sqlite3_column_int(statement, 0) != FW_STORE_APPLICATION_ID)
-		return fw_fail(err, FW_E_INVALID, "store %s: is not a flexwatt store", store->path);
+		return fail_foreign(err, store->path);
 	return FW_OK;
 }
 

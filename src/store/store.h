@@ -62,7 +62,7 @@ int fw_run_row_set_engine(struct fw_run_row *row, int root_fd, struct fw_error *
 bool fw_store_run_is_alive(const struct fw_run_row *row, int root_fd);
 int fw_store_run_insert(struct fw_store *store, const struct fw_run_row *row, struct fw_error **err);
 int fw_store_run_update(struct fw_store *store, const struct fw_run_row *row, struct fw_error **err); /* by run */
-/* By full id, or by a unique tail or prefix ("k3f"); FW_E_ABSENT, or FW_E_INVALID when ambiguous (hint lists them). */
+/* By full id, or by a unique tail or prefix ("k3f"); FW_E_USAGE when there is none or it is ambiguous (the hint lists them). */
 int fw_store_run_get(struct fw_store *store, const char *id, struct fw_run_row *row, struct fw_error **err);
 /* Newest first. The caller frees rows with fw_run_row_done() and the array. */
 int fw_store_run_list(struct fw_store *store, size_t limit, struct fw_run_row **rows, size_t *count, struct fw_error **err);

@@ -87,6 +87,8 @@ struct fw_energy_row {
 
 /* Error of the connection's last call: "store PATH: what: why", code and hint by the SQLite code. */
 int fw_store_fail(struct fw_store *store, struct fw_error **err, int code, const char *what);
+/* With the hint what to do about a damaged file. */
+int fw_store_fail_damaged(struct fw_error **err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int fw_store_fail_on(const char *path, sqlite3 *db, struct fw_error **err, int code, const char *what);
 /* Runs SQL without results. */
 int fw_store_execute(struct fw_store *store, const char *sql, struct fw_error **err);

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """When the machine does not play along: one clear error, exit status 3, nothing half-visible, and the run can be taken up."""
 import os
+import pathlib
 import re
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 
 import pytest
 
@@ -96,18 +98,28 @@ def test_a_locked_store_is_told(flexwatt, functions):
     assert len(run_ids(flexwatt)) == 1
 
 
-@pytest.mark.parametrize("make, message, status", [
-    (lambda path: path.write_bytes(b"this is no database" * 100), "is not a flexwatt store", 2),
-    (lambda path: sqlite3.connect(path).execute("create table t(x)").connection.commit(), "is not a flexwatt store", 2),
+EVERY_COMMAND = (["run", "workflow.yaml"], ["runs"], ["show", "abc"], ["run", "--resume", "abc"], ["runs", "rm", "abc"],
+                 ["runs", "prune", "--keep", "1"])
+
+
+def assert_refused(done, message, hint):
+    assert done.stdout == "" and len(errors(done)) == 1
+    assert message in errors(done)[0] and f"\n  hint: {hint}" in done.stderr
+
+
+@pytest.mark.parametrize("make", [
+    lambda path: path.write_bytes(b"this is no database" * 100),
+    lambda path: path.write_bytes(b"x"),
+    lambda path: sqlite3.connect(path).execute("create table t(x)").connection.commit(),
 ])
-def test_a_file_that_is_no_store_is_left_alone(flexwatt, functions, make, message, status):
+def test_a_file_that_is_no_store_is_left_alone(flexwatt, functions, make):
     flexwatt.workflow(STEPS)
     flexwatt.store.parent.mkdir()
     make(flexwatt.store)
     before = flexwatt.store.read_bytes()
-    for arguments in (["run", "workflow.yaml"], ["runs"], ["show", "abc"]):
-        done = flexwatt(*arguments, status=status)
-        assert len(errors(done)) == 1 and message in done.stderr and str(flexwatt.store) in done.stderr
+    for arguments in EVERY_COMMAND:
+        assert_refused(flexwatt(*arguments, status=3), f"store {flexwatt.store}: is not a flexwatt store",
+                       "move the file away, or name another place with FLEXWATT_STORE=PATH")
     assert flexwatt.store.read_bytes() == before
 
 
@@ -116,9 +128,9 @@ def test_a_store_of_a_newer_flexwatt_is_refused(flexwatt, functions):
     flexwatt("run", "workflow.yaml")
     with sqlite3.connect(flexwatt.store) as store:
         store.execute("pragma user_version = 9999")
-    for arguments in (["run", "workflow.yaml"], ["runs"]):
-        done = flexwatt(*arguments, status=2)
-        assert len(errors(done)) == 1 and "newer" in done.stderr
+    for arguments in EVERY_COMMAND:
+        assert_refused(flexwatt(*arguments, status=3), "is of version 9999, from a newer flexwatt",
+                       "use that flexwatt, or another store with FLEXWATT_STORE=PATH")
 
 
 def test_a_damaged_store_is_told(flexwatt, functions):
@@ -129,8 +141,35 @@ def test_a_damaged_store_is_told(flexwatt, functions):
     with open(flexwatt.store, "r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * (flexwatt.store.stat().st_size - 4096))
-    done = flexwatt("runs", status=2)
-    assert len(errors(done)) == 1 and "damaged" in done.stderr and "hint: move it away" in done.stderr
+    for arguments in EVERY_COMMAND:
+        assert_refused(flexwatt(*arguments, status=3), "damaged", "move it away; `sqlite3 FILE .recover`")
+
+
+def test_a_directory_in_place_of_the_store_is_told(flexwatt, functions):
+    flexwatt.workflow(STEPS)
+    flexwatt.store.mkdir(parents=True)
+    for arguments in EVERY_COMMAND:
+        assert_refused(flexwatt(*arguments, status=3), "is a directory, not a file",
+                       "FLEXWATT_STORE=PATH names another place")
+
+
+@pytest.mark.parametrize("closed", ["file", "directory"])
+def test_a_store_that_may_not_be_read_is_told(flexwatt, functions, closed):
+    flexwatt.workflow(STEPS)
+    flexwatt("run", "workflow.yaml")
+    options = {}
+    if os.geteuid() == 0:  # who may everything: another user asks, who may come as far as the store
+        options = {"user": 65534, "group": 65534, "extra_groups": []}
+        for directory in (flexwatt.store.parent, *flexwatt.store.parent.parents[:4]):
+            if directory.is_relative_to(tempfile.gettempdir()) and directory != pathlib.Path(tempfile.gettempdir()):
+                directory.chmod(0o755)
+    path = flexwatt.store if closed == "file" else flexwatt.store.parent
+    path.chmod(0)
+    try:
+        for arguments in EVERY_COMMAND:
+            assert_refused(flexwatt(*arguments, status=3, **options), f"store {flexwatt.store}: ", "")
+    finally:
+        path.chmod(0o700)
 
 
 @pytest.mark.parametrize("what", ["storage", "state"])

@@ -152,7 +152,7 @@ def test_a_complete_run_is_not_resumed(flexwatt, functions):
     assert flexwatt("run", "--resume", run, status=2).stderr == (
         f"error: run {run} is complete: there is nothing to resume\n"
         "  hint: run a stage and what follows it again with --from STAGE\n")
-    assert "no run" in flexwatt("run", "--resume", "zzzz", status=3).stderr
+    assert "no run" in flexwatt("run", "--resume", "zzzz", status=2).stderr
 
 
 def test_a_changed_workflow_is_refused_saying_what_changed(flexwatt, functions):

@@ -54,7 +54,7 @@ def test_rm_takes_rows_logs_attempts_and_outputs(flexwatt, three):
     for run in (three[0], three[2]):
         assert_gone(flexwatt, run)
     assert flexwatt.json("show", three[1])["state"] == "ok" and len(flexwatt.outputs(three[1])) == 2
-    assert "no run" in flexwatt("runs", "rm", three[0], status=3).stderr
+    assert "no run" in flexwatt("runs", "rm", three[0], status=2).stderr
 
 
 def test_rm_works_when_the_storage_is_gone(flexwatt, three):

@@ -106,15 +106,19 @@ def test_the_json_has_every_figure_of_the_table(flexwatt, run):
 
 
 @pytest.mark.parametrize("arguments, status, message", [
-    (["zzzzzz"], 3, "no run 'zzzzzz'"),
+    (["zzzzzz"], 2, "no run 'zzzzzz'"),
+    (["2"], 2, "'2' may be any of several runs"),
     (["{run}", "--task", "say/x"], 2, "--task 'say/x' is not a task"),
-    (["{run}", "--task", "say/9"], 3, "has no invocation of say/9"),
-    (["{run}", "--task", "nobody"], 3, "has no invocation of nobody"),
+    (["{run}", "--task", "say/9"], 2, "has no invocation of say/9"),
+    (["{run}", "--task", "nobody"], 2, "has no invocation of nobody"),
     (["{run}", "--graph", "png"], 2, "png"),
 ])
 def test_what_is_not_there_is_told(flexwatt, run, arguments, status, message):
+    if arguments == ["2"]:
+        flexwatt("run", "workflow.yaml")
     refused = flexwatt("show", *[argument.format(run=run) for argument in arguments], status=status)
     assert refused.stdout == "" and message in refused.stderr and refused.stderr.startswith("error: ")
+    assert "\n  hint: " in refused.stderr
 
 
 def test_before_the_first_run(flexwatt):

@@ -107,11 +107,11 @@ static void a_file_of_others_is_refused_and_left_alone(void **state)
 	struct stat before, after;
 	(void)state;
 
-	refuse(text, false, FW_E_INVALID, "is not a flexwatt store");
-	refuse(text, true, FW_E_INVALID, "is not a flexwatt store");
+	refuse(text, false, FW_E_ENVIRONMENT, "is not a flexwatt store");
+	refuse(text, true, FW_E_ENVIRONMENT, "is not a flexwatt store");
 	execute(other, "CREATE TABLE theirs(a)");
 	assert_int_equal(stat(other, &before), 0);
-	refuse(other, false, FW_E_INVALID, "is not a flexwatt store");
+	refuse(other, false, FW_E_ENVIRONMENT, "is not a flexwatt store");
 	assert_int_equal(stat(other, &after), 0);
 	assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
 	assert_int_equal(before.st_size, after.st_size);
@@ -125,8 +125,8 @@ static void a_store_of_a_newer_flexwatt_is_refused(void **state)
 
 	fw_store_close(open_store(path));
 	execute(path, "PRAGMA user_version = 99");
-	refuse(path, false, FW_E_UNAVAILABLE, "is of version 99, from a newer flexwatt");
-	refuse(path, true, FW_E_UNAVAILABLE, "is of version 99, from a newer flexwatt");
+	refuse(path, false, FW_E_ENVIRONMENT, "is of version 99, from a newer flexwatt");
+	refuse(path, true, FW_E_ENVIRONMENT, "is of version 99, from a newer flexwatt");
 }
 
 static void a_field_added_later_gets_its_column_and_old_rows_stay(void **state)
@@ -186,8 +186,8 @@ static void damage_is_told_with_the_file(void **state)
 	memset(junk, 0xa5, sizeof junk);
 	for (off_t at = 4096; at < size; at += 4096)
 		assert_int_equal(pwrite(fd, junk, sizeof junk, at), sizeof junk);
-	refuse(path, false, FW_E_INVALID, "the file is damaged");
-	refuse(path, true, FW_E_INVALID, "move it away");
+	refuse(path, false, FW_E_ENVIRONMENT, "the file is damaged");
+	refuse(path, true, FW_E_ENVIRONMENT, "move it away");
 }
 
 static void a_reader_sees_what_was_flushed_while_the_writer_goes_on(void **state)

@@ -125,10 +125,10 @@ static void a_run_is_found_by_its_tail_or_its_beginning(void **state)
 	assert_ok(fw_store_run_get(store, "abc", &row, &err), err); /* a full id wins over a tail */
 	assert_string_equal(row.run, "abc");
 	fw_run_row_done(&row);
-	assert_error_is(fw_store_run_get(store, "2026", &row, &err), &err, FW_E_INVALID,
+	assert_error_is(fw_store_run_get(store, "2026", &row, &err), &err, FW_E_USAGE,
 	                "give more of one of: 20261121-094513-abc, 20261121-094512-k3f");
-	assert_error_is(fw_store_run_get(store, "zzz", &row, &err), &err, FW_E_ABSENT, "no run 'zzz'");
-	assert_error_is(fw_store_run_get(store, "", &row, &err), &err, FW_E_ABSENT, "`flexwatt runs` lists them");
+	assert_error_is(fw_store_run_get(store, "zzz", &row, &err), &err, FW_E_USAGE, "no run 'zzz'");
+	assert_error_is(fw_store_run_get(store, "", &row, &err), &err, FW_E_USAGE, "`flexwatt runs` lists them");
 }
 
 static void a_run_is_updated_and_listed_newest_first(void **state)
