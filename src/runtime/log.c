@@ -16,6 +16,7 @@
 enum {
 	READ_BYTES = 65536,        /* a turn: a flood waits in its pipe, the loop does not */
 	DRAIN_READS = 16,
+	LINE_BYTES = 4096,         /* looked through for its end */
 	EARLY_BYTES = 256 << 10,   /* printed before any invocation */
 };
 
@@ -28,6 +29,7 @@ struct fw_log_file {
 	size_t tail_at;            /* where the next byte goes */
 	uint64_t tail_bytes;       /* all that ever went into the ring */
 	struct fw_buffer held;     /* our own lines, until the worker prints or the end */
+	bool in_line;              /* what the worker wrote last has no newline yet */
 	bool made;
 	bool failed;
 };
@@ -106,6 +108,7 @@ static void write_output(struct fw_log_file *log, const char *bytes, size_t leng
 {
 	size_t head = length < log->head_left ? length : log->head_left;
 
+	log->in_line = length > 0 ? bytes[length - 1] != '\n' : log->in_line;
 	flush_held(log);
 	write_all(log, bytes, head);
 	log->head_left -= head;
@@ -113,7 +116,7 @@ static void write_output(struct fw_log_file *log, const char *bytes, size_t leng
 		write_ring(log, bytes + head, length - head);
 }
 
-void fw_log_file_write(struct fw_log_file *log, struct fw_str text)
+static void write_own(struct fw_log_file *log, struct fw_str text)
 {
 	if (log->tail)
 		write_ring(log, text.text, text.length);
@@ -121,7 +124,15 @@ void fw_log_file_write(struct fw_log_file *log, struct fw_str text)
 		write_output(log, text.text, text.length);
 }
 
-/* The ring, from its first whole line when bytes were cut. */
+void fw_log_file_write(struct fw_log_file *log, struct fw_str text)
+{
+	if (log->in_line)
+		write_own(log, fw_str_of("\n"));
+	log->in_line = false;
+	write_own(log, text);
+}
+
+/* The ring, from its first whole line when bytes were cut; a line that is very long is kept from its middle. */
 static void write_tail(struct fw_log_file *log)
 {
 	bool cut = log->tail_bytes > log->tail_size;
@@ -129,9 +140,11 @@ static void write_tail(struct fw_log_file *log)
 	size_t start = cut ? log->tail_at : 0, skip = 0;
 
 	if (cut) {
-		while (skip < length && log->tail[(start + skip) % log->tail_size] != '\n')
+		size_t most = length < LINE_BYTES ? length : LINE_BYTES;
+
+		while (skip < most && log->tail[(start + skip) % log->tail_size] != '\n')
 			skip++;
-		skip = skip < length ? skip + 1 : 0;
+		skip = skip < most ? skip + 1 : 0;
 		fw_cleanup_free char *line = fw_printf("\n[flexwatt: %llu bytes of this log were cut here]\n",
 		                                       (unsigned long long)log->tail_bytes - length + skip);
 

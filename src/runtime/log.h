@@ -18,6 +18,7 @@ struct fw_log_stream;
 
 /* Of the file directory/name, which is made, empty, when there is something to write. maximum 0: FW_LOG_MAX_BYTES. */
 struct fw_log_file *fw_log_file_new(const char *directory, const char *name, size_t maximum);
+/* A line of ours, which begins a new one also where the worker did not end its own. */
 void fw_log_file_write(struct fw_log_file *log, struct fw_str text);
 /* Nothing of the worker follows: writes what is still held, the kept tail included, and closes the descriptor. With
  * `only_output`, a log to which the worker wrote nothing is not made: fw_report_silent() has its lines from the record. */

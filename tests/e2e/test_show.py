@@ -124,3 +124,21 @@ def test_what_is_not_there_is_told(flexwatt, run, arguments, status, message):
 def test_before_the_first_run(flexwatt):
     refused = flexwatt("show", "abc", status=3).stderr
     assert "no run has been made yet" in refused and not flexwatt.store.exists()
+
+
+def test_our_lines_stand_by_themselves_where_a_function_ends_without_a_newline(flexwatt):
+    flexwatt.workflow("""
+        name: unended
+        storage: ./data
+        defaults: {memory: 128}
+        stages:
+          short: {function: {command: [printf, "no newline"]}}
+          long: {function: {command: [sh, -c, "head -c 5000000 /dev/zero | tr '\\\\0' x"]}, memory: 512}
+    """)
+    run = flexwatt.json("run", "workflow.yaml")["run"]
+    for stage, end in ("short", "no newline"), ("long", "x" * 1000):
+        shown = flexwatt("show", run, "--task", f"{stage}/0", "--logs").stdout
+        request = flexwatt.records(run, f"{stage}/0")[0]["request_id"]
+        assert f"{end}\nEND RequestId: {request}\nREPORT RequestId: {request}\t" in shown
+        log, = (flexwatt.store.parent / "logs" / run).glob(f"{stage}-*.log")
+        assert log.read_text() == shown.split("\n", 1)[1]
