@@ -321,7 +321,8 @@ static void open_cgroups(struct local *local)
 	if (fw_cgroups_open(&local->root, "flexwatt", &local->cgroups, &error) != FW_OK) {
 		const char *hint = fw_error_hint_text(error);
 
-		local->missing = fw_printf("%s%s%s%s", fw_error_message(error), hint ? " (" : "", hint ? hint : "", hint ? ")" : "");
+		local->missing = fw_printf("memory, CPU and number of processes are not limited: %s%s%s%s", fw_error_message(error),
+		                           hint ? " (" : "", hint ? hint : "", hint ? ")" : "");
 	}
 }
 
@@ -364,7 +365,7 @@ static int prepare_functions(struct local *local, struct fw_error **err)
 	return rc;
 }
 
-/* Why there are no control groups, then what that and the rest of this machine leave open. */
+/* What the missing control groups leave open, then what the rest of this machine does. */
 static void collect_missing(struct local *local)
 {
 	const char *missing = fw_runtime_missing(local->runtime);

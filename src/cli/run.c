@@ -169,13 +169,20 @@ static int open_driver(struct session *session, struct fw_error **err)
 	return fw_driver_new(&driver, &session->driver, err);
 }
 
+/* What is not enforced here. The summary will say it to people, so that its number is enough for them now. */
 static void print_missing(const struct session *session)
 {
 	struct fw_str rest = fw_str_of(fw_driver_missing(session->driver)), line;
+	size_t count = 0;
 
-	while (fw_str_next_line(&rest, &line))
-		if (line.length > 0)
+	while (fw_str_next_line(&rest, &line)) {
+		if (line.length > 0 && session->settings.json)
 			fprintf(stderr, "warning: %.*s\n", (int)line.length, line.text);
+		count += line.length > 0;
+	}
+	if (count > 0 && !session->settings.json)
+		fprintf(stderr, "warning: %zu %s not enforced here: the summary says which\n", count,
+		        count == 1 ? "thing is" : "things are");
 }
 
 /* As under nohup. */

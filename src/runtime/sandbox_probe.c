@@ -171,9 +171,7 @@ int fw_sandboxes_probe(struct fw_sandboxes *shared, struct fw_error **err)
 	shared->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (shared->null_fd < 0 || pipe2(shared->life, O_CLOEXEC) != 0)
 		return fw_fail_errno(err, errno, "prepare sandboxes");
-	if (!shared->cgroups)
-		fw_sandboxes_lack(shared, "no control groups: memory, CPU and number of processes are not limited");
-	else if (fw_cgroups_missing(shared->cgroups))
+	if (shared->cgroups && fw_cgroups_missing(shared->cgroups)) /* why there are none at all, the caller knows */
 		fw_sandboxes_lack(shared, "%s", fw_cgroups_missing(shared->cgroups));
 	probe_isolation(shared);
 	probe_scratch(shared);

@@ -187,3 +187,42 @@ def test_a_store_below_a_file_is_told(flexwatt, functions):
     flexwatt.env["FLEXWATT_STORE"] = str(flexwatt.directory / "workflow.yaml" / "flexwatt.db")
     done = flexwatt("run", "workflow.yaml", status=3)
     assert len(errors(done)) == 1 and "workflow.yaml/flexwatt.db" in done.stderr
+
+
+@pytest.fixture
+def normal_user(flexwatt):
+    """Runs commands as a user who may not make control groups."""
+    if os.geteuid() != 0:
+        return flexwatt
+    opened = [directory for directory in (flexwatt.directory, *list(flexwatt.directory.parents)[:3])
+              if directory.is_relative_to(tempfile.gettempdir()) and directory != pathlib.Path(tempfile.gettempdir())]
+    for directory in opened:
+        directory.chmod(0o755)
+    flexwatt.store.parent.mkdir()
+    for directory in (flexwatt.data, flexwatt.store.parent):
+        os.chown(directory, 65534, 65534)
+
+    def as_user(*arguments, **options):
+        return flexwatt(*arguments, user=65534, group=65534, extra_groups=[], **options)
+    yield as_user
+    for path in (*flexwatt.data.rglob("*"), *flexwatt.store.parent.rglob("*"), flexwatt.data, flexwatt.store.parent):
+        os.lchown(path, 0, 0)
+
+
+def test_what_is_not_enforced_is_told_once(flexwatt, normal_user):
+    flexwatt.workflow("""
+        name: plain
+        storage: ./data
+        stages: {say: {function: {command: [echo, hi]}, memory: 128}}
+    """)
+    done = normal_user("run", "workflow.yaml")
+    notes = [line.removeprefix("  note: ") for line in done.stdout.splitlines() if line.startswith("  note: ")]
+    if not notes:
+        pytest.skip("here everything can be enforced for a normal user")
+    assert len(notes) == len(set(notes))
+    assert sum("number of processes" in note for note in notes) <= 1
+    things = "thing is" if len(notes) == 1 else "things are"
+    assert done.stderr.count("warning: ") == 1
+    assert f"warning: {len(notes)} {things} not enforced here: the summary says which\n" in done.stderr
+    told = normal_user("run", "workflow.yaml", "--json").stderr
+    assert [line for line in told.splitlines() if "warning" in line] == [f"warning: {note}" for note in notes]
