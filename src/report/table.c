@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "report/width.h"
 
 struct column {
 	char *title;
@@ -68,16 +69,6 @@ void fw_table_cell(struct fw_table *table, const char *format, ...)
 	va_end(arguments);
 	FW_PUSH(&row->cells, fw_buffer_take(&text));
 	fw_buffer_done(&text);
-}
-
-/* Every character that starts here counts one: the texts are Latin with a few signs (–, ·, µ), never wide ones. */
-size_t fw_display_width(const char *text)
-{
-	size_t width = 0;
-
-	for (; *text; text++)
-		width += ((unsigned char)*text & 0xc0) != 0x80;
-	return width;
 }
 
 static size_t column_width(const struct fw_table *table, size_t column)

@@ -21,5 +21,3 @@ void fw_table_row(struct fw_table *table);
 void fw_table_cell(struct fw_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Two blanks before each line and between columns; colour dims the titles. */
 void fw_table_print(const struct fw_table *table, bool colour, struct fw_buffer *out);
-
-size_t fw_display_width(const char *text); /* columns that a UTF-8 text takes */

@@ -195,7 +195,7 @@ static void post_progress(struct fw_api *api, struct fw_http_request *request)
 	if (api->state != RUNNING)
 		return refuse(request, 403, "InvalidStateTransition", "No invocation is running");
 	fw_error_text_copy(fw_str_of(note), printable, sizeof printable);
-	api->owner.progress(api->context, done, total, printable);
+	api->owner.progress(api->context, done, total, note ? printable : NULL); /* without one the earlier stands */
 	accept_post(request);
 }
 

@@ -23,7 +23,7 @@ struct fw_api_owner {
 	void (*answer)(void *context, struct fw_str body);
 	/* The function failed, or, during_init, could not start: then the worker will exit. body is what it posted. */
 	void (*error)(void *context, const struct fw_error_document *document, struct fw_str body, bool during_init);
-	void (*progress)(void *context, double done, double total, const char *note);
+	void (*progress)(void *context, double done, double total, const char *note); /* note NULL: none was sent */
 	/* True when the worker may read this local file: a clean absolute path. */
 	bool (*may_read)(void *context, const char *path);
 };

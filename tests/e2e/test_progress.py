@@ -128,9 +128,55 @@ def test_a_narrow_and_low_terminal_shows_no_leftovers(flexwatt, functions):
     terminal = Terminal(flexwatt, "run", "workflow.yaml", rows=4, columns=30)
     terminal.until(r"1 running")
     terminal.read(0.3)
+    terminal.until("\\x1b\\[\\?7h$")
     shown = [line for line in terminal.screen() if line]
-    assert len(shown) == 1 and "tasks" in shown[0] and len(shown[0]) <= 30, shown
+    assert len(shown) <= 3 and "tasks" in shown[0] and all(len(line) <= 30 for line in shown), shown
     assert terminal.end() == 0
+
+
+def test_a_note_is_shown_on_one_line_and_cut_by_columns(flexwatt, functions):
+    flexwatt.workflow(WORKFLOW.replace("after: [make]", "params: {note: \"" + "日本" * 20 + "\\nnext\"}"))
+    terminal = Terminal(flexwatt, "run", "workflow.yaml")
+    terminal.until(r"日本")
+    terminal.read(0.3)
+    shown = terminal.screen()
+    row, = (line for line in shown if line.startswith("  tell"))
+    note = row.split("  ")[-1].strip()
+    assert note == "日本" * 14 + "日…", "59 of 60 columns: the next would have taken two"
+    assert not any(line.startswith("next") for line in shown)
+    assert terminal.end() == 0
+
+
+MANY = """
+    name: many
+    storage: ./data
+    defaults: {memory: 128, timeout: 60}
+    stages:
+""" + "".join(f"      s{i:03}: {{function: {{command: [sleep, '0.02']}}, after: [{f's{i - 1:03}' if i else ''}]}}\n"
+              for i in range(200))
+
+
+@pytest.mark.parametrize("rows, columns", [(24, 40), (12, 200), (5, 80)])
+def test_more_stages_than_rows_show_what_runs(flexwatt, rows, columns):
+    flexwatt.workflow(MANY)
+    terminal = Terminal(flexwatt, "run", "workflow.yaml", rows=rows, columns=columns)
+    terminal.until(r"\b3\d/3\d\+ tasks")
+    terminal.until(r"\x1b\[\?7h$")  # not in the middle of a redraw
+    shown = [line for line in terminal.screen() if line]
+    assert len(shown) <= rows - 1 and all(len(line) <= columns for line in shown), shown
+    assert shown[0].split() == ["stage", "done", "running", "failed"]
+    assert sum(bool(re.match(r"  s\d{3} +0/1 +1 +0", line)) for line in shown) <= 1
+    rest, = (line for line in shown if line.startswith("  … "))
+    more, ended, others = map(int, re.fullmatch(r"  … (\d+) more: (\d+) ended, (\d+) not", rest).groups())
+    stages = sum(line.startswith("  s0") for line in shown)
+    assert more == ended + others == 200 - stages and 30 <= ended < 60
+    totals = " ".join(line.strip() for line in shown[stages + 2:])
+    assert re.fullmatch(r"[345]\d/[345]\d\+ tasks, [01] running, [\d.]+ m?s, [\d.]+ [mµ]?J m, \$[\d.]+, about .* left",
+                        totals), shown
+    terminal.process.terminate()
+    assert terminal.end() == 130
+    moves = [int(count) for count in re.findall(r"\x1b\[(\d+)A", terminal.text)]
+    assert max(moves) < rows
 
 
 def test_ctrl_c_once_and_twice(flexwatt, functions):

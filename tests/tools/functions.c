@@ -265,8 +265,10 @@ static int chatter(struct fw_invocation *invocation)
 
 static int progress(struct fw_invocation *invocation)
 {
+	const char *note = fw_param_text(invocation, "note", "halfway there");
+
 	for (int i = 1; i <= 20; i++) {
-		fw_progress(invocation, i, 20, "halfway there");
+		fw_progress(invocation, i, 20, i == 1 ? note : NULL);
 		pause_ms(100);
 	}
 	return FW_OK;
