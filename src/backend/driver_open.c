@@ -146,13 +146,7 @@ static int start(struct fw_driver *driver, struct fw_error **err)
 	first_event(driver);
 	if (!driver->fatal)
 		return FW_OK;
-	/* Refused by the engine (a task that can never fit): nothing has started. A new run is not kept, one to resume stays. */
-	rc = fw_error_code(driver->fatal);
-	if (driver->options.resume) {
-		fw_record_set_text(&driver->row.state, "interrupted");
-		fw_store_run_update(driver->store, &driver->row, NULL);
-		fw_store_flush(driver->store, NULL);
-	}
+	rc = fw_error_code(driver->fatal); /* refused by the engine (a task that can never fit): nothing has started */
 	if (err)
 		*err = FW_TAKE(driver->fatal);
 	return rc;
@@ -188,7 +182,9 @@ int fw_driver_new(const struct fw_driver_options *options, struct fw_driver **dr
 
 	if (rc == FW_OK)
 		rc = start(made, err);
-	if (rc != FW_OK && !options->resume)
+	if (rc != FW_OK && options->resume) /* the run stays what it was */
+		fw_store_discard(made->store);
+	else if (rc != FW_OK)
 		fw_driver_forget_run(made);
 	if (rc != FW_OK)
 		return rc;

@@ -166,6 +166,12 @@ void fw_store_undo(struct fw_store *store)
 	fw_store_forget_scopes(store);
 }
 
+void fw_store_discard(struct fw_store *store)
+{
+	if (store->writing)
+		fw_store_undo(store);
+}
+
 int fw_store_finish(struct fw_store *store, sqlite3_stmt *statement, int code, const char *what, struct fw_error **err)
 {
 	int rc = FW_OK;

@@ -30,6 +30,8 @@ const char *fw_store_path(const struct fw_store *store);
 /* Commits what has been written since the last flush. A write that fails undoes all that was written since the last
  * flush; the event log then refuses to go on with a hole. One thread uses a store; other threads open their own. */
 int fw_store_flush(struct fw_store *store, struct fw_error **err);
+/* Undoes what was written since the last flush. */
+void fw_store_discard(struct fw_store *store);
 /* Makes flushed transactions durable, and moves them into the main file when the log beside it has grown large. Any
  * thread; opens what it needs itself. */
 int fw_store_checkpoint(const char *path, struct fw_error **err);

@@ -7,10 +7,11 @@ import pathlib
 import re
 import shutil
 import signal
+import subprocess
 
 import pytest
 
-from conftest import DEADLINE_S, cgroups_of_ours, events_of, kill, run_ids, wait_until
+from conftest import BINARY, DEADLINE_S, cgroups_of_ours, events_of, kill, query, run_ids, wait_until
 
 STEPS = """
     name: steps
@@ -223,6 +224,25 @@ def test_a_plan_that_cannot_go_on_from_what_is_kept_changes_nothing(flexwatt, fu
                       .replace("first.out", "first.new"))
     assert "stage 'first' has no output 'new'" in flexwatt("run", "--resume", run, "--from", "second", status=2).stderr
     assert events_of(flexwatt) == before and flexwatt.json("show", run)["state"] == "ok"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a machine with less memory is made by a mount, which needs root")
+@pytest.mark.parametrize("was", ["ok", "interrupted"])
+def test_a_plan_that_does_not_fit_the_machine_changes_nothing(flexwatt, functions, was):
+    flexwatt.workflow(STEPS)
+    run = flexwatt.json("run", "workflow.yaml")["run"] if was == "ok" else killed(flexwatt, ended(2))
+    rows, before = query(flexwatt, "select * from run"), events_of(flexwatt)
+    flexwatt.workflow(STEPS.replace("third: {", "third: {memory: 4096, "))
+    flexwatt.write("meminfo", "MemTotal: 2097152 kB\nMemFree: 2097152 kB\nMemAvailable: 2097152 kB\n")
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", f"mount --bind meminfo /proc/meminfo && exec {BINARY} run --resume {run} --from third"],
+        env=flexwatt.env, cwd=flexwatt.directory, capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode in (2, 3) and "4096" in done.stderr and done.stderr.count("error: ") == 1
+    assert flexwatt.json("show", run)["state"] == was
+    assert query(flexwatt, "select * from run") == rows and events_of(flexwatt) == before
+    flexwatt.workflow(STEPS)
+    flexwatt("run", "--resume", run, *(["--from", "third"] if was == "ok" else []))
+    assert flexwatt.json("show", run)["state"] == "ok"
 
 
 def test_a_kept_stage_is_told_when_the_workflow_changed(flexwatt, functions):
