@@ -352,12 +352,15 @@ int fw_driver_run(struct fw_driver *driver, enum fw_status *status, struct fw_er
 	return FW_OK;
 }
 
-void fw_driver_cancel(struct fw_driver *driver)
+bool fw_driver_cancel(struct fw_driver *driver)
 {
+	if (driver->finishing)
+		return false;
 	struct fw_engine_event event = {.kind = FW_EV_CANCEL, .now = ++driver->cancels > 1};
 
-	if (!driver->finishing && driver->cancels <= 2)
+	if (driver->cancels <= 2)
 		fw_driver_feed(driver, &event);
+	return true;
 }
 
 /* ---- what progress asks ---- */

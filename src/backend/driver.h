@@ -38,8 +38,9 @@ FW_DEFINE_CLEANUP(struct fw_driver *, fw_driver_free)
  * say): then the run can be resumed. */
 int fw_driver_run(struct fw_driver *driver, enum fw_status *status, struct fw_error **err);
 
-/* Ctrl-C: the first call lets running invocations finish, the second ends them. From the loop's thread. */
-void fw_driver_cancel(struct fw_driver *driver);
+/* Ctrl-C: the first call lets running invocations finish, the second ends them. False: the run is at its end, and stays what
+ * it has become. From the loop's thread. */
+bool fw_driver_cancel(struct fw_driver *driver);
 
 /* For progress, on the loop's thread. */
 struct fw_loop *fw_driver_loop(struct fw_driver *driver);

@@ -30,7 +30,8 @@ static void print_usage(FILE *out)
 	}
 	fprintf(out, "\nflexwatt COMMAND --help tells the options of a command; flexwatt --version its version.\n"
 	             "FLEXWATT_STORE names the store; FLEXWATT_LOG=info or debug tells more; NO_COLOR takes the colour away.\n"
-	             "Exit status: 0 done, 1 a function failed, 2 wrong usage or input, 3 environment, 130 interrupted.\n");
+	             "Exit status: 0 done, 1 a function failed, 2 wrong usage or input, 3 environment,\n"
+	             "130 interrupted (Ctrl-C, SIGTERM or SIGHUP: what runs may finish; a second one ends it now).\n");
 }
 
 static void log_line(void *context, enum fw_log_level level, const char *message)

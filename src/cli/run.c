@@ -64,13 +64,14 @@ static void on_signal(void *context, int signal_number)
 	struct session *session = context;
 
 	(void)signal_number;
+	if (!fw_driver_cancel(session->driver))
+		return;
 	fw_progress_make_way();
 	if (session->signals < 2)
 		fprintf(stderr, "%s\n", session->signals == 0
 		                            ? "interrupted: running invocations may finish; once more ends them now"
 		                            : "interrupted again: ending what runs");
 	session->signals++;
-	fw_driver_cancel(session->driver);
 }
 
 static int load_previous(struct session *session, struct fw_error **err)
@@ -193,21 +194,52 @@ static bool is_ignored(int signal_number)
 	return sigaction(signal_number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
+static void swallow(int signal_number)
+{
+	(void)signal_number;
+}
+
+/* The run has ended: a signal does not undo that, nor the exit status. A second one may end a summary that nobody reads. */
+static void come_too_late(int signal_number)
+{
+	struct sigaction action = {.sa_handler = swallow, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
+
+	sigaction(signal_number, &action, NULL);
+}
+
+static void block_signals(int how)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	pthread_sigmask(how, &signals, NULL);
+}
+
 static int execute(struct session *session, enum fw_status *status, struct fw_error **err)
 {
 	struct fw_loop *loop = fw_driver_loop(session->driver);
 	struct fw_watch *interrupt = fw_signal_new(loop, SIGINT, on_signal, session);
 	struct fw_watch *terminate = fw_signal_new(loop, SIGTERM, on_signal, session);
-	struct fw_watch *hang_up = is_ignored(SIGHUP) ? NULL : fw_signal_new(loop, SIGHUP, on_signal, session);
+	bool no_hang_up = is_ignored(SIGHUP);
+	struct fw_watch *hang_up = no_hang_up ? NULL : fw_signal_new(loop, SIGHUP, on_signal, session);
 	struct fw_progress *progress = fw_progress_new(session->driver, session->workflow);
 
 	print_missing(session);
 	int rc = fw_driver_run(session->driver, status, err);
 
 	fw_progress_free(progress);
+	block_signals(SIG_BLOCK);
 	fw_watch_free(interrupt);
 	fw_watch_free(terminate);
 	fw_watch_free(hang_up);
+	come_too_late(SIGINT);
+	come_too_late(SIGTERM);
+	if (!no_hang_up)
+		come_too_late(SIGHUP);
+	block_signals(SIG_UNBLOCK);
 	return rc;
 }
 

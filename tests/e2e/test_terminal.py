@@ -11,7 +11,7 @@ import termios
 
 import pytest
 
-from conftest import BINARY, DEADLINE_S, run_ids, wait_until
+from conftest import BINARY, DEADLINE_S, query, run_ids, wait_until
 
 LOUD = r"""
     name: loud
@@ -79,14 +79,41 @@ def test_a_terminal_lower_than_the_table_does_not_scroll(flexwatt, rows):
     assert moves and max(moves) < max(rows, 2)
 
 
-def test_a_terminal_that_goes_away_ends_the_run_in_order(flexwatt):
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_terminal_that_goes_away_or_a_polite_end_ends_the_run_in_order(flexwatt, number):
     flexwatt.workflow(SLOW)
     process = flexwatt.start("run", "workflow.yaml")
-    wait_until(lambda: run_ids(flexwatt))
-    process.send_signal(signal.SIGHUP)
+    wait_until(lambda: query(flexwatt, "select 1 from event where text like '%\"started\"%'"))
+    process.send_signal(number)
     process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130
     assert flexwatt.json("runs")[0]["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_after_the_end_changes_nothing(flexwatt, number):
+    """The summary waits for a reader, so that the signal comes when all is done."""
+    flexwatt.workflow(SLOW.replace('"2"', '"0"'))
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    filled = 0
+    while True:
+        try:
+            filled += os.write(write_end, b"x" * 4096)
+        except BlockingIOError:
+            break
+    os.set_blocking(write_end, True)
+    process = subprocess.Popen([BINARY, "run", "workflow.yaml"], env=flexwatt.env, cwd=flexwatt.directory,
+                               stdout=write_end, stderr=subprocess.PIPE, text=True)
+    os.close(write_end)
+    wait_until(lambda: query(flexwatt, "select 1 from run where state = 'ok'"))
+    process.send_signal(number)
+    with open(read_end, "rb") as reader:
+        written = reader.read()
+    assert process.wait(timeout=DEADLINE_S) == 0 and "interrupted" not in process.stderr.read()
+    process.stderr.close()
+    assert written[filled:].startswith(b"slow \xc2\xb7 run ") and b"flexwatt show" in written
+    assert flexwatt.json("runs")[0]["state"] == "ok"
 
 
 def test_under_nohup_a_run_goes_on(flexwatt):
