@@ -2,7 +2,7 @@
  *
  * Grams of CO2e of an invocation, operational and embodied apart (SCI, ISO/IEC 21031: (E x I + M) per unit).
  * E is the energy of the record, idle share included, times PUE; I the location-based average of the grid;
- * M = making x (time / life) x (vCPUs / threads of the machine).
+ * M = making x (time / life) x (vCPUs held / threads of the machine).
  */
 #include <math.h>
 #include <string.h>
@@ -78,10 +78,16 @@ static double grams(double joules, const struct fw_grid *grid)
 	return joules / JOULES_PER_KWH * grid->pue * grid->gco2e_per_kwh;
 }
 
+/* Of the vCPUs that a configuration asks for it holds no more than the machine has. */
+static double held_vcpus(const struct fw_record *record)
+{
+	return record->cpus_visible > 0 ? fmin(record->vcpus, (double)record->cpus_visible) : record->vcpus;
+}
+
 static double embodied_grams(const struct fw_processor *processor, const struct fw_record *record)
 {
 	return processor->embodied_kgco2e * 1000 * (record->duration_ms / 1000) / (processor->life_years * SECONDS_PER_YEAR) *
-	       (record->vcpus / processor->threads);
+	       (held_vcpus(record) / processor->threads);
 }
 
 int fw_carbon_fill(const struct fw_catalogue *catalogue, const char *region, const struct fw_processor *processor,

@@ -63,7 +63,8 @@ int64_t fw_billed_ms(double duration_ms, double init_ms);
  * or "AWS Lambda". */
 int fw_cost_fill(const struct fw_catalogue *catalogue, const char *region, const char *basis, int64_t tmp_mb,
                  struct fw_record *record, struct fw_error **err);
-/* Fills the carbon fields from the record's best energy source (measured before modelled) and its vcpus. processor: what it
+/* Fills the carbon fields from the record's best energy source (measured before modelled) and its vcpus, as far as
+ * cpus_visible lets it have them. processor: what it
  * ran on; NULL: as its cpu_model alone says, which in a guest may name no more than the maker. */
 int fw_carbon_fill(const struct fw_catalogue *catalogue, const char *region, const struct fw_processor *processor,
                    struct fw_record *record, struct fw_error **err);

@@ -27,6 +27,16 @@ static const char *text_of(struct row *row, const char *column)
 	return cell ? cell : "";
 }
 
+/* A figure without its source or its date is none. */
+static const char *stated(struct row *row, const char *column)
+{
+	const char *cell = text_of(row, column);
+
+	if (row->rc == FW_OK && !*cell)
+		row->rc = fw_fail(row->err, FW_E_INVALID, "%s: row %zu: %s is missing", row->name, row->index + 1, column);
+	return cell;
+}
+
 /* Not negative; NAN when the cell is empty and may be. */
 static double number_of(struct row *row, const char *column, bool may_be_empty)
 {
@@ -81,7 +91,7 @@ int fw_catalogue_load_prices(struct fw_catalogue *catalogue, const char *name, c
 			.usd_per_gb_second = positive_of(&row, "usd_per_gb_second"),
 			.usd_per_request = number_of(&row, "usd_per_request", false),
 			.usd_per_tmp_gb_second = number_of(&row, "usd_per_tmp_gb_second", true),
-			.date = text_of(&row, "date"), .source = text_of(&row, "source")});
+			.date = stated(&row, "date"), .source = stated(&row, "source")});
 		rc = row.rc;
 	}
 	return rc;
@@ -98,7 +108,7 @@ int fw_catalogue_load_grid(struct fw_catalogue *catalogue, const char *name, con
 		FW_PUSH(&catalogue->grids, (struct fw_grid){
 			.region = text_of(&row, "region"), .gco2e_per_kwh = number_of(&row, "gco2e_per_kwh", false),
 			.pue = positive_of(&row, "pue"), .year = year_of(&row), .kind = text_of(&row, "kind"),
-			.source = text_of(&row, "source")});
+			.source = stated(&row, "source")});
 		if (row.rc == FW_OK && catalogue->grids.items[i].pue < 1)
 			row.rc = fw_fail(err, FW_E_INVALID, "%s: row %zu: a PUE below 1", name, i + 1);
 		rc = row.rc;
@@ -117,14 +127,16 @@ int fw_catalogue_load_memory(struct fw_catalogue *catalogue, const char *name, c
 		struct row row = {catalogue->memory_csv, i, name, FW_OK, err};
 		const char *bound = text_of(&row, "bound");
 		double watts = positive_of(&row, "watts_per_gb");
+		const char *source = stated(&row, "source");
 
+		year_of(&row);
 		if (strcmp(bound, "low") == 0)
 			power->low = watts;
 		else if (strcmp(bound, "high") == 0)
 			power->high = watts;
 		else if (strcmp(bound, "mid") == 0) {
 			power->mid = watts;
-			power->source = text_of(&row, "source");
+			power->source = source;
 		}
 		rc = row.rc;
 	}
@@ -144,6 +156,8 @@ int fw_catalogue_load_machines(struct fw_catalogue *catalogue, const char *name,
 		text_of(&row, "kind");
 		number_of(&row, "embodied_kgco2e", false);
 		positive_of(&row, "life_years");
+		year_of(&row);
+		stated(&row, "source");
 		rc = row.rc;
 	}
 	return rc;
@@ -190,7 +204,7 @@ static int load_processor(struct fw_catalogue *catalogue, struct row *row)
 			.mid_w_per_vcpu_min = number_of(row, "mid_w_min", false),
 			.high_w_per_vcpu_min = number_of(row, "high_w_min", false),
 			.low_w_per_vcpu_max = positive_of(row, "low_w_max"), .mid_w_per_vcpu_max = positive_of(row, "mid_w_max"),
-			.high_w_per_vcpu_max = positive_of(row, "high_w_max"), .source = text_of(row, "source"),
+			.high_w_per_vcpu_max = positive_of(row, "high_w_max"), .source = stated(row, "source"),
 			.year = year_of(row), .exact = strcmp(text_of(row, "exact"), "yes") == 0}};
 
 	check_order(row, &read.processor);

@@ -118,6 +118,9 @@ void fw_invocation_begin(struct fw_invocation *invocation)
 	size_t length = 0;
 
 	fw_record_set_text(&invocation->record->worker, worker->name);
+	if (invocation->runtime->options.machine)
+		invocation->record->cpus_visible =
+			fw_sandbox_cpus(worker->memory_mb, invocation->runtime->options.machine->cpus_allowed);
 	if (invoke->prepare(invoke->context, worker->attempts, fw_sandbox_uid(worker->sandbox), &body, &length, &err) !=
 	    FW_OK) {
 		judge_event(invocation, err);

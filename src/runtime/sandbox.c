@@ -171,7 +171,7 @@ static void remember_mount_points(struct fw_sandbox *sandbox, const struct fw_st
 static void choose_cpus(const struct fw_sandbox *sandbox, cpu_set_t *cpus)
 {
 	const struct fw_machine *machine = sandbox->shared->machine;
-	unsigned visible = fw_view_cpus(sandbox->memory_mb, machine->cpus_allowed), seen = 0;
+	unsigned visible = fw_sandbox_cpus(sandbox->memory_mb, machine->cpus_allowed), seen = 0;
 	unsigned allowed = machine->cpus_allowed > 0 ? machine->cpus_allowed : 1;
 	unsigned first = sandbox->slot * visible % allowed;
 

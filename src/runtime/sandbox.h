@@ -67,6 +67,14 @@ pid_t fw_sandbox_pid(const struct fw_sandbox *sandbox);
 int fw_sandbox_pidfd(const struct fw_sandbox *sandbox);          /* readable when it has ended */
 struct fw_cgroup *fw_sandbox_cgroup(const struct fw_sandbox *sandbox); /* or NULL */
 
+/* How many CPUs a sandbox sees: as Lambda shows at a memory size, at most `allowed` (0: unknown). */
+static inline unsigned fw_sandbox_cpus(int64_t memory_mb, unsigned allowed)
+{
+	unsigned visible = memory_mb <= 3008 ? 2 : memory_mb <= 5307 ? 3 : memory_mb <= 7076 ? 4 : memory_mb <= 8845 ? 5 : 6;
+
+	return visible < allowed || allowed == 0 ? visible : allowed;
+}
+
 /* After the first GET next: CPU quota memory/1769 per 20 ms. */
 int fw_sandbox_settle(struct fw_sandbox *sandbox, struct fw_error **err);
 /* Signal to every process of the sandbox; SIGKILL ends the whole tree, daemons too. */

@@ -101,8 +101,6 @@ int fw_view_own(const struct fw_sandboxes *shared, const struct fw_sandbox *sand
                 struct fw_steps *own, struct fw_buffer *key, struct fw_error **err);
 int fw_view_common(const struct fw_sandboxes *shared, const struct fw_sandbox_spec *spec, struct fw_steps *common,
                    struct fw_error **err);
-/* How many CPUs Lambda shows at a memory size, at most `allowed`. */
-unsigned fw_view_cpus(int64_t memory_mb, unsigned allowed);
 
 /* sandbox_template.c */
 int fw_template_get(struct fw_sandboxes *shared, const char *key, const struct fw_sandbox_spec *spec, int *mounts_fd,

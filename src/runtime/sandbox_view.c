@@ -76,13 +76,6 @@ static void add_devices(struct fw_steps *steps)
 		fw_steps_add(steps, FW_STEP_LINK, links[i][0], links[i][1]);
 }
 
-unsigned fw_view_cpus(int64_t memory_mb, unsigned allowed)
-{
-	unsigned visible = memory_mb <= 3008 ? 2 : memory_mb <= 5307 ? 3 : memory_mb <= 7076 ? 4 : memory_mb <= 8845 ? 5 : 6;
-
-	return visible < allowed || allowed == 0 ? visible : allowed;
-}
-
 /* Programs that do not ask for their affinity count the CPUs here. */
 static void add_cpus(struct fw_steps *steps, unsigned count)
 {
@@ -193,7 +186,7 @@ int fw_view_own(const struct fw_sandboxes *shared, const struct fw_sandbox *sand
 	int rc = FW_OK;
 
 	find_places(spec, &places);
-	fw_buffer_printf(key, "%u\n", fw_view_cpus(spec->memory_mb, shared->machine->cpus_allowed));
+	fw_buffer_printf(key, "%u\n", fw_sandbox_cpus(spec->memory_mb, shared->machine->cpus_allowed));
 	add_identity(key, "/etc/resolv.conf");
 	add_identity(key, spec->package);
 	for (size_t i = 0; spec->read_only && spec->read_only[i] && rc == FW_OK; i++)
@@ -244,7 +237,7 @@ int fw_view_common(const struct fw_sandboxes *shared, const struct fw_sandbox_sp
 		fw_steps_add(common, FW_STEP_DIRECTORY, NULL, directories[i]);
 	fw_steps_add(common, FW_STEP_LINK, "../tmp", "var/tmp");
 	add_devices(common);
-	add_cpus(common, fw_view_cpus(spec->memory_mb, shared->machine->cpus_allowed));
+	add_cpus(common, fw_sandbox_cpus(spec->memory_mb, shared->machine->cpus_allowed));
 	if (spec->package)
 		add_bind(common, spec->package, "var/task", READ_ONLY);
 	size_t first = common->list.count;

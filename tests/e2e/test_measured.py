@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a record says was measured is the invocation's own: read at its end, or null and flagged."""
+import os
+
 import pytest
 
 HEAD = """
@@ -49,3 +51,14 @@ def test_a_worker_that_is_ended_for_its_timeout_was_sampled_before(flexwatt, fun
     record, = records_of(flexwatt, "      hang: {handler: hang, workers: 1, timeout: 1}", status=1)
     assert record["status"] == "timeout"
     assert 0.1 < record["memory_peak_mb"] <= record["memory_peak_high_mb"]
+
+
+def test_a_task_larger_than_the_machine_is_charged_the_making_of_the_cpus_that_it_has(flexwatt, functions):
+    records = records_of(flexwatt, """
+      one: {handler: noop, workers: 1, memory: 1769}
+      large: {handler: noop, workers: 1, memory: 10240, after: [one]}
+    """)
+    one, large = ({**record, "rate": record["embodied_gco2e"] / record["duration_ms"]} for record in records)
+    cpus = min(6, len(os.sched_getaffinity(0)))
+    assert one["cpus_visible"] == min(2, cpus) and large["cpus_visible"] == cpus
+    assert large["rate"] / one["rate"] == pytest.approx(min(10240 / 1769, cpus), rel=1e-6)

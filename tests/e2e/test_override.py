@@ -103,6 +103,15 @@ def test_a_wrong_region_names_the_variable(flexwatt, functions):
     assert flexwatt("run", "workflow.yaml", "--region", "mars-1", status=2).stderr.startswith("error: --region mars-1: ")
 
 
+def test_a_region_without_a_grid_is_refused_before_anything_starts(flexwatt, functions):
+    """AWS has prices there, but nobody publishes what its grid emits: figures of carbon would silently be missing."""
+    flexwatt.workflow(WORKFLOW)
+    refused = flexwatt("run", "workflow.yaml", "--region", "ap-southeast-5", status=2).stderr
+    assert refused.startswith("error: --region ap-southeast-5: no grid intensity for the region 'ap-southeast-5'")
+    assert "data/grid.csv" in refused
+    assert flexwatt.json("runs") == []
+
+
 def test_a_run_keeps_the_environment_that_it_began_with(flexwatt, functions):
     flexwatt.workflow(WORKFLOW.replace("params: {count: 1}", "params: {count: 2}"))
     flexwatt.env.update(FLEXWATT_REGION="us-east-1", FLEXWATT_MEMORY="300")

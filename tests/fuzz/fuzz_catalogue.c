@@ -10,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char machines[] = "kind,embodied_kgco2e,life_years\nserver,1000,4\n";
+static const char machines[] = "kind,embodied_kgco2e,life_years,year,source\nserver,1000,4,2023,s\n";
 
 static void check(const struct fw_catalogue *catalogue)
 {

@@ -144,6 +144,25 @@ static void measured_energy_wins_and_nested_domains_count_once(void **state)
 	fw_record_done(&record);
 }
 
+static void a_task_larger_than_the_machine_is_charged_the_cpus_that_it_has(void **state)
+{
+	struct fw_record record;
+	struct fw_error *err = NULL;
+
+	(void)state;
+	fw_record_init(&record);
+	fw_record_set_text(&record.cpu_model, "AMD EPYC 7R13 48-Core Processor");
+	record.duration_ms = 3600000;
+	record.vcpus = 10240 / 1769.0;
+	record.cpus_visible = 2;
+	assert_ok(fw_carbon_fill(catalogue, "eu-central-1", NULL, &record, &err), err);
+	assert_near(record.embodied_gco2e, 1e6 / (4 * 365.25 * 24) * 2 / 96, 1e-6);
+	record.cpus_visible = 6;
+	assert_ok(fw_carbon_fill(catalogue, "eu-central-1", NULL, &record, &err), err);
+	assert_near(record.embodied_gco2e, 1e6 / (4 * 365.25 * 24) * (10240 / 1769.0) / 96, 1e-6);
+	fw_record_done(&record);
+}
+
 static void carbon_is_energy_times_pue_times_grid_and_a_share_of_the_making(void **state)
 {
 	struct fw_record record;
@@ -202,6 +221,7 @@ int main(void)
 		FW_TEST_MAP(costs_are_those_of_the_price_list, the_basis_names_architecture_and_date,
 		            an_unknown_duration_has_no_price, rounds_up_once_and_not_for_noise,
 		            measured_energy_wins_and_nested_domains_count_once,
+		            a_task_larger_than_the_machine_is_charged_the_cpus_that_it_has,
 		            carbon_is_energy_times_pue_times_grid_and_a_share_of_the_making,
 		            the_making_is_shared_by_the_processor_that_was_found,
 		            without_energy_there_is_no_operational_carbon)};

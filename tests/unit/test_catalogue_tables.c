@@ -104,6 +104,8 @@ static void every_region_with_a_price_has_a_grid_or_says_so(void **state)
 	for (size_t i = 0; i < catalogue->prices.count; i++)
 		if (fw_catalogue_grid(catalogue, catalogue->prices.items[i].region, &grid, NULL) != FW_OK)
 			assert_string_equal(catalogue->prices.items[i].region, "ap-southeast-5");
+	assert_error_is(fw_catalogue_grid(catalogue, "ap-southeast-5", &grid, &err), &err, FW_E_ABSENT,
+	                "no grid intensity for the region 'ap-southeast-5'");
 	assert_error_is(fw_catalogue_price(catalogue, "il-central-1", "arm64", &price, &err), &err, FW_E_ABSENT,
 	                "no Lambda price for arm64 in il-central-1");
 	assert_error_is(fw_catalogue_price(catalogue, "mars-1", "arm64", &price, &err), &err, FW_E_ABSENT,
@@ -147,8 +149,25 @@ static void impossible_tables_are_refused(void **state)
 	assert_refused(fw_catalogue_load_grid, "region,gco2e_per_kwh,pue,year,kind,source\nx,,1,2024,average,s\n",
 	               "gco2e_per_kwh is missing");
 	assert_refused(fw_catalogue_load_grid, "region,gco2e_per_kwh,pue,year,kind,source\n", "t.csv has no rows");
-	assert_refused(fw_catalogue_load_memory, "bound,watts_per_gb,source\nlow,1,s\nmid,0.5,s\nhigh,2,s\n",
+	assert_refused(fw_catalogue_load_memory, "bound,watts_per_gb,year,source\nlow,1,2024,s\nmid,0.5,2024,s\nhigh,2,2024,s\n",
 	               "needs low <= mid <= high");
+}
+
+static void a_row_without_source_or_year_is_refused(void **state)
+{
+	(void)state;
+	assert_refused(fw_catalogue_load_prices,
+	               "region,architecture,usd_per_gb_second,usd_per_request,usd_per_tmp_gb_second,date,source\n"
+	               "x,y,1,0,0,,s\n",
+	               "t.csv: row 1: date is missing");
+	assert_refused(fw_catalogue_load_grid, "region,gco2e_per_kwh,pue,year,kind,source\nx,1,1,2024,average,\n",
+	               "t.csv: row 1: source is missing");
+	assert_refused(fw_catalogue_load_grid, "region,gco2e_per_kwh,pue,year,kind,source\nx,1,1,,average,s\n",
+	               "t.csv: row 1: year is missing");
+	assert_refused(fw_catalogue_load_memory, "bound,watts_per_gb,year,source\nlow,1,2024,\n",
+	               "t.csv: row 1: source is missing");
+	assert_refused(fw_catalogue_load_machines, "kind,embodied_kgco2e,life_years,year,source\nserver,1,1,,s\n",
+	               "t.csv: row 1: year is missing");
 }
 
 static void a_missing_directory_is_named(void **state)
@@ -168,4 +187,4 @@ static void a_missing_directory_is_named(void **state)
 
 FW_TESTS(processors_are_found_from_exact_to_general, laptops_and_desktops_are_told_by_their_letters,
          every_processor_is_possible, every_region_with_a_price_has_a_grid_or_says_so, memory_carries_the_whole_spread,
-         impossible_tables_are_refused, a_missing_directory_is_named)
+         a_row_without_source_or_year_is_refused, impossible_tables_are_refused, a_missing_directory_is_named)
