@@ -4,10 +4,12 @@
  * can be made). The same tests run under the thread sanitizer.
  */
 #include <math.h>
+#include <string.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/time.h"
@@ -216,13 +218,20 @@ static void a_monitor_that_does_not_work_leaves_the_others(void **state)
 	struct fw_energy_options options = {.context = {&world.root, &world.machine, NULL}, .no_sampler = true};
 	const struct fw_monitor_report *reports;
 	struct fw_error *err = NULL;
+	bool seen = false;
 
 	(void)state;
 	assert_ok(fw_energy_manager_new(&options, &manager, &err), err);
-	assert_int_equal(fw_energy_manager_monitors(manager, &reports), 3);
+	size_t count = fw_energy_manager_monitors(manager, &reports);
+	assert_true(count >= 3);
 	assert_true(reports[0].works);
-	assert_false(reports[1].works);
-	assert_string_equal(reports[1].detail, "the model needs the table of processors");
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(reports[i].ops->name, "model") == 0) {
+			assert_false(reports[i].works);
+			assert_string_equal(reports[i].detail, "the model needs the table of processors");
+			seen = true;
+		}
+	assert_true(seen);
 	fw_energy_manager_free(manager);
 }
 

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Unwrapping. All sums are in the counter's own units, so that nothing is rounded away in a long run; floating point
+ * enters where joules are told and where plausibility is judged.
+ */
+#include "energy/counter.h"
+
+#include <math.h>
+
+static double most_w(const struct fw_counter_limits *limits)
+{
+	return limits->most_w > 0 ? limits->most_w : FW_COUNTER_MOST_W;
+}
+
+/* Values from 0 to range in steps: after the highest comes one more step to 0. */
+static uint64_t modulus(const struct fw_counter_limits *limits)
+{
+	uint64_t step = (uint64_t)llround(limits->step);
+
+	return limits->range > UINT64_MAX - step ? UINT64_MAX : limits->range + step;
+}
+
+/* The most that the part may have drawn between the readings, with what the counter books late. */
+static double plausible_j(const struct fw_counter_limits *limits, double seconds)
+{
+	double late_s = limits->update_s > 0 ? 2 * limits->update_s : FW_COUNTER_UPDATE_S;
+
+	return most_w(limits) * (seconds + late_s) + 2 * limits->step * limits->joules_per_unit;
+}
+
+void fw_counter_init(struct fw_counter *counter, const struct fw_counter_limits *limits)
+{
+	*counter = (struct fw_counter){.limits = *limits};
+	if (!(counter->limits.step >= 1))
+		counter->limits.step = 1;
+}
+
+double fw_counter_longest_s(const struct fw_counter_limits *limits)
+{
+	return limits->range > 0 ? (double)limits->range * limits->joules_per_unit / most_w(limits) : INFINITY;
+}
+
+static void tell(const struct fw_counter *counter, uint64_t before_ns, uint64_t after_ns, unsigned flags,
+                 struct fw_domain_reading *reading)
+{
+	*reading = (struct fw_domain_reading){.before_ns = before_ns, .after_ns = after_ns, .lost_j = counter->lost_j,
+	                                      .raw = counter->raw, .flags = flags};
+	reading->joules = (double)counter->units * counter->limits.joules_per_unit;
+}
+
+static void reset(struct fw_counter *counter, double bound_j, unsigned *flags)
+{
+	counter->resets++;
+	counter->lost_j += bound_j;
+	*flags |= FW_DOMAIN_RESET;
+}
+
+/* Whole rounds more than the one that was seen may have gone by. */
+static void bound_rounds(struct fw_counter *counter, uint64_t moved, double seconds, unsigned *flags)
+{
+	const struct fw_counter_limits *limits = &counter->limits;
+	double round_j = (double)modulus(limits) * limits->joules_per_unit;
+	double rounds = floor((most_w(limits) * seconds - (double)moved * limits->joules_per_unit) / round_j);
+
+	if (limits->range == 0 || !(rounds >= 1))
+		return;
+	counter->gaps++;
+	counter->lost_j += rounds * round_j;
+	*flags |= FW_DOMAIN_GAP;
+}
+
+/* What it moved by since the reading before, or nothing when it began anew. */
+static uint64_t move(struct fw_counter *counter, uint64_t raw, double seconds, unsigned *flags)
+{
+	const struct fw_counter_limits *limits = &counter->limits;
+	bool fell = raw < counter->raw, can_wrap = limits->range > 0 && counter->raw <= limits->range;
+	uint64_t moved = fell ? modulus(limits) - counter->raw + raw : raw - counter->raw;
+
+	double plausible = plausible_j(limits, seconds), moved_j = (double)moved * limits->joules_per_unit;
+
+	if ((fell && !can_wrap) || moved_j > (fell ? 1 : FW_COUNTER_LEAP) * plausible) {
+		reset(counter, plausible, flags);
+		return 0;
+	}
+	if (fell) {
+		counter->wraps++;
+		*flags |= FW_DOMAIN_WRAP;
+	}
+	bound_rounds(counter, moved, seconds, flags);
+	return moved;
+}
+
+/* The clock went back: how long it was is unknown, so that a rise is taken as told and a fall as a new beginning. */
+static uint64_t move_without_time(struct fw_counter *counter, uint64_t raw, unsigned *flags)
+{
+	const struct fw_counter_limits *limits = &counter->limits;
+
+	counter->gaps++;
+	*flags |= FW_DOMAIN_GAP;
+	if (raw >= counter->raw)
+		return raw - counter->raw;
+	reset(counter, limits->range > 0 ? (double)modulus(limits) * limits->joules_per_unit : plausible_j(limits, 0), flags);
+	return 0;
+}
+
+static unsigned skew(uint64_t before_ns, uint64_t after_ns, uint64_t since_ns)
+{
+	return after_ns > before_ns && after_ns - before_ns > since_ns / 10 ? FW_DOMAIN_SKEW : 0;
+}
+
+void fw_counter_read(struct fw_counter *counter, uint64_t raw, uint64_t before_ns, uint64_t after_ns,
+                     struct fw_domain_reading *reading)
+{
+	unsigned flags = 0;
+
+	if (counter->has_raw && after_ns < counter->before_ns) {
+		counter->units += move_without_time(counter, raw, &flags);
+	} else if (counter->has_raw) {
+		uint64_t since_ns = after_ns - counter->before_ns;
+
+		counter->units += move(counter, raw, (double)since_ns / 1e9, &flags);
+		flags |= skew(before_ns, after_ns, since_ns);
+	}
+	counter->has_raw = true;
+	counter->raw = raw;
+	counter->before_ns = before_ns;
+	counter->after_ns = after_ns;
+	tell(counter, before_ns, after_ns, flags, reading);
+}
+
+void fw_counter_miss(struct fw_counter *counter, uint64_t before_ns, uint64_t after_ns,
+                     struct fw_domain_reading *reading)
+{
+	counter->holes++;
+	tell(counter, before_ns, after_ns, FW_DOMAIN_GAP, reading);
+	reading->joules = NAN;
+}
+
+void fw_power_sum_init(struct fw_power_sum *sum, double most)
+{
+	*sum = (struct fw_power_sum){.most_w = most > 0 ? most : FW_COUNTER_MOST_W};
+}
+
+void fw_power_sum_miss(struct fw_power_sum *sum, uint64_t before_ns, uint64_t after_ns,
+                       struct fw_domain_reading *reading)
+{
+	*reading = (struct fw_domain_reading){.before_ns = before_ns, .after_ns = after_ns, .joules = NAN,
+	                                      .lost_j = sum->lost_j, .flags = FW_DOMAIN_GAP};
+}
+
+void fw_power_sum_read(struct fw_power_sum *sum, double watts, uint64_t before_ns, uint64_t after_ns,
+                       struct fw_domain_reading *reading)
+{
+	unsigned flags = 0;
+
+	if (!(watts >= 0 && watts <= sum->most_w)) {
+		fw_power_sum_miss(sum, before_ns, after_ns, reading);
+		return;
+	}
+	if (sum->has_watts && after_ns < sum->after_ns) {
+		flags = FW_DOMAIN_GAP;
+	} else if (sum->has_watts) {
+		double middle_ns = (double)(before_ns - sum->before_ns) + (double)(after_ns - sum->after_ns);
+		double seconds = fmax(middle_ns / 2e9, 0);
+		double moved_j = (sum->watts + watts) / 2 * seconds;
+
+		sum->joules += moved_j;
+		flags = skew(before_ns, after_ns, after_ns - sum->before_ns);
+		if (seconds > FW_POWER_LONGEST_S) {
+			flags |= FW_DOMAIN_GAP;
+			sum->lost_j += sum->most_w * seconds - moved_j;
+		}
+	}
+	sum->has_watts = true;
+	sum->watts = watts;
+	sum->before_ns = before_ns;
+	sum->after_ns = after_ns;
+	*reading = (struct fw_domain_reading){.before_ns = before_ns, .after_ns = after_ns, .joules = sum->joules,
+	                                      .lost_j = sum->lost_j, .raw = (uint64_t)llround(watts * 1e6), .flags = flags};
+}
+
+double fw_domain_least_s(const struct fw_domain *domain, double watts)
+{
+	double steps_s = watts > 0 && domain->quantum_j > 0 ? 100 * domain->quantum_j / watts : 0;
+	double updates_s = 10 * (domain->update_s > 0 ? domain->update_s : 1e-3);
+
+	return fmax(steps_s, updates_s);
+}
+
+double fw_domain_watts(const struct fw_domain *domain, double joules, double seconds)
+{
+	double watts = seconds > 0 ? joules / seconds : NAN;
+
+	return seconds >= fw_domain_least_s(domain, watts) ? watts : NAN;
+}
