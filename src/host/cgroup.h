@@ -53,6 +53,10 @@ int fw_cgroup_new(struct fw_cgroups *cgroups, const char *name, const struct fw_
 /* Groups of ours that exist, for orphans of a killed engine. Calls back with each name. */
 int fw_cgroups_each(struct fw_cgroups *cgroups, void (*visit)(void *context, const char *name), void *context,
                     struct fw_error **err);
+/* Other groups of the parent's name that belong to this user, anywhere in the hierarchies in use: where engines that were
+ * started from another scope had theirs. Each is shown as one of a single hierarchy, closed after the visit. */
+void fw_cgroups_elsewhere(struct fw_cgroups *cgroups, void (*visit)(void *context, struct fw_cgroups *place),
+                          void *context);
 /* Opens an existing one. */
 int fw_cgroup_open(struct fw_cgroups *cgroups, const char *name, struct fw_cgroup **group, struct fw_error **err);
 

@@ -74,6 +74,7 @@ struct fw_hierarchy {
 	int base_fd;           /* the directory that the parent group is in */
 	int parent_fd;         /* the parent group */
 	char path[FW_CGROUP_PATH]; /* of the base, for people */
+	size_t mount_length;       /* of the part of the path that is the mount's */
 };
 
 struct fw_cgroups {

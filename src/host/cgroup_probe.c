@@ -90,7 +90,8 @@ static bool use_mount(struct probe *probe, const struct fw_cgroup_mount *mount, 
 
 	if (cgroups->count == FW_MAX_HIERARCHIES)
 		return false;
-	*hierarchy = (struct fw_hierarchy){.v2 = mount->v2, .controllers = mount->v2 ? 0 : controllers};
+	*hierarchy = (struct fw_hierarchy){
+		.v2 = mount->v2, .controllers = mount->v2 ? 0 : controllers, .mount_length = strlen(mount->point)};
 	below = without_engine(probe, below);
 	if (try_base(probe, hierarchy, mount->point)) {
 		own_group = inside && below.length == 0;

@@ -81,12 +81,12 @@ static int make_group(struct fw_sandboxes *shared, int64_t memory_mb, struct fw_
 
 	for (unsigned attempt = 0;; attempt++) {
 		fw_cleanup_error struct fw_error *reason = NULL;
-		char name[96];
+		char name[192];
 
 		pthread_mutex_lock(&shared->lock);
 		unsigned number = shared->next_group++;
 		pthread_mutex_unlock(&shared->lock);
-		snprintf(name, sizeof name, "fw-%s-%u", shared->run, number);
+		snprintf(name, sizeof name, "fw-%s-%s-%u", shared->run, shared->engine, number);
 		int rc = fw_cgroup_new(shared->cgroups, name, &limits, group, &reason);
 		if (rc == FW_E_BUSY && attempt < NAMES_TRIED)
 			continue;

@@ -22,7 +22,7 @@ struct fw_sandboxes_options {
 	struct fw_cgroups *cgroups;   /* or NULL */
 	const struct fw_machine *machine;
 	const char *state_directory;  /* package cache and small files; made 0711 */
-	const char *run;              /* names the groups: fw-<run>-<n> */
+	const char *run;              /* names the groups: fw-<run>-<engine>-<n> */
 };
 
 int fw_sandboxes_new(const struct fw_sandboxes_options *options, struct fw_sandboxes **sandboxes, struct fw_error **err);

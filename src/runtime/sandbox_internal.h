@@ -51,6 +51,7 @@ struct fw_sandboxes {
 	const struct fw_machine *machine;
 	char *state_directory;
 	char *run;
+	char engine[64]; /* this process, in the names of groups */
 	enum fw_isolation isolation;
 	bool own_uid;      /* each sandbox its own, from uid_base up */
 	bool loop_devices; /* a /tmp that is truly bounded */
@@ -101,6 +102,10 @@ int fw_view_own(const struct fw_sandboxes *shared, const struct fw_sandbox *sand
                 struct fw_steps *own, struct fw_buffer *key, struct fw_error **err);
 int fw_view_common(const struct fw_sandboxes *shared, const struct fw_sandbox_spec *spec, struct fw_steps *common,
                    struct fw_error **err);
+
+/* sandbox_orphans.c */
+void fw_orphans_name_engine(char *text, size_t size);
+void fw_orphans_sweep(struct fw_cgroups *cgroups, const char *own_run); /* groups of engines that are gone */
 
 /* sandbox_template.c */
 int fw_template_get(struct fw_sandboxes *shared, const char *key, const struct fw_sandbox_spec *spec, int *mounts_fd,

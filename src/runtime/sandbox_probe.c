@@ -238,6 +238,8 @@ int fw_sandboxes_new(const struct fw_sandboxes_options *options, struct fw_sandb
 	}
 	if (rc == FW_OK) {
 		fw_scratch_sweep(shared);
+		fw_orphans_sweep(shared->cgroups, shared->run);
+		fw_orphans_name_engine(shared->engine, sizeof shared->engine);
 		rc = fw_sandboxes_probe(shared, err);
 	}
 	if (rc != FW_OK) {

@@ -123,6 +123,44 @@ def test_workers_of_the_killed_engine_are_gone(flexwatt, functions):
     assert not [group for group in cgroups_of_ours() if f"fw-{run}-" in group]
 
 
+def groups_of(run):
+    return [group for group in cgroups_of_ours() if f"fw-{run}-" in group]
+
+
+def test_another_run_removes_the_groups_of_a_killed_engine_and_of_no_other(flexwatt, functions):
+    flexwatt.workflow("""
+        name: left
+        storage: ./data
+        function: {package: ./functions}
+        stages: {hang: {handler: hang, workers: 1, memory: 128, timeout: 600}}
+    """)
+    flexwatt.write("other.yaml", """
+        name: other
+        storage: ./data
+        function: {package: ./functions}
+        stages: {only: {handler: noop, workers: 1, memory: 128}}
+    """)
+    run = killed(flexwatt, lambda events: any(e["event"] == "started" for e in events))
+    if not groups_of(run):
+        pytest.skip("no control groups here")
+    wait_until(lambda: not processes_of(run))
+    twin = type(flexwatt)(flexwatt.directory / "twin")
+    for part in ("functions", "workflow.yaml"):
+        source = flexwatt.directory / part
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, twin.directory / part)
+    living = twin.start("run", "workflow.yaml")
+    wait_until(lambda: any(e["event"] == "started" for e in events_of(twin)))
+    its, = run_ids(twin)
+    assert not groups_of(run), "the living engine swept when it began"
+    before = groups_of(its)
+    flexwatt.json("run", "other.yaml")
+    assert before and groups_of(its) == before, "the groups of a living engine are its own"
+    living.send_signal(signal.SIGINT)
+    wait_until(lambda: any(e["event"] == "cancel" for e in events_of(twin)))
+    living.send_signal(signal.SIGINT)
+    living.communicate(timeout=DEADLINE_S)
+
+
 def test_an_engine_may_be_killed_twice(flexwatt, functions):
     flexwatt.workflow(STEPS)
     run = killed(flexwatt, ended(3))

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "base/time.h"
+#include "host/cgroup_internal.h"
 #include "tests/unit/sandbox_world.h"
 
 static void require_cgroup(unsigned can)
@@ -246,13 +247,9 @@ static void groups_made_beforehand_are_used(void **state)
 	assert_true(count_group_entries() < groups);
 }
 
-/* An engine that dies without a word: its workers end, its group is found by the run's name and removed. */
-static void what_a_killed_engine_leaves_is_ended(void **state)
+/* An engine of this run with one worker, in a process of its own. */
+static pid_t start_engine(const char *run)
 {
-	require_cgroup(FW_CAN_PIDS);
-	(void)state;
-	struct fw_error *err = NULL;
-	size_t ended = 0;
 	int ready[2];
 	char byte;
 
@@ -260,7 +257,7 @@ static void what_a_killed_engine_leaves_is_ended(void **state)
 	pid_t engine = fork();
 	if (engine == 0) {
 		struct fw_sandboxes_options options = {.cgroups = world.cgroups, .machine = &world.machine,
-			.state_directory = world.state, .run = "killed"};
+			.state_directory = world.state, .run = run};
 		struct running *running = running_new();
 
 		if (fw_sandboxes_new(&options, &world.sandboxes, NULL) == FW_OK &&
@@ -271,17 +268,122 @@ static void what_a_killed_engine_leaves_is_ended(void **state)
 		for (;;)
 			pause();
 	}
+	close(ready[1]);
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	close(ready[0]);
-	close(ready[1]);
+	return engine;
+}
+
+static void kill_engine(pid_t engine)
+{
 	kill(engine, SIGKILL);
 	waitpid(engine, NULL, 0);
+}
+
+/* An engine that dies without a word: its workers end, its group is found by the run's name and removed. */
+static void what_a_killed_engine_leaves_is_ended(void **state)
+{
+	require_cgroup(FW_CAN_PIDS);
+	(void)state;
+	struct fw_error *err = NULL;
+	size_t ended = 0;
+
+	kill_engine(start_engine("killed"));
 	assert_ok(fw_sandboxes_end_orphans(world.cgroups, "kill", &ended, &err), err);
 	assert_int_equal(ended, 0);
 	assert_ok(fw_sandboxes_end_orphans(world.cgroups, "killed", &ended, &err), err);
 	assert_int_equal(ended, 1);
 	assert_ok(fw_sandboxes_end_orphans(world.cgroups, "killed", &ended, &err), err);
 	assert_int_equal(ended, 0);
+}
+
+struct counted {
+	const char *prefix;
+	size_t count;
+};
+
+static void count_name(void *context, const char *name)
+{
+	struct counted *counted = context;
+
+	counted->count += strncmp(name, counted->prefix, strlen(counted->prefix)) == 0;
+}
+
+static size_t groups_of(const char *prefix)
+{
+	struct counted counted = {.prefix = prefix};
+
+	assert_ok(fw_cgroups_each(world.cgroups, count_name, &counted, NULL), NULL);
+	return counted.count;
+}
+
+static void begin_another_run(void)
+{
+	struct fw_sandboxes_options options = {.cgroups = world.cgroups, .machine = &world.machine,
+		.state_directory = world.state, .run = "another"};
+	struct fw_sandboxes *sandboxes = NULL;
+	struct fw_error *err = NULL;
+
+	assert_ok(fw_sandboxes_new(&options, &sandboxes, &err), err);
+	fw_sandboxes_free(sandboxes);
+}
+
+static void a_new_engine_sweeps_after_dead_ones_and_spares_the_living_and_the_foreign(void **state)
+{
+	require_cgroup(FW_CAN_PIDS);
+	(void)state;
+	static const char *const foreign[] = {"fw-swept-1.1.1-0", "fw-swept-0", "somebody-elses-0"};
+	struct fw_cgroup_limits limits = {0};
+	pid_t dead = start_engine("swept"), living = start_engine("living");
+
+	for (size_t i = 0; i < FW_COUNT_OF(foreign); i++) {
+		struct fw_cgroup *group;
+
+		assert_ok(fw_cgroup_new(world.cgroups, foreign[i], &limits, &group, NULL), NULL);
+		fw_cgroup_close(group);
+	}
+	begin_another_run();
+	assert_int_equal(groups_of("fw-swept-") - 2, 1);
+	kill_engine(dead);
+	begin_another_run();
+	assert_int_equal(groups_of("fw-swept-") - 2, 0);
+	assert_int_equal(groups_of("fw-living-"), 1);
+	kill_engine(living);
+	begin_another_run();
+	assert_int_equal(groups_of("fw-living-"), 0);
+	for (size_t i = 0; i < FW_COUNT_OF(foreign); i++) {
+		struct fw_cgroup *group;
+
+		assert_ok(fw_cgroup_open(world.cgroups, foreign[i], &group, NULL), NULL);
+		assert_ok(fw_cgroup_remove(group, NULL), NULL);
+		fw_cgroup_close(group);
+	}
+}
+
+/* Its shell was in another scope than ours. */
+static void what_a_killed_engine_left_elsewhere_is_found(void **state)
+{
+	require_cgroup(FW_CAN_PIDS);
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("skipped: another scope needs root\n");
+		skip();
+	}
+	const struct fw_hierarchy *hierarchy = &world.cgroups->hierarchies[0];
+	struct fw_error *err = NULL;
+	size_t ended = 0;
+	char scope[64], parent[96], group[128];
+
+	snprintf(scope, sizeof scope, "scope-%d", (int)getpid());
+	snprintf(parent, sizeof parent, "%s/flexwatt-test", scope);
+	snprintf(group, sizeof group, "%s/fw-elsewhere-1.1.1-0", parent);
+	assert_int_equal(mkdirat(hierarchy->base_fd, scope, 0755), 0);
+	assert_int_equal(mkdirat(hierarchy->base_fd, parent, 0755), 0);
+	assert_int_equal(mkdirat(hierarchy->base_fd, group, 0755), 0);
+	assert_ok(fw_sandboxes_end_orphans(world.cgroups, "elsewhere", &ended, &err), err);
+	assert_int_equal(ended, 1);
+	assert_int_equal(faccessat(hierarchy->base_fd, parent, F_OK, 0), -1);
+	assert_int_equal(unlinkat(hierarchy->base_fd, scope, AT_REMOVEDIR), 0);
 }
 
 static void *start_many(void *context)
@@ -324,6 +426,8 @@ int main(void)
 		cmocka_unit_test(a_failed_start_leaves_nothing_and_the_sandbox_can_start_again),
 		cmocka_unit_test(groups_made_beforehand_are_used),
 		cmocka_unit_test(what_a_killed_engine_leaves_is_ended),
+		cmocka_unit_test(a_new_engine_sweeps_after_dead_ones_and_spares_the_living_and_the_foreign),
+		cmocka_unit_test(what_a_killed_engine_left_elsewhere_is_found),
 		cmocka_unit_test(threads_start_sandboxes_side_by_side),
 	};
 
