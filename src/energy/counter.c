@@ -90,16 +90,18 @@ static uint64_t move(struct fw_counter *counter, uint64_t raw, double seconds, u
 	return moved;
 }
 
-/* The clock went back: how long it was is unknown, so that a rise is taken as told and a fall as a new beginning. */
+/* The clock went back: how long it was is unknown. A rise that takes less than an hour is taken as told, all else as a
+ * new beginning. */
 static uint64_t move_without_time(struct fw_counter *counter, uint64_t raw, unsigned *flags)
 {
 	const struct fw_counter_limits *limits = &counter->limits;
+	double hour_j = plausible_j(limits, 3600), round_j = (double)modulus(limits) * limits->joules_per_unit;
 
 	counter->gaps++;
 	*flags |= FW_DOMAIN_GAP;
-	if (raw >= counter->raw)
+	if (raw >= counter->raw && (double)(raw - counter->raw) * limits->joules_per_unit <= hour_j)
 		return raw - counter->raw;
-	reset(counter, limits->range > 0 ? (double)modulus(limits) * limits->joules_per_unit : plausible_j(limits, 0), flags);
+	reset(counter, limits->range > 0 ? round_j : hour_j, flags);
 	return 0;
 }
 

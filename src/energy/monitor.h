@@ -86,5 +86,6 @@ struct fw_monitor_ops {
 
 extern const struct fw_monitor_ops fw_monitor_system;
 extern const struct fw_monitor_ops fw_monitor_rapl;
+extern const struct fw_monitor_ops fw_monitor_hwmon;
 extern const struct fw_monitor_ops fw_monitor_model;
 extern const struct fw_monitor_ops fw_monitor_tdp;

@@ -6,12 +6,12 @@
 
 #include <stdatomic.h>
 
-#include "base/str.h"
 #include "energy/counter.h"
 #include "energy/monitor.h"
+#include "energy/rapl_names.h"
 #include "energy/units.h"
 
-enum { FW_RAPL_ZONES = 64, FW_RAPL_ENTRY = 40, FW_RAPL_NO_ZONE = -1 };
+enum { FW_RAPL_ZONES = 64, FW_RAPL_NO_ZONE = -1 };
 
 struct fw_rapl_zone {
 	char entry[FW_RAPL_ENTRY]; /* "intel-rapl:0:1": says what contains it, never which socket it is */
@@ -55,16 +55,6 @@ struct fw_monitor {
 	double step_j;             /* the least that it moved by at open; NAN */
 	bool dram_unit_is_old;     /* the kernel applies another processor's unit */
 };
-
-/* rapl_names.c: foreign text. */
-struct fw_rapl_entry {
-	bool mmio;
-	size_t parent_length; /* of the entry that contains it, as a prefix; 0: top */
-};
-bool fw_rapl_entry_parse(struct fw_str text, struct fw_rapl_entry *entry);
-/* Any text is a name: unknown ones are FW_DOMAIN_OTHER. Fills kind, name, package and die. */
-void fw_rapl_name_parse(struct fw_str text, struct fw_domain *domain);
-bool fw_rapl_energy_parse(struct fw_str text, uint64_t *microjoules);
 
 /* rapl_zones.c: everything that is there; FW_E_ABSENT without powercap. */
 int fw_rapl_find(const struct fw_root *root, struct fw_monitor *rapl, struct fw_error **err);

@@ -3,10 +3,9 @@
  * Names of powercap. A zone's directory says what contains it ("intel-rapl:0:1" is in "intel-rapl:0"); the number is the
  * order of registration and says nothing of sockets. What a zone is, and of which package, is in its `name` alone.
  */
-#include <stdio.h>
 #include <string.h>
 
-#include "energy/rapl_internal.h"
+#include "energy/rapl_names.h"
 
 static struct fw_str after(struct fw_str text, size_t length)
 {

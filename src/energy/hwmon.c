@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Sensors of hwmon: counters of joules as they are, and power added up over measured time. The two are never mixed: a
+ * file of watts can only become energy by the trapezoid.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/time.h"
+#include "energy/hwmon_internal.h"
+
+static void hwmon_close(struct fw_monitor *hwmon)
+{
+	if (!hwmon)
+		return;
+	for (size_t i = 0; i < hwmon->count; i++)
+		close(hwmon->channels[i].fd);
+	free(hwmon);
+}
+FW_DEFINE_CLEANUP(struct fw_monitor *, hwmon_close)
+
+static int hwmon_open(const struct fw_monitor_context *context, struct fw_monitor **monitor, struct fw_error **err)
+{
+	FW_CLEANUP(hwmon_close) struct fw_monitor *hwmon = fw_alloc(sizeof *hwmon);
+
+	if (fw_hwmon_find(context->root, hwmon, err) != FW_OK)
+		return fw_error_hint(err, FW_E_ABSENT, "machines with sensors that the kernel drives have it; virtual machines mostly not");
+	if (hwmon->refused > 0 && hwmon->count == 0) {
+		fw_fail(err, FW_E_PERMISSION, "%zu sensors of power or energy may not be read", hwmon->refused);
+		return fw_error_hint(err, FW_E_PERMISSION, "run as root, or setcap cap_dac_read_search+ep on flexwatt, or let a udev rule "
+		                     "chmod a+r the files energy*_input and power*_average below /sys/class/hwmon");
+	}
+	if (hwmon->count == 0)
+		return fw_fail(err, FW_E_ABSENT, "no sensor of hwmon tells power or energy");
+	for (size_t i = 0; i < hwmon->count; i++)
+		hwmon->domains[i] = hwmon->channels[i].domain;
+	*monitor = FW_TAKE(hwmon);
+	return FW_OK;
+}
+
+static size_t hwmon_domains(struct fw_monitor *hwmon, const struct fw_domain **domains)
+{
+	*domains = hwmon->domains;
+	return hwmon->count;
+}
+
+static void read_power(struct fw_hwmon_channel *channel, struct fw_str text, uint64_t before_ns, uint64_t after_ns,
+                       struct fw_domain_reading *reading)
+{
+	struct fw_microwatts power;
+
+	if (fw_hwmon_power_parse(text, &power))
+		fw_power_sum_read(&channel->sum, fw_watts_of_micro(power), before_ns, after_ns, reading);
+	else
+		fw_power_sum_miss(&channel->sum, before_ns, after_ns, reading);
+}
+
+static void read_energy(struct fw_hwmon_channel *channel, struct fw_str text, uint64_t before_ns, uint64_t after_ns,
+                        struct fw_domain_reading *reading)
+{
+	struct fw_microjoules energy;
+
+	if (fw_hwmon_energy_parse(text, &energy))
+		fw_counter_read(&channel->counter, energy.uj, before_ns, after_ns, reading);
+	else
+		fw_counter_miss(&channel->counter, before_ns, after_ns, reading);
+}
+
+static void hwmon_read(struct fw_monitor *hwmon, struct fw_domain_reading *readings)
+{
+	for (size_t i = 0; i < hwmon->count; i++) {
+		struct fw_hwmon_channel *channel = &hwmon->channels[i];
+		char text[32];
+		uint64_t before_ns = fw_monotonic_ns();
+		ssize_t length = fw_pread_text(channel->fd, text, sizeof text);
+		uint64_t after_ns = fw_monotonic_ns();
+		struct fw_str told = {text, length > 0 ? (size_t)length : 0}; /* no text is no number */
+
+		(channel->is_power ? read_power : read_energy)(channel, told, before_ns, after_ns, &readings[i]);
+	}
+}
+
+static char *hwmon_describe(struct fw_monitor *hwmon)
+{
+	fw_cleanup_buffer struct fw_buffer out;
+
+	fw_buffer_init(&out, 16384);
+	for (size_t i = 0; i < hwmon->count; i++) {
+		const struct fw_hwmon_channel *channel = &hwmon->channels[i];
+
+		fw_buffer_printf(&out, "%s%s: %s, %s%s", i > 0 ? "; " : "", channel->domain.name,
+		                 fw_domain_kind_names[channel->domain.kind], channel->is_power ? "from power" : "a counter",
+		                 channel->domain.is_root ? "" : " (not added)");
+	}
+	if (hwmon->cores > 0)
+		fw_buffer_printf(&out, "; without %zu counters of single cores", hwmon->cores);
+	if (hwmon->slow > 0)
+		fw_buffer_printf(&out, "; without %zu that take over 1 ms to read", hwmon->slow);
+	if (hwmon->refused > 0)
+		fw_buffer_printf(&out, "; without %zu that may not be read", hwmon->refused);
+	if (hwmon->unlisted > 0)
+		fw_buffer_printf(&out, "; without %zu more", hwmon->unlisted);
+	return fw_buffer_take(&out);
+}
+
+const struct fw_monitor_ops fw_monitor_hwmon = {
+	.name = "hwmon",
+	.method = "hwmon/1",
+	.gives = "energy (measured: counters, or power over time)",
+	.open = hwmon_open,
+	.describe = hwmon_describe,
+	.domains = hwmon_domains,
+	.read = hwmon_read,
+	.close = hwmon_close,
+};
