@@ -95,6 +95,7 @@ static struct fw_reading combine(const struct fw_reading *edge, const struct fw_
 	both.memory_high_bytes = reading->memory_high_bytes;
 	both.switches_voluntary = reading->switches_voluntary;
 	both.switches_involuntary = reading->switches_involuntary;
+	both.ended_faults = reading->ended_faults;
 	return both;
 }
 

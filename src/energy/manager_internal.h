@@ -80,6 +80,7 @@ struct fw_energy_manager {
 	_Atomic(struct fw_ended *) ended;  /* newest first: from the loop to the sampler */
 	_Atomic(struct fw_ended *) filled; /* newest first: from the sampler to the loop */
 	struct fw_ended *due;              /* loop thread: taken from `filled`, oldest first */
+	uint64_t portion_at;               /* loop thread: invocations when the last portion was delivered */
 	struct fw_ended *spare;            /* loop thread: no allocation in the steady state */
 	struct fw_watch *filled_watch;
 	int filled_fd;                     /* eventfd: records are filled */

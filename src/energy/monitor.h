@@ -40,6 +40,7 @@ struct fw_reading {
 	 * mark is gone and may have been the highest. */
 	int64_t memory_high_bytes;
 	int64_t switches_voluntary, switches_involuntary;
+	int64_t ended_faults; /* faults of children that had ended and been waited for: differs where one more has */
 };
 
 /* An invocation between two edges, with what the samples in between gave. CPU times and the clock are those of the

@@ -21,6 +21,7 @@ struct sums {
 	int64_t faults_minor, faults_major;
 	int64_t anonymous, held, resident_peak; /* held: anonymous + shared + page tables */
 	int64_t switches_voluntary, switches_involuntary;
+	int64_t ended_faults;
 	int64_t read_bytes, written_bytes;
 	size_t counted; /* processes that were still there */
 	bool some_ended;
@@ -71,6 +72,7 @@ static void add_stat(const struct fw_reading_source *source, pid_t pid, struct s
 	add(&sums->cpu_total_ns, own_ns + stat.children_user_ns + stat.children_system_ns);
 	add(&sums->faults_minor, stat.faults_minor + stat.children_faults_minor);
 	add(&sums->faults_major, stat.faults_major + stat.children_faults_major);
+	add(&sums->ended_faults, stat.children_faults_minor);
 	/* A child that was waited for has left its faults here, and no trace of its memory. */
 	sums->some_ended = sums->some_ended || stat.children_faults_minor > 0 || stat.state == 'Z';
 }
@@ -88,7 +90,9 @@ static void add_status(const struct fw_reading_source *source, pid_t pid, struct
 	add(&sums->held, status.anonymous);
 	add(&sums->held, status.shared);
 	add(&sums->held, status.page_tables);
-	if (status.threads > 1) /* the file tells the first thread's alone */
+	/* The file tells the first thread's alone, and to read the others' costs as much again for each and misses those that
+	 * have ended, whose counts the kernel keeps to itself. */
+	if (status.threads > 1)
 		sums->switches_voluntary = sums->switches_involuntary = -1;
 }
 
@@ -141,6 +145,7 @@ static void complete(const struct fw_reading_source *source, const struct fw_met
 	}
 	reading->switches_voluntary = sums.switches_voluntary;
 	reading->switches_involuntary = sums.switches_involuntary;
+	reading->ended_faults = sums.ended_faults;
 	if (stat->io_read_bytes < 0) {
 		stat->io_read_bytes = sums.read_bytes;
 		stat->io_written_bytes = sums.written_bytes;

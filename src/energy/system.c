@@ -67,8 +67,12 @@ static void attribute_counters(const struct fw_interval *interval, struct fw_rec
 
 	record->faults_minor = difference(begin->faults_minor, end->faults_minor);
 	record->faults_major = difference(begin->faults_major, end->faults_major);
-	record->switches_voluntary = difference(interval->begin.switches_voluntary, interval->end.switches_voluntary);
-	record->switches_involuntary = difference(interval->begin.switches_involuntary, interval->end.switches_involuntary);
+	/* A child that ended within took its count along. */
+	if (interval->begin.ended_faults == interval->end.ended_faults) {
+		record->switches_voluntary = difference(interval->begin.switches_voluntary, interval->end.switches_voluntary);
+		record->switches_involuntary =
+			difference(interval->begin.switches_involuntary, interval->end.switches_involuntary);
+	}
 	record->pressure_cpu_ms = scaled(begin->pressure_cpu_us, end->pressure_cpu_us, 1e3);
 	record->pressure_memory_ms = scaled(begin->pressure_memory_us, end->pressure_memory_us, 1e3);
 	record->pressure_io_ms = scaled(begin->pressure_io_us, end->pressure_io_us, 1e3);

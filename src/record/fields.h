@@ -64,8 +64,9 @@
 	X(REAL, memory_average_mb, "time-weighted mean of the same samples, MiB")                                           \
 	X(INT, faults_minor, "page faults without I/O")                                                                     \
 	X(INT, faults_major, "page faults with I/O")                                                                        \
-	X(INT, switches_voluntary, "voluntary context switches")                                                            \
-	X(INT, switches_involuntary, "involuntary context switches")                                                        \
+	X(INT, switches_voluntary, "voluntary context switches; null where a process of the worker has several threads or a "   \
+	  "child ended within: the kernel does not tell their counts")                                                      \
+	X(INT, switches_involuntary, "involuntary context switches; null as switches_voluntary is")                         \
 	X(REAL, pressure_cpu_ms, "time in which some task of the worker waited for CPU (PSI)")                              \
 	X(REAL, pressure_memory_ms, "the same for memory (PSI)")                                                            \
 	X(REAL, pressure_io_ms, "the same for I/O (PSI)")                                                                   \

@@ -144,6 +144,26 @@ static void the_system_monitor_fills_resources(void **state)
 	fw_record_done(&record);
 }
 
+static void switches_are_null_when_a_child_took_its_count_along(void **state)
+{
+	struct fw_monitor_context context = {&world.root, &world.machine, world.catalogue};
+	struct fw_interval interval = {.duration_s = 1, .cpu_s = NAN, .begin = reading(1000), .end = reading(2000),
+	                               .memory_peak_mb = NAN, .memory_average_mb = NAN};
+	struct fw_monitor *monitor = NULL;
+	struct fw_record record;
+
+	(void)state;
+	fw_record_init(&record);
+	interval.end.ended_faults = interval.begin.ended_faults + 9;
+	assert_int_equal(fw_monitor_system.open(&context, &monitor, NULL), FW_OK);
+	fw_monitor_system.attribute(monitor, &interval, &record);
+	fw_monitor_system.close(monitor);
+	assert_int_equal(record.switches_voluntary, FW_NULL_INT);
+	assert_int_equal(record.faults_minor, 1000); /* the group's or the parent's: they are kept */
+	assert_true(fw_record_has_flag(record.flags, "memory_unsampled"));
+	fw_record_done(&record);
+}
+
 static void a_counter_that_went_back_is_null(void **state)
 {
 	struct fw_monitor_context context = {&world.root, &world.machine, world.catalogue};
@@ -189,13 +209,19 @@ static void without_a_group_the_process_tree_is_added_up(void **state)
 	assert_int_equal(now.stat.memory_bytes, 32 * 1024);
 	assert_int_equal(now.memory_high_bytes, (60 + 12) * 1024);
 	assert_int_equal(now.switches_voluntary, 10);
+	assert_int_equal(now.ended_faults, 0);
 	assert_int_equal(now.stat.io_written_bytes, 3);
 	assert_int_equal(fw_reading_memory(&source, &worker), 32 * 1024);
 	/* A child that has ended takes its high-water mark along. */
 	tree_write(&tree, "proc/7/stat", "7 (a) S 1 7 7 -1 -1 0 100 9 1 0 10 5 3 1 20 0 1 0 50 1 1\n");
 	fw_reading_take(&source, &worker, &now);
 	assert_int_equal(now.memory_high_bytes, -1);
+	assert_int_equal(now.ended_faults, 9);
 	assert_int_equal(now.stat.cpu_total_ns, 490000000);
+	/* Of several threads the kernel tells the first one's switches alone. */
+	tree_write(&tree, "proc/8/status", "VmHWM:\t 30 kB\nThreads:\t2\nvoluntary_ctxt_switches:\t5\n");
+	fw_reading_take(&source, &worker, &now);
+	assert_int_equal(now.switches_voluntary, -1);
 	fw_reading_take_cpu(&source, &worker, &now);
 	assert_int_equal(now.stat.cpu_total_ns, 490000000);
 	assert_int_equal(now.stat.memory_bytes, -1);
@@ -249,7 +275,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		FW_TEST_MAP(the_model_charges_vcpus_by_their_use, the_model_never_exceeds_full_use,
 		            an_unknown_cpu_time_widens_the_interval_and_is_flagged, tdp_stands_apart_and_has_no_interval,
-		            the_system_monitor_fills_resources, a_counter_that_went_back_is_null,
+		            the_system_monitor_fills_resources, switches_are_null_when_a_child_took_its_count_along,
+		            a_counter_that_went_back_is_null,
 		            without_a_group_the_process_tree_is_added_up, a_worker_that_is_gone_is_unknown_not_zero,
 		            sensors_give_the_range_within_the_invocation)};
 
