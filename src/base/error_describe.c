@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * An error as people read it: message and position, the line at fault with a caret, the hint. Messages and lines quote
- * foreign bytes, so control characters are replaced: no file may steer the terminal that shows its mistakes.
+ * foreign bytes, so control characters and what is no UTF-8 are replaced: no file may steer the terminal that shows its mistakes.
  */
 #include <stdint.h>
+#include <string.h>
 
 #include "base/buffer.h"
 #include "base/error_internal.h"
 #include "base/memory.h"
+#include "base/str.h"
 
 enum { SHOWN_CHARACTERS = 100, INDENT = 2 };
 
@@ -16,17 +18,24 @@ static bool starts_character(char byte)
 	return ((unsigned char)byte & 0xc0) != 0x80;
 }
 
-static bool is_control(char byte)
+/* What a terminal may obey: C0, DEL, C1. */
+static bool is_control(uint32_t character)
 {
-	return (unsigned char)byte < 0x20 || byte == 0x7f;
+	return character < 0x20 || (character >= 0x7f && character < 0xa0);
 }
 
-static void append_message(struct fw_buffer *out, const char *text)
+/* As UTF-8 and nothing else; what is replaced keeps its column. */
+static void append_printable(struct fw_buffer *out, const char *text, size_t length, const char *kept)
 {
-	for (; *text; text++) {
-		bool kept = !is_control(*text) || *text == '\n' || *text == '\t';
+	for (size_t i = 0; i < length;) {
+		uint32_t character = 0;
+		size_t bytes = fw_utf8_next(text + i, length - i, &character);
 
-		fw_buffer_append(out, kept ? text : "?", 1);
+		if (bytes > 0 && (!is_control(character) || (character && character < 0x20 && strchr(kept, (int)character))))
+			fw_buffer_append(out, text + i, bytes);
+		else if (starts_character(text[i]))
+			fw_buffer_text(out, "?");
+		i += bytes ? bytes : 1;
 	}
 }
 
@@ -83,8 +92,7 @@ static void append_source(struct fw_buffer *out, const char *text, size_t length
 	size_t end = offset_of_character(text, length, window.first + window.count);
 
 	fw_buffer_printf(out, "\n%*s%s", INDENT, "", window.cut_left ? "…" : "");
-	for (size_t i = start; i < end; i++)
-		fw_buffer_append(out, is_control(text[i]) && text[i] != '\t' ? "?" : &text[i], 1);
+	append_printable(out, text + start, end - start, "\t");
 	fw_buffer_printf(out, "%s\n%*s%s", window.cut_right ? "…" : "", INDENT, "", window.cut_left ? " " : "");
 
 	/* Tabs stay tabs, so that the caret stands below its character whatever the terminal makes of them. */
@@ -100,10 +108,10 @@ char *fw_error_describe(const struct fw_error *error)
 	fw_cleanup_buffer struct fw_buffer out;
 
 	fw_buffer_init(&out, SIZE_MAX / 2);
-	append_message(&out, error->message);
+	append_printable(&out, error->message, strlen(error->message), "\n\t");
 	if (error->file) {
 		fw_buffer_text(&out, "  ");
-		append_message(&out, error->file);
+		append_printable(&out, error->file, strlen(error->file), "\n\t");
 		if (error->line > 0)
 			fw_buffer_printf(&out, ":%zu", error->line);
 		if (error->line > 0 && error->column > 0)
@@ -113,7 +121,7 @@ char *fw_error_describe(const struct fw_error *error)
 		append_source(&out, error->source, error->source_length, error->column - 1);
 	if (error->hint) {
 		fw_buffer_text(&out, "\n  hint: ");
-		append_message(&out, error->hint);
+		append_printable(&out, error->hint, strlen(error->hint), "\n\t");
 	}
 	return fw_buffer_take(&out);
 }

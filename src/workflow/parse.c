@@ -227,7 +227,7 @@ int fw_workflow_load(const char *path, const struct fw_overrides *overrides, str
 	fw_cleanup_buffer struct fw_buffer text;
 	int rc = FW_OK;
 
-	fw_buffer_init(&text, FW_YAML_MAX_BYTES + 1);
+	fw_buffer_init(&text, FW_YAML_MAX_BYTES + 1); /* one for the end of the text */
 	rc = fw_read_file(AT_FDCWD, path, &text, err);
 	if (rc == FW_E_ABSENT || (rc != FW_OK && is_directory(path))) { /* a wrong argument, not a broken environment */
 		if (err)
@@ -236,7 +236,13 @@ int fw_workflow_load(const char *path, const struct fw_overrides *overrides, str
 		                     rc == FW_E_ABSENT ? "a YAML file: see docs/workflow.md"
 		                                       : "it is a directory; name the YAML file in it");
 	}
+	if (rc == FW_E_LIMIT) {
+		if (err)
+			fw_error_free(FW_TAKE(*err));
+		return fw_error_hint(err, fw_fail(err, rc, "%s: larger than a workflow file may be, %d MiB", path, FW_YAML_MAX_BYTES >> 20),
+		                     "data belongs into the storage: a stage's inputs name it by keys");
+	}
 	if (rc != FW_OK)
-		return rc;
+		return fw_error_hint(err, rc, "the workflow file must be a YAML file that you may read");
 	return fw_workflow_parse(path, text.data, text.length, overrides, true, workflow, err);
 }

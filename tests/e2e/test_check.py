@@ -4,7 +4,9 @@ import subprocess
 import textwrap
 import xml.etree.ElementTree
 
-from conftest import tool
+import pytest
+
+from conftest import SOURCE, tool
 
 WORKFLOW = """
     name: shapes
@@ -80,3 +82,33 @@ def test_the_json_is_what_flexwatt_understood(flexwatt, functions):
     assert known["workflow"] == "shapes" and known["order"] == ["first", "second", "third", "last"]
     assert known["storage"] == f"file:{flexwatt.data}" and len(known["digest"]) == 64
     assert known["effective"]["stages"]["third"]["workers"] == 5
+
+
+def make_loop(path):
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize("make, message, hint, status", [
+    (lambda path: path.write_text("#" * (5 << 20)), "error: bad.yaml: larger than a workflow file may be, 4 MiB",
+     "data belongs into the storage: a stage's inputs name it by keys", 2),
+    (lambda path: path.write_text(""), "error: the workflow is empty  bad.yaml:1:1", "docs/workflow.md shows", 2),
+    (lambda path: path.write_bytes(b"name: x\n\xff\x1b[31m"), "error: not text in UTF-8  bad.yaml:2:1",
+     "docs/workflow.md shows", 2),
+    (lambda path: path.mkdir(), "error: no workflow file 'bad.yaml'", "it is a directory; name the YAML file in it", 2),
+    (lambda path: None, "error: no workflow file 'bad.yaml'", "a YAML file: see docs/workflow.md", 2),
+    (make_loop, "error: open bad.yaml: Too many levels of symbolic links", "the workflow file must be a YAML file", 3),
+])
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_file_that_is_no_workflow_is_one_error_with_a_hint(flexwatt, command, make, message, hint, status):
+    make(flexwatt.directory / "bad.yaml")
+    refused = flexwatt(command, "bad.yaml", status=status)
+    assert refused.stdout == "" and refused.stderr.startswith(message) and f"\n  hint: {hint}" in refused.stderr
+    assert refused.stderr.count("error: ") == 1 and "\x1b" not in refused.stderr
+    assert not flexwatt.store.exists()
+
+
+def test_every_error_of_a_bad_file_says_what_to_do():
+    expected = sorted((SOURCE / "tests/workflows/bad").glob("*.expected"))
+    assert len(expected) >= 110
+    silent = [path.name for path in expected if not any(way in path.read_text() for way in ("hint: ", "(did you mean "))]
+    assert not silent

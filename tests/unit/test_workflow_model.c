@@ -215,7 +215,9 @@ static void a_file_that_is_too_large_is_refused(void **state)
 	(void)state;
 	memset(text, '#', (5 << 20) - 1);
 	tree_write(&tree, "large.yaml", text);
-	assert_error_is(fw_workflow_load(path, NULL, &workflow, &err), &err, FW_E_LIMIT, "large.yaml");
+	assert_error_is(fw_workflow_load(path, NULL, &workflow, &err), &err, FW_E_LIMIT,
+	                "large.yaml: larger than a workflow file may be, 4 MiB");
+	assert_error_is(fw_workflow_load(path, NULL, &workflow, &err), &err, FW_E_LIMIT, "data belongs into the storage");
 }
 
 static void more_stages_than_allowed_are_refused(void **state)
