@@ -24,5 +24,9 @@ int fw_tree_remove(int dirfd, const char *path, struct fw_error **err);
 /* Disk that a tree takes, in bytes (allocated blocks); 0 when it is not there. */
 int fw_tree_usage(int dirfd, const char *path, int64_t *bytes, struct fw_error **err);
 
+/* Renames a file or directory to a name that nobody has; as the system call: 0, or -1 with errno (EEXIST). Filesystems that
+ * do not know how (some of the network, old kernels) are served by claiming the name first. */
+int fw_rename_new(int from_fd, const char *from, int to_fd, const char *to);
+
 /* mkdir -p of a relative or absolute path; existing directories are left as they are. */
 int fw_make_directories(int dirfd, const char *path, unsigned mode, struct fw_error **err);

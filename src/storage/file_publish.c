@@ -311,7 +311,7 @@ static int appear(struct fw_file_storage *storage, const struct fw_publication *
 
 	if (rc != FW_OK)
 		return rc;
-	if (renameat2(storage->root_fd, directory, storage->root_fd, prefix, RENAME_NOREPLACE) < 0)
+	if (fw_rename_new(storage->root_fd, directory, storage->root_fd, prefix) < 0)
 		return fw_fail_errno(err, errno, "publish %s", prefix);
 	fw_cleanup_fd int fd = openat(storage->root_fd, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/tree.h"
 #include "store/store_internal.h"
 
 /* As the XDG specification asks: directories that are missing are made for the user alone. */
@@ -57,7 +58,7 @@ static int move_into_place(const char *temporary, const char *path, struct fw_er
 	struct stat status;
 	bool empty = lstat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 0;
 
-	if (renameat2(AT_FDCWD, temporary, AT_FDCWD, path, empty ? 0 : RENAME_NOREPLACE) == 0 || errno == EEXIST)
+	if ((empty ? rename(temporary, path) : fw_rename_new(AT_FDCWD, temporary, AT_FDCWD, path)) == 0 || errno == EEXIST)
 		return FW_OK;
 	return fw_fail_errno(err, errno, "put it into place");
 }
