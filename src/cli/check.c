@@ -10,35 +10,31 @@
 #include "cli/terminal.h"
 #include "workflow/workflow.h"
 
-static json_t *to_json(const struct fw_workflow *workflow)
+/* graph: NULL where it was not asked for. */
+static json_t *to_json(const struct fw_workflow *workflow, const char *graph)
 {
 	json_t *order = json_array();
 
 	for (size_t i = 0; i < workflow->order.count; i++)
 		json_array_append_new(order, json_string(workflow->stages.items[workflow->order.items[i]].name));
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:O}", "workflow", workflow->name, "path", workflow->path, "digest",
-	                 workflow->digest, "storage", workflow->storage, "order", order, "effective", workflow->effective);
-}
-
-static int print_graph(const struct fw_workflow *workflow, const char *graph, struct fw_error **err)
-{
-	fw_cleanup_buffer struct fw_buffer out;
-
-	fw_buffer_init(&out, 64 << 20);
-	int rc = fw_workflow_graph(workflow, graph, &out, err);
-
-	return rc == FW_OK ? fw_print(&out, err) : rc;
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:O, s:s*}", "workflow", workflow->name, "path", workflow->path, "digest",
+	                 workflow->digest, "storage", workflow->storage, "order", order, "effective", workflow->effective, "graph",
+	                 graph);
 }
 
 static int print(const struct fw_workflow *workflow, const char *graph, bool json, struct fw_error **err)
 {
-	if (json)
-		return fw_print_json(to_json(workflow), err);
-	if (graph)
-		return print_graph(workflow, graph, err);
-	printf("%s: valid, %zu %s\n", workflow->name, workflow->stages.count,
-	       workflow->stages.count == 1 ? "stage" : "stages");
-	return print_graph(workflow, "text", err);
+	fw_cleanup_buffer struct fw_buffer out;
+
+	fw_buffer_init(&out, 64 << 20);
+	if (!graph && !json)
+		fw_buffer_printf(&out, "%s: valid, %zu %s\n", workflow->name, workflow->stages.count,
+		                 workflow->stages.count == 1 ? "stage" : "stages");
+	int rc = graph || !json ? fw_workflow_graph(workflow, graph ? graph : "text", &out, err) : FW_OK;
+
+	if (rc != FW_OK)
+		return rc;
+	return json ? fw_print_json(to_json(workflow, graph ? out.data : NULL), err) : fw_print(&out, err);
 }
 
 static int check(const char *path, const struct fw_override_options *variables, const struct fw_override_options *given,

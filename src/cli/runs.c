@@ -171,8 +171,19 @@ static int delete_run(struct fw_store *store, const struct fw_run_row *row, stru
 	return rc == FW_OK ? rc : fw_error_wrap(err, rc, "remove run %s", row->run);
 }
 
-static int remove_named(struct fw_store *store, const struct fw_text_list *names, struct fw_error **err)
+/* What was removed before an error is told as well. */
+static int print_removed(json_t *removed, int rc, struct fw_error **err)
 {
+	if (rc != FW_OK && json_array_size(removed) == 0)
+		return rc;
+	int printed = fw_print_json(json_pack("{s:O}", "removed", removed), rc == FW_OK ? err : NULL);
+
+	return rc == FW_OK ? printed : rc;
+}
+
+static int remove_named(struct fw_store *store, const struct fw_text_list *names, bool json, struct fw_error **err)
+{
+	fw_cleanup_json json_t *removed = json_array();
 	int rc = FW_OK;
 
 	for (size_t i = 1; rc == FW_OK && i < names->texts.count; i++) {
@@ -181,11 +192,13 @@ static int remove_named(struct fw_store *store, const struct fw_text_list *names
 		rc = fw_store_run_get(store, names->texts.items[i], &row, err);
 		if (rc == FW_OK)
 			rc = delete_run(store, &row, err);
-		if (rc == FW_OK)
+		if (rc == FW_OK && json)
+			json_array_append_new(removed, json_string(row.run));
+		else if (rc == FW_OK)
 			printf("removed %s\n", row.run);
 		fw_run_row_done(&row);
 	}
-	return rc;
+	return json ? print_removed(removed, rc, err) : rc;
 }
 
 /* "30d", "12h", "45m", "10s" */
@@ -209,8 +222,9 @@ static int read_age_ms(const char *text, uint64_t *age_ms, struct fw_error **err
 	return fw_error_hint(err, rc, "a number with d, h, m or s: --older 30d");
 }
 
-static int prune(struct fw_store *store, int64_t keep, const char *older, struct fw_error **err)
+static int prune(struct fw_store *store, int64_t keep, const char *older, bool json, struct fw_error **err)
 {
+	fw_cleanup_json json_t *gone = json_array();
 	__attribute__((cleanup(rows_done))) struct rows rows = {0};
 	uint64_t age_ms = 0, now_ms = fw_wall_ms();
 	size_t removed = 0;
@@ -230,7 +244,11 @@ static int prune(struct fw_store *store, int64_t keep, const char *older, struct
 			continue;
 		rc = delete_run(store, row, err);
 		removed += rc == FW_OK;
+		if (rc == FW_OK)
+			json_array_append_new(gone, json_string(row->run));
 	}
+	if (json)
+		return print_removed(gone, rc, err);
 	if (rc == FW_OK)
 		printf("removed %zu of %zu runs\n", removed, rows.count);
 	return rc;
@@ -262,7 +280,7 @@ static int dispatch(const struct fw_text_list *words, bool json, int64_t keep, c
 		return rc;
 	if (!verb)
 		return list(store, json, err);
-	return strcmp(verb, "rm") == 0 ? remove_named(store, words, err) : prune(store, keep, older, err);
+	return strcmp(verb, "rm") == 0 ? remove_named(store, words, json, err) : prune(store, keep, older, json, err);
 }
 
 static int run(int argc, char **argv, struct fw_error **err)
@@ -272,7 +290,7 @@ static int run(int argc, char **argv, struct fw_error **err)
 	const char *older = NULL;
 	int64_t keep = 0;
 	const struct fw_option options[] = {
-		{"json", NULL, "the list as JSON", FW_OPTION_FLAG, &json, NULL},
+		{"json", NULL, "the list, or what was removed, as JSON", FW_OPTION_FLAG, &json, NULL},
 		{"keep", "N", "prune: keep the newest N", FW_OPTION_COUNT, &keep, NULL},
 		{"older", "AGE", "prune: remove what is older: 30d, 12h", FW_OPTION_TEXT, &older, NULL},
 	};

@@ -105,7 +105,7 @@ static void print_silent(const struct fw_record *record, struct fw_buffer *out)
 	fw_buffer_text(out, lines);
 }
 
-/* What a function wrote may drive a terminal: there, and only there, control characters become '?'. */
+/* What a function wrote may drive a terminal, and JSON is UTF-8: there, and only there, other characters become '?'. */
 static char *printable_text(struct fw_str text)
 {
 	char *printable = fw_alloc(text.length + 1);
@@ -114,7 +114,8 @@ static char *printable_text(struct fw_str text)
 	return printable;
 }
 
-static int print_log(const struct selection *selection, const struct fw_record *record, struct fw_error **err)
+static int read_log(const struct selection *selection, const struct fw_record *record, struct fw_buffer *out,
+                    struct fw_error **err)
 {
 	fw_cleanup_free char *path =
 		fw_log_path(selection->store, record->run, record->stage, record->task, record->attempt);
@@ -126,17 +127,34 @@ static int print_log(const struct selection *selection, const struct fw_record *
 	if (rc == FW_E_ABSENT) {
 		if (err)
 			fw_error_free(FW_TAKE(*err));
-		print_silent(record, selection->out);
+		print_silent(record, out);
 		return FW_OK;
 	}
 	if (rc != FW_OK)
 		return rc;
-	fw_cleanup_free char *printable = isatty(STDOUT_FILENO) ? printable_text(fw_buffer_str(&text)) : NULL;
+	bool as_it_is = !selection->json && !isatty(STDOUT_FILENO);
+	fw_cleanup_free char *printable = as_it_is ? NULL : printable_text(fw_buffer_str(&text));
 
-	rc = printable ? fw_buffer_text(selection->out, printable) : fw_buffer_append(selection->out, text.data, text.length);
+	rc = printable ? fw_buffer_text(out, printable) : fw_buffer_append(out, text.data, text.length);
 	if (text.length > 0 && text.data[text.length - 1] != '\n')
-		fw_buffer_text(selection->out, "\n");
+		fw_buffer_text(out, "\n");
 	return rc == FW_OK ? rc : fw_fail(err, rc, "the logs are longer than can be shown: choose one with --task STAGE/N");
+}
+
+static int add_record(struct selection *selection, const struct fw_record *record, struct fw_error **err)
+{
+	json_t *json = fw_record_to_json(record);
+	int rc = FW_OK;
+
+	if (selection->logs) {
+		fw_cleanup_buffer struct fw_buffer log;
+
+		fw_buffer_init(&log, OUTPUT_MAX);
+		rc = read_log(selection, record, &log, err);
+		json_object_set_new(json, "log", json_stringn(log.length ? log.data : "", log.length));
+	}
+	json_array_append_new(selection->list, json);
+	return rc;
 }
 
 static int show_record(void *context, const struct fw_record *record, struct fw_error **err)
@@ -144,17 +162,15 @@ static int show_record(void *context, const struct fw_record *record, struct fw_
 	struct selection *selection = context;
 
 	selection->found++;
-	if (selection->json) {
-		json_array_append_new(selection->list, fw_record_to_json(record));
-		return FW_OK;
-	}
+	if (selection->json)
+		return add_record(selection, record, err);
 	if (!selection->logs) {
 		print_record(record, selection->out);
 		return FW_OK;
 	}
 	fw_buffer_printf(selection->out, "== %s/%lld attempt %lld: %s\n", record->stage, (long long)record->task,
 	                 (long long)record->attempt, record->status ? record->status : "unknown");
-	return print_log(selection, record, err);
+	return read_log(selection, record, selection->out, err);
 }
 
 /* ---- "stage/3" ---- */
@@ -225,7 +241,11 @@ static int show_graph(struct selection *selection, const struct fw_run_row *row,
 
 	if (rc == FW_OK)
 		rc = fw_workflow_graph(workflow, format, selection->out, err);
-	return rc == FW_OK ? fw_print(selection->out, err) : rc;
+	if (rc != FW_OK)
+		return rc;
+	return selection->json ? fw_print_json(json_pack("{s:s, s:s, s:s}", "run", row->run, "format", format, "graph",
+	                                                 selection->out->data), err)
+	                       : fw_print(selection->out, err);
 }
 
 static int show(struct selection *selection, const char *id, const char *task, const char *graph, struct fw_error **err)
@@ -257,7 +277,7 @@ static int run(int argc, char **argv, struct fw_error **err)
 		{"task", "STAGE[/N]", "every field of its invocations", FW_OPTION_TEXT, &task, NULL},
 		{"logs", NULL, "what the functions printed, with START, END and REPORT", FW_OPTION_FLAG, &selection.logs, NULL},
 		{"graph", "FORMAT", "the workflow as it was run: text, dot or svg", FW_OPTION_TEXT, &graph, NULL},
-		{"json", NULL, "as JSON: the summary, or with --task the records", FW_OPTION_FLAG, &selection.json, NULL},
+		{"json", NULL, "as JSON: the summary, the records of --task, with their logs, the graph", FW_OPTION_FLAG, &selection.json, NULL},
 	};
 
 	fw_buffer_init(&out, OUTPUT_MAX);
