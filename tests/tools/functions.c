@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -155,6 +156,10 @@ static int eat(struct fw_invocation *invocation)
 	bool in_child = fw_param_bool(invocation, "child", 0);
 
 	if (in_child && fork() != 0) {
+		if (fw_param_bool(invocation, "wait", 0)) {
+			wait(NULL);
+			return fw_fail_invocation(invocation, "Eat.ChildEnded", "the child has ended");
+		}
 		pause_ms(600000);
 		return FW_OK;
 	}
