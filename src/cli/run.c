@@ -18,6 +18,7 @@
 #include "cli/commands.h"
 #include "cli/overrides.h"
 #include "cli/progress.h"
+#include "cli/scope.h"
 #include "cli/store_path.h"
 #include "cli/terminal.h"
 #include "report/summary.h"
@@ -338,8 +339,10 @@ static int run_session(struct session *session, const char *path, struct fw_erro
 		rc = load_workflow(session, path, err);
 	if (rc == FW_OK && !session->store)
 		rc = fw_open_default_store(false, &session->store, err);
-	if (rc == FW_OK)
+	if (rc == FW_OK) {
+		fw_scope_enter();
 		rc = open_driver(session, err);
+	}
 	if (rc == FW_OK)
 		rc = execute(session, &status, err);
 	if (rc == FW_OK)

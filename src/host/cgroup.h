@@ -40,6 +40,10 @@ unsigned fw_cgroups_can(const struct fw_cgroups *cgroups);
 /* One line on what is not enforced and why, or NULL. Borrowed. */
 const char *fw_cgroups_missing(const struct fw_cgroups *cgroups);
 
+/* True where a scope of its own would let this user's process enforce limits that its present group does not: on v2, in a
+ * group that is not this user's or that others are in too. */
+bool fw_cgroup_wants_scope(const struct fw_root *root);
+
 struct fw_cgroup_limits {
 	int64_t memory_bytes;   /* 0: none; swap is not allowed beyond it */
 	int64_t cpu_quota_us;   /* per cpu_period_us; 0: none */

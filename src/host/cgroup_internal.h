@@ -136,6 +136,10 @@ int fw_cgroup_v1_set_cpu(struct fw_cgroup *group, int64_t quota_us, int64_t peri
 bool fw_cgroup_v1_freeze(struct fw_cgroup *group, bool frozen);
 int fw_cgroup_v2_limit(struct fw_cgroup *group, const struct fw_cgroup_limits *limits, struct fw_error **err);
 int fw_cgroup_v2_set_cpu(struct fw_cgroup *group, int64_t quota_us, int64_t period_us, struct fw_error **err);
+/* The controllers that cgroup.controllers or cgroup.subtree_control of a directory names. */
+unsigned fw_cgroup_v2_controllers(int directory_fd, const char *file);
+/* Only this process is in the group: a process that this one cannot see counts as another. */
+bool fw_cgroup_v2_is_alone(int directory_fd);
 /* Hands the controllers down to the parent group's children; moves this process aside when the kernel demands it. False
  * when others in our group are in the way. */
 bool fw_cgroup_v2_enable(struct fw_hierarchy *hierarchy, bool own_group, unsigned wanted);

@@ -13,7 +13,7 @@
 
 #include "host/cgroup_internal.h"
 
-static unsigned controllers_in(int directory_fd, const char *file)
+unsigned fw_cgroup_v2_controllers(int directory_fd, const char *file)
 {
 	fw_cleanup_fd int fd = openat(directory_fd, file, O_RDONLY | O_CLOEXEC);
 	char text[512];
@@ -40,8 +40,7 @@ static bool write_text(int directory_fd, const char *file, const char *text)
 	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 }
 
-/* Only this process is in the group: a process that this one cannot see counts as another. */
-static bool is_alone_in(int directory_fd)
+bool fw_cgroup_v2_is_alone(int directory_fd)
 {
 	fw_cleanup_fd int fd = openat(directory_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
 	char text[4096], own[16];
@@ -66,8 +65,8 @@ static bool move_aside(const struct fw_hierarchy *hierarchy)
 
 static unsigned missing_in(int directory_fd, unsigned wanted)
 {
-	return wanted & controllers_in(directory_fd, "cgroup.controllers") &
-	       ~controllers_in(directory_fd, "cgroup.subtree_control");
+	return wanted & fw_cgroup_v2_controllers(directory_fd, "cgroup.controllers") &
+	       ~fw_cgroup_v2_controllers(directory_fd, "cgroup.subtree_control");
 }
 
 /* One at a time, so that one that is refused does not hinder the others. */
@@ -83,7 +82,7 @@ static unsigned hand_down(int directory_fd, unsigned wanted)
 		snprintf(text, sizeof text, "+%s", fw_controller_name(controller));
 		write_text(directory_fd, "cgroup.subtree_control", text);
 	}
-	return wanted & controllers_in(directory_fd, "cgroup.subtree_control");
+	return wanted & fw_cgroup_v2_controllers(directory_fd, "cgroup.subtree_control");
 }
 
 /* A group with processes would take cpu and pids all the same: it would become the root of a threaded tree, below which
@@ -92,9 +91,9 @@ bool fw_cgroup_v2_enable(struct fw_hierarchy *hierarchy, bool own_group, unsigne
 {
 	bool top = faccessat(hierarchy->base_fd, "cgroup.type", F_OK, 0) != 0;
 	bool crowded = own_group && !top && missing_in(hierarchy->base_fd, wanted) &&
-	               !(is_alone_in(hierarchy->base_fd) && move_aside(hierarchy));
+	               !(fw_cgroup_v2_is_alone(hierarchy->base_fd) && move_aside(hierarchy));
 
-	wanted = crowded ? wanted & controllers_in(hierarchy->base_fd, "cgroup.subtree_control")
+	wanted = crowded ? wanted & fw_cgroup_v2_controllers(hierarchy->base_fd, "cgroup.subtree_control")
 	                 : hand_down(hierarchy->base_fd, wanted);
 	hierarchy->controllers = hand_down(hierarchy->parent_fd, wanted);
 	return !crowded;

@@ -59,7 +59,7 @@ def processes_in(group):
 
 def delegate(group):
     """Hands a group to the user, as systemd does for a scope with Delegate=yes."""
-    group.mkdir()
+    group.mkdir(parents=True)
     for path in [group, *(group / name for name in ("cgroup.procs", "cgroup.subtree_control", "cgroup.threads"))]:
         os.chown(path, USER, USER)
     return group

@@ -9,7 +9,7 @@ import pytest
 from conftest import BUILD
 
 PROGRAMS = [
-    ("test_host_cgroup_live", {}),
+    ("test_host_cgroup_live", {}), ("test_host_scope", {}),
     ("test_runtime_sandbox", {}), ("test_runtime_sandbox", {"SANDBOX_TEST_AS": "user"}),
     ("test_runtime_sandbox_life", {}), ("test_runtime_sandbox_life", {"SANDBOX_TEST_AS": "user"}),
     ("test_runtime_sandbox_plain", {"SANDBOX_TEST_AS": "plain"}),
