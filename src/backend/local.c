@@ -351,6 +351,16 @@ static int open_runtime(struct local *local, struct fw_error **err)
 	return rc == FW_OK ? fw_runtime_new(&options, &local->runtime, err) : rc;
 }
 
+/* Workers of a stage at one time: what it asks for, as far as the machine's CPUs go. */
+static size_t expected_workers(const struct local *local, const struct fw_stage *stage)
+{
+	int64_t fitting = (int64_t)local->machine.cpus_allowed * 1000 / fw_memory_millivcpus(stage->memory_mb);
+
+	if (fitting < 1)
+		fitting = 1;
+	return (size_t)(stage->workers != FW_WORKERS_AUTO && stage->workers < fitting ? stage->workers : fitting);
+}
+
 /* A function that cannot be started here is known now, not at its first task. */
 static int prepare_functions(struct local *local, struct fw_error **err)
 {
@@ -361,6 +371,11 @@ static int prepare_functions(struct local *local, struct fw_error **err)
 		rc = fw_runtime_prepare(local->runtime, &workflow->stages.items[i].function, err);
 		if (rc != FW_OK)
 			rc = fw_error_wrap(err, rc, "stage '%s'", workflow->stages.items[i].name);
+	}
+	for (size_t i = 0; rc == FW_OK && i < workflow->stages.count; i++) {
+		const struct fw_stage *stage = &workflow->stages.items[i];
+
+		fw_runtime_expect(local->runtime, stage->memory_mb, stage->tmp_mb, expected_workers(local, stage));
 	}
 	return rc;
 }

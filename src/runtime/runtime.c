@@ -289,7 +289,9 @@ void fw_runtime_free(struct fw_runtime *runtime)
 {
 	if (!runtime)
 		return;
+	pthread_mutex_lock(&runtime->lock);
 	runtime->closing = true;
+	pthread_mutex_unlock(&runtime->lock);
 	end_workers(runtime);
 	if (runtime->options.energy)
 		fw_energy_flush(runtime->options.energy);
@@ -300,6 +302,7 @@ void fw_runtime_free(struct fw_runtime *runtime)
 	free_launches(runtime->launches);
 	pthread_cond_destroy(&runtime->job_ended);
 	pthread_mutex_destroy(&runtime->lock);
+	free(runtime->sizes.items);
 	free(runtime->log_directory);
 	free(runtime->region);
 	free(runtime);

@@ -42,6 +42,10 @@ const char *fw_runtime_missing(const struct fw_runtime *runtime); /* what is not
  * was not prepared prepares it then, on the loop's thread. */
 int fw_runtime_prepare(struct fw_runtime *runtime, const struct fw_function *function, struct fw_error **err);
 
+/* So many workers of this size will be started, as far as is known: a few control groups and images of /tmp are made on the
+ * pool beforehand, more as they are used, and removed when no more are expected. */
+void fw_runtime_expect(struct fw_runtime *runtime, int64_t memory_mb, int64_t tmp_mb, size_t workers);
+
 struct fw_invoke_outcome {
 	/* "ok", "function_error", "timeout", "out_of_memory", "lost", "cancelled" are written into the record */
 	struct fw_record *record; /* as given to fw_runtime_invoke() */

@@ -65,6 +65,13 @@ struct fw_invocation {
 	bool metered_early;        /* before `ended` */
 };
 
+struct fw_size { /* of workers */
+	int64_t memory_mb, tmp_mb;
+	size_t expected; /* starts still to come, as far as known */
+	size_t stocked;  /* as last asked for */
+	bool changed;    /* since then one was started */
+};
+
 struct fw_runtime {
 	struct fw_runtime_options options;
 	char *log_directory, *region;
@@ -75,9 +82,11 @@ struct fw_runtime {
 	size_t cold_starts, invocation_count, worker_number;
 	uint32_t random;           /* part of worker names: a resumed run never meets old ones */
 	bool closing;
-	pthread_mutex_t lock;      /* of `jobs` alone */
+	pthread_mutex_t lock;      /* of what follows, and of `closing` */
 	pthread_cond_t job_ended;
-	size_t jobs;               /* on the pool: sandboxes being removed */
+	size_t jobs;               /* on the pool: sandboxes being removed, the stock being filled */
+	FW_VECTOR(struct fw_size) sizes;
+	bool stocking;             /* a job does */
 };
 
 /* runtime.c */
@@ -94,6 +103,9 @@ char *fw_pool_key(const struct fw_launch *launch, const struct fw_invoke *invoke
 struct fw_worker *fw_pool_take(struct fw_runtime *runtime, const char *key);
 /* Ends idle workers, oldest first, until memory_mb more fits. */
 void fw_pool_make_room(struct fw_runtime *runtime, int64_t memory_mb);
+
+/* stock.c */
+void fw_stock_used(struct fw_runtime *runtime, int64_t memory_mb, int64_t tmp_mb); /* a worker of that size has started */
 
 /* worker_start.c */
 /* Starts a worker for the invocation. On failure nothing is left behind. */

@@ -18,7 +18,6 @@
 #include "base/tree.h"
 #include "runtime/sandbox_internal.h"
 
-enum { NAMES_TRIED = 1000 };
 static const uint64_t end_deadline_ns = 10 * FW_NS_PER_S; /* a thousand processes on a slow machine */
 
 int fw_sandbox_new(struct fw_sandboxes *sandboxes, enum fw_network network, struct fw_sandbox **out,
@@ -72,70 +71,6 @@ struct fw_cgroup *fw_sandbox_cgroup(const struct fw_sandbox *sandbox)
 static int64_t quota_us(int64_t memory_mb)
 {
 	return memory_mb * FW_SANDBOX_CPU_PERIOD_US / FW_SANDBOX_MB_PER_CPU;
-}
-
-/* A name that another engine of this run left in use is passed over: its orphans are ended by name elsewhere. */
-static int make_group(struct fw_sandboxes *shared, int64_t memory_mb, struct fw_cgroup **group, struct fw_error **err)
-{
-	const struct fw_cgroup_limits limits = {.memory_bytes = memory_mb * 1048576, .pids = FW_SANDBOX_PIDS};
-
-	for (unsigned attempt = 0;; attempt++) {
-		fw_cleanup_error struct fw_error *reason = NULL;
-		char name[192];
-
-		pthread_mutex_lock(&shared->lock);
-		unsigned number = shared->next_group++;
-		pthread_mutex_unlock(&shared->lock);
-		snprintf(name, sizeof name, "fw-%s-%s-%u", shared->run, shared->engine, number);
-		int rc = fw_cgroup_new(shared->cgroups, name, &limits, group, &reason);
-		if (rc == FW_E_BUSY && attempt < NAMES_TRIED)
-			continue;
-		if (rc != FW_OK && err)
-			*err = FW_TAKE(reason);
-		return rc;
-	}
-}
-
-static int take_group(struct fw_sandbox *sandbox, struct fw_error **err)
-{
-	struct fw_sandboxes *shared = sandbox->shared;
-
-	if (!shared->cgroups)
-		return FW_OK;
-	pthread_mutex_lock(&shared->lock);
-	for (size_t i = shared->ready_groups.count; i-- > 0 && !sandbox->group;)
-		if (shared->ready_groups.items[i].memory_mb == sandbox->memory_mb) {
-			sandbox->group = shared->ready_groups.items[i].group;
-			shared->ready_groups.items[i] = shared->ready_groups.items[--shared->ready_groups.count];
-		}
-	pthread_mutex_unlock(&shared->lock);
-	return sandbox->group ? FW_OK : make_group(shared, sandbox->memory_mb, &sandbox->group, err);
-}
-
-int fw_sandboxes_prepare(struct fw_sandboxes *sandboxes, int64_t memory_mb, int64_t tmp_mb, size_t count,
-                         struct fw_error **err)
-{
-	int rc = FW_OK;
-
-	for (size_t i = 0; i < count && rc == FW_OK; i++) {
-		struct fw_cgroup *group = NULL;
-		struct fw_scratch *scratch = NULL;
-		int procs_fds[8];
-
-		if (sandboxes->cgroups)
-			rc = make_group(sandboxes, memory_mb, &group, err);
-		if (group)
-			fw_cgroup_procs_fds(group, procs_fds); /* opens them, once */
-		if (rc == FW_OK && sandboxes->loop_devices)
-			rc = fw_scratch_make(sandboxes, tmp_mb, &scratch, err);
-		if (scratch)
-			fw_scratch_give_back(sandboxes, scratch, NULL, 0, true);
-		pthread_mutex_lock(&sandboxes->lock);
-		if (group)
-			FW_PUSH(&sandboxes->ready_groups, (struct fw_ready_group){group, memory_mb});
-		pthread_mutex_unlock(&sandboxes->lock);
-	}
-	return rc;
 }
 
 /* /tmp, and what is below it of the view, first: parents before children. */
@@ -284,15 +219,14 @@ static int start_isolated(struct fw_sandbox *sandbox, const struct fw_sandbox_sp
 }
 
 /* Everything but the slot. */
-static void undo_start(struct fw_sandbox *sandbox, bool may_wait)
+static void undo_start(struct fw_sandbox *sandbox)
 {
 	if (sandbox->group) {
 		fw_cgroup_remove(sandbox->group, NULL);
 		fw_cgroup_close(sandbox->group);
 	}
 	if (sandbox->scratch)
-		fw_scratch_give_back(sandbox->shared, sandbox->scratch, sandbox->made.items, sandbox->made.count,
-		                     may_wait);
+		fw_scratch_give_back(sandbox->shared, sandbox->scratch, sandbox->made.items, sandbox->made.count);
 	if (sandbox->scratch_directory)
 		fw_tree_remove(AT_FDCWD, sandbox->scratch_directory, NULL);
 	free(sandbox->scratch_directory);
@@ -309,7 +243,7 @@ static void undo_start(struct fw_sandbox *sandbox, bool may_wait)
 int fw_sandbox_start(struct fw_sandbox *sandbox, const struct fw_sandbox_spec *spec, struct fw_error **err)
 {
 	sandbox->memory_mb = spec->memory_mb;
-	int rc = take_group(sandbox, err);
+	int rc = fw_group_take(sandbox->shared, spec->memory_mb, &sandbox->group, err);
 	if (rc == FW_OK && !spec->boost)
 		rc = fw_sandbox_settle(sandbox, err);
 	if (rc == FW_OK && sandbox->shared->isolation != FW_ISOLATION_PLAIN)
@@ -317,7 +251,7 @@ int fw_sandbox_start(struct fw_sandbox *sandbox, const struct fw_sandbox_spec *s
 	else if (rc == FW_OK)
 		rc = run(sandbox, spec, &(struct fw_steps){0}, -1, err);
 	if (rc != FW_OK)
-		undo_start(sandbox, false);
+		undo_start(sandbox);
 	return rc;
 }
 
@@ -422,7 +356,7 @@ void fw_sandbox_free(struct fw_sandbox *sandbox)
 	if (!sandbox)
 		return;
 	end_processes(sandbox);
-	undo_start(sandbox, true);
+	undo_start(sandbox);
 	if (sandbox->listener_fd >= 0)
 		close(sandbox->listener_fd);
 	if (sandbox->network_fd >= 0)

@@ -30,8 +30,8 @@ void fw_sandboxes_free(struct fw_sandboxes *sandboxes);
 /* What is not enforced here and why, one line each, separated by newlines; NULL when everything is. Borrowed. */
 const char *fw_sandboxes_missing(const struct fw_sandboxes *sandboxes);
 
-/* Makes `count` groups of this memory size and /tmp of this size beforehand, for the next fw_sandbox_start(). Blocking:
- * pool thread. */
+/* Brings the stock to `count` groups of this memory size and as many of /tmp of this size, for the next
+ * fw_sandbox_start(); groups beyond that are removed. Blocks, also for the disk: pool thread, one at a time. */
 int fw_sandboxes_prepare(struct fw_sandboxes *sandboxes, int64_t memory_mb, int64_t tmp_mb, size_t count,
                          struct fw_error **err);
 

@@ -155,17 +155,21 @@ const struct sock_fprog *fw_filter_program(void); /* or NULL on a processor with
 bool fw_readable_by_others(const struct stat *stat);
 int fw_idmap_open(uid_t from_uid, gid_t from_gid, uid_t to, int *fd, struct fw_error **err);
 
+/* sandbox_stock.c: *group stays NULL where there are none to be had. */
+int fw_group_take(struct fw_sandboxes *shared, int64_t memory_mb, struct fw_cgroup **group, struct fw_error **err);
+void fw_groups_end(struct fw_sandboxes *shared); /* of the stock */
+
 /* sandbox_scratch.c */
 /* *mount_fd is the caller's: a detached mount, for one sandbox. */
 int fw_scratch_take(struct fw_sandboxes *shared, int64_t size_mb, struct fw_scratch **scratch, int *mount_fd,
                     struct fw_error **err);
 int fw_scratch_make(struct fw_sandboxes *shared, int64_t size_mb, struct fw_scratch **scratch, struct fw_error **err);
-/* To the stock when it is as good as new, else it ends. `made` are paths inside it ("data/in"), removed first. It
- * may wait for the disk where `may_wait` says so. */
-void fw_scratch_give_back(struct fw_sandboxes *shared, struct fw_scratch *scratch, char *const *made, size_t count,
-                          bool may_wait);
+/* To the stock when it is as good as new, else it ends. `made` are paths inside it ("data/in"), removed first. */
+void fw_scratch_give_back(struct fw_sandboxes *shared, struct fw_scratch *scratch, char *const *made, size_t count);
+void fw_scratch_make_direct(struct fw_scratch *scratch); /* waits for the disk */
 void fw_scratch_free(struct fw_scratch *scratch);
 void fw_scratch_forget_patterns(struct fw_sandboxes *shared);
+size_t fw_scratch_count(struct fw_sandboxes *shared, int64_t size_mb); /* in the stock */
 /* Where loop devices are not to be had: a plain directory, not bounded. */
 int fw_scratch_directory(struct fw_sandboxes *shared, uid_t uid, char **path, struct fw_error **err);
 void fw_scratch_sweep(const struct fw_sandboxes *shared); /* directories of engines that are gone */

@@ -126,7 +126,7 @@ static void probe_scratch(struct fw_sandboxes *shared)
 	}
 	shared->loop_devices = fw_scratch_make(shared, DEFAULT_SCRATCH_MB, &scratch, &reason) == FW_OK;
 	if (shared->loop_devices)
-		fw_scratch_give_back(shared, scratch, NULL, 0, false);
+		fw_scratch_give_back(shared, scratch, NULL, 0);
 	else
 		fw_sandboxes_lack(shared, "the size of /tmp is not limited (%s)", fw_error_message(reason));
 }
@@ -201,11 +201,7 @@ void fw_sandboxes_free(struct fw_sandboxes *shared)
 {
 	if (!shared)
 		return;
-	for (size_t i = 0; i < shared->ready_groups.count; i++) {
-		fw_cgroup_remove(shared->ready_groups.items[i].group, NULL);
-		fw_cgroup_close(shared->ready_groups.items[i].group);
-	}
-	free(shared->ready_groups.items);
+	fw_groups_end(shared);
 	for (size_t i = 0; i < shared->scratches.count; i++)
 		fw_scratch_free(shared->scratches.items[i]);
 	free(shared->scratches.items);

@@ -4,8 +4,8 @@
  * device that clears itself. The function sees ENOSPC at its size, and whatever ends the engine leaves nothing behind,
  * since only descriptors hold the three. Making one takes a millisecond, so that those found empty at the end of a worker
  * go back into a stock; a used one is thrown away without its dirty pages ever reaching the disk. A start never waits for
- * the disk: the format comes from memory and a fresh image is read and written through the page cache. Direct I/O, so that
- * what functions write is cached once, not twice, comes later, where the disk may be waited for.
+ * the disk: the format comes from memory and a fresh image is read and written through the page cache. Those made
+ * beforehand get direct I/O, so that what functions write is cached once, not twice: the change waits for the disk.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -38,7 +38,6 @@ struct fw_scratch {
 	int mount_fd; /* for the next sandbox; -1 while one has it */
 	int root_fd;  /* keeps the file system */
 	int image_fd;
-	bool direct;  /* I/O */
 	int64_t fresh_blocks;
 };
 
@@ -222,6 +221,17 @@ static struct fw_scratch *from_stock(struct fw_sandboxes *shared, int64_t size_m
 	return found;
 }
 
+size_t fw_scratch_count(struct fw_sandboxes *shared, int64_t size_mb)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&shared->lock);
+	for (size_t i = 0; i < shared->scratches.count; i++)
+		count += shared->scratches.items[i]->size_mb == size_mb;
+	pthread_mutex_unlock(&shared->lock);
+	return count;
+}
+
 int fw_scratch_make(struct fw_sandboxes *shared, int64_t size_mb, struct fw_scratch **out, struct fw_error **err)
 {
 	struct fw_scratch *scratch = fw_alloc(sizeof *scratch);
@@ -280,13 +290,12 @@ static void remove_made(int root_fd, const char *path)
 	}
 }
 
-/* Not to be had on every file system: then pages are cached twice and nothing else differs. */
-static void make_direct(struct fw_scratch *scratch)
+void fw_scratch_make_direct(struct fw_scratch *scratch)
 {
-	fw_cleanup_fd int loop = scratch->direct ? -1 : open(scratch->device, O_RDWR | O_CLOEXEC);
+	fw_cleanup_fd int loop = open(scratch->device, O_RDWR | O_CLOEXEC);
 
-	if (loop >= 0)
-		scratch->direct = ioctl(loop, LOOP_SET_DIRECT_IO, 1UL) == 0;
+	if (loop >= 0) /* not to be had on every file system: then pages are cached twice and nothing else differs */
+		(void)ioctl(loop, LOOP_SET_DIRECT_IO, 1UL);
 }
 
 static bool is_as_new(const struct fw_scratch *scratch)
@@ -297,16 +306,13 @@ static bool is_as_new(const struct fw_scratch *scratch)
 	       stat_.st_blocks <= scratch->fresh_blocks + GROWTH_BLOCKS;
 }
 
-void fw_scratch_give_back(struct fw_sandboxes *shared, struct fw_scratch *scratch, char *const *made, size_t count,
-                          bool may_wait)
+void fw_scratch_give_back(struct fw_sandboxes *shared, struct fw_scratch *scratch, char *const *made, size_t count)
 {
 	bool kept = false;
 
 	for (size_t i = count; i-- > 0;)
 		remove_made(scratch->root_fd, made[i]);
 	if (is_as_new(scratch) && (scratch->mount_fd >= 0 || mount_image(scratch, NULL) == FW_OK)) {
-		if (may_wait)
-			make_direct(scratch);
 		pthread_mutex_lock(&shared->lock);
 		if (shared->scratches.count < STOCK) {
 			FW_PUSH(&shared->scratches, scratch);

@@ -222,7 +222,9 @@ static void first_next(struct fw_worker *worker)
 	if (fw_sandbox_settle(worker->sandbox, NULL) != FW_OK)
 		fw_record_flag(&record->flags, "limits_not_enforced");
 	worker->state = FW_WORKER_BUSY;
+	int64_t memory_mb = invocation->invoke.memory_mb, tmp_mb = invocation->invoke.tmp_mb;
 	fw_invocation_begin(invocation);
+	fw_stock_used(worker->runtime, memory_mb, tmp_mb); /* its own start is over: the next one's may begin */
 }
 
 static void on_next(void *context)

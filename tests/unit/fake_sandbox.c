@@ -49,6 +49,13 @@ const char *fw_sandboxes_missing(const struct fw_sandboxes *sandboxes)
 	return NULL;
 }
 
+int fw_sandboxes_prepare(struct fw_sandboxes *sandboxes, int64_t memory_mb, int64_t tmp_mb, size_t count,
+                         struct fw_error **err)
+{
+	(void)sandboxes, (void)memory_mb, (void)tmp_mb, (void)count, (void)err;
+	return FW_OK;
+}
+
 int fw_sandbox_new(struct fw_sandboxes *sandboxes, enum fw_network network, struct fw_sandbox **sandbox,
                    struct fw_error **err)
 {

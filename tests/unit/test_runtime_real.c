@@ -3,6 +3,7 @@
  * The runtime on the sandboxes of this machine: what only both together can show.
  */
 #include <dirent.h>
+#include <poll.h>
 #include <sys/stat.h>
 
 #include "tests/unit/runtime_fixture.h"
@@ -32,7 +33,8 @@ static struct place *place_new(void)
 	assert_int_equal(mkdir(place->state, 0755), 0);
 	assert_ok(fw_root_open("/", &place->root, NULL), NULL);
 	assert_ok(fw_machine_read(&place->root, &place->machine, NULL), NULL);
-	(void)fw_cgroups_open(&place->root, "flexwatt-test", &place->cgroups, NULL);
+	fw_cleanup_free char *parent = fw_printf("flexwatt-test-%d", (int)getpid()); /* groups are counted in it */
+	(void)fw_cgroups_open(&place->root, parent, &place->cgroups, NULL);
 	fixture_start(place->fixture, &(struct fw_runtime_options){
 		.cgroups = place->cgroups, .machine = &place->machine, .state_directory = place->state,
 		.grace_ns = 300 * FW_NS_PER_MS});
@@ -142,6 +144,53 @@ static void memory_past_the_limit_is_out_of_memory_in_itself_and_in_a_child(void
 	place_free(place);
 }
 
+static void count_one(void *context, const char *name)
+{
+	(void)name;
+	++*(size_t *)context;
+}
+
+static size_t count_groups(const struct place *place)
+{
+	size_t count = 0;
+
+	assert_ok(fw_cgroups_each(place->cgroups, count_one, &count, NULL), NULL);
+	return count;
+}
+
+static void wait_for_groups(const struct place *place, size_t wanted)
+{
+	uint64_t deadline_ns = fw_monotonic_ns() + 10 * FW_NS_PER_S;
+
+	while (count_groups(place) != wanted) {
+		assert_true(fw_monotonic_ns() < deadline_ns);
+		poll(NULL, 0, 1);
+	}
+}
+
+static void expected_workers_find_their_groups_made(void **state)
+{
+	struct place *place = place_new();
+	struct call *call = call_new(place->fixture, "echo");
+
+	(void)state;
+	if (can(place, FW_CAN_PIDS)) {
+		fw_runtime_expect(place->fixture->runtime, call->invoke.memory_mb, call->invoke.tmp_mb, 5);
+		wait_for_groups(place, 2); /* a few, not all */
+		fw_runtime_expect(place->fixture->runtime, 200, call->invoke.tmp_mb, 1);
+		wait_for_groups(place, 3);
+		call_submit(call);
+		call_wait(call);
+		assert_status(call, "ok");
+		wait_for_groups(place, 4); /* the worker's, made anew in the stock */
+		fw_runtime_free(place->fixture->runtime);
+		place->fixture->runtime = NULL;
+		assert_int_equal(count_groups(place), 0);
+	}
+	call_free(call);
+	place_free(place);
+}
+
 static size_t count_sleepers(void)
 {
 	FILE *list = popen("pgrep -c -x -f 'sleep 1000'", "r");
@@ -198,5 +247,5 @@ static void a_bootstrap_that_cannot_be_executed_is_told_with_its_reason(void **s
 
 FW_TESTS(serves_cold_and_warm_from_the_package_cache, a_worker_without_a_network_still_has_its_host,
          a_worker_cannot_take_anothers_events, memory_past_the_limit_is_out_of_memory_in_itself_and_in_a_child,
-         what_a_worker_left_running_ends_with_it, one_deaf_to_sigterm_is_killed,
+         expected_workers_find_their_groups_made, what_a_worker_left_running_ends_with_it, one_deaf_to_sigterm_is_killed,
          a_bootstrap_that_cannot_be_executed_is_told_with_its_reason)

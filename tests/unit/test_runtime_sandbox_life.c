@@ -247,8 +247,24 @@ static void groups_made_beforehand_are_used(void **state)
 	assert_true(count_group_entries() < groups);
 }
 
-/* An engine of this run with one worker, in a process of its own. */
-static pid_t start_engine(const char *run)
+static void the_stock_grows_and_shrinks_to_what_is_asked_for(void **state)
+{
+	require_cgroup(FW_CAN_PIDS);
+	(void)state;
+	struct fw_error *err = NULL;
+	size_t before = count_group_entries();
+
+	assert_ok(fw_sandboxes_prepare(world.sandboxes, 334, 512, 1, &err), err);
+	size_t one = count_group_entries() - before;
+	assert_true(one > 0);
+	assert_ok(fw_sandboxes_prepare(world.sandboxes, 334, 512, 3, &err), err);
+	assert_int_equal(count_group_entries() - before, 3 * one);
+	assert_ok(fw_sandboxes_prepare(world.sandboxes, 334, 512, 0, &err), err);
+	assert_int_equal(count_group_entries(), before);
+}
+
+/* An engine of this run with one worker and so many groups in its stock, in a process of its own. */
+static pid_t start_engine(const char *run, size_t stock)
 {
 	int ready[2];
 	char byte;
@@ -261,6 +277,7 @@ static pid_t start_engine(const char *run)
 		struct running *running = running_new();
 
 		if (fw_sandboxes_new(&options, &world.sandboxes, NULL) == FW_OK &&
+		    fw_sandboxes_prepare(world.sandboxes, 335, 512, stock, NULL) == FW_OK &&
 		    running_start(running, NULL, "daemonise", "ignore-sigterm", "wait", NULL) == FW_OK) {
 			running_wait_for(running, "waiting");
 			write(ready[1], "x", 1);
@@ -288,11 +305,11 @@ static void what_a_killed_engine_leaves_is_ended(void **state)
 	struct fw_error *err = NULL;
 	size_t ended = 0;
 
-	kill_engine(start_engine("killed"));
+	kill_engine(start_engine("killed", 2));
 	assert_ok(fw_sandboxes_end_orphans(world.cgroups, "kill", &ended, &err), err);
 	assert_int_equal(ended, 0);
 	assert_ok(fw_sandboxes_end_orphans(world.cgroups, "killed", &ended, &err), err);
-	assert_int_equal(ended, 1);
+	assert_int_equal(ended, 3); /* two of the stock */
 	assert_ok(fw_sandboxes_end_orphans(world.cgroups, "killed", &ended, &err), err);
 	assert_int_equal(ended, 0);
 }
@@ -334,7 +351,7 @@ static void a_new_engine_sweeps_after_dead_ones_and_spares_the_living_and_the_fo
 	(void)state;
 	static const char *const foreign[] = {"fw-swept-1.1.1-0", "fw-swept-0", "somebody-elses-0"};
 	struct fw_cgroup_limits limits = {0};
-	pid_t dead = start_engine("swept"), living = start_engine("living");
+	pid_t dead = start_engine("swept", 0), living = start_engine("living", 0);
 
 	for (size_t i = 0; i < FW_COUNT_OF(foreign); i++) {
 		struct fw_cgroup *group;
@@ -425,6 +442,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_left_behind),
 		cmocka_unit_test(a_failed_start_leaves_nothing_and_the_sandbox_can_start_again),
 		cmocka_unit_test(groups_made_beforehand_are_used),
+		cmocka_unit_test(the_stock_grows_and_shrinks_to_what_is_asked_for),
 		cmocka_unit_test(what_a_killed_engine_leaves_is_ended),
 		cmocka_unit_test(a_new_engine_sweeps_after_dead_ones_and_spares_the_living_and_the_foreign),
 		cmocka_unit_test(what_a_killed_engine_left_elsewhere_is_found),
