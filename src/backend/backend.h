@@ -28,6 +28,7 @@ struct fw_backend_context {
 	const char *region;
 	uint64_t start_ns;
 	bool oversubscribe;
+	bool resume; /* end_orphans() follows: until then groups of this run's name are a killed engine's */
 };
 
 struct fw_dispatch_outcome {

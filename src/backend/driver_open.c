@@ -60,6 +60,7 @@ static int open_parts(struct fw_driver *driver, struct fw_error **err)
 		.region = options->region,
 		.start_ns = driver->start_ns,
 		.oversubscribe = options->oversubscribe,
+		.resume = options->resume,
 	};
 	rc = options->backend->open(&context, &driver->backend, err);
 	if (rc == FW_OK)

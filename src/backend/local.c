@@ -282,12 +282,35 @@ static json_t *local_describe(struct fw_backend *base)
 	                 "missing", local->missing, "version", FW_VERSION);
 }
 
+/* Workers of a stage at one time: what it asks for, as far as the machine's CPUs go. */
+static size_t expected_workers(const struct local *local, const struct fw_stage *stage)
+{
+	int64_t fitting = (int64_t)local->machine.cpus_allowed * 1000 / fw_memory_millivcpus(stage->memory_mb);
+
+	if (fitting < 1)
+		fitting = 1;
+	return (size_t)(stage->workers != FW_WORKERS_AUTO && stage->workers < fitting ? stage->workers : fitting);
+}
+
+static void expect_workers(struct local *local)
+{
+	const struct fw_workflow *workflow = local->context.workflow;
+
+	for (size_t i = 0; i < workflow->stages.count; i++) {
+		const struct fw_stage *stage = &workflow->stages.items[i];
+
+		fw_runtime_expect(local->runtime, stage->memory_mb, stage->tmp_mb, expected_workers(local, stage));
+	}
+}
+
 static int local_end_orphans(struct fw_backend *base, size_t *count, struct fw_error **err)
 {
 	struct local *local = (struct local *)base;
 
 	*count = 0;
-	return local->cgroups ? fw_sandboxes_end_orphans(local->cgroups, local->context.run, count, err) : FW_OK;
+	int rc = local->cgroups ? fw_sandboxes_end_orphans(local->cgroups, local->context.run, count, err) : FW_OK;
+	expect_workers(local);
+	return rc;
 }
 
 static void local_flush(struct fw_backend *base)
@@ -351,16 +374,6 @@ static int open_runtime(struct local *local, struct fw_error **err)
 	return rc == FW_OK ? fw_runtime_new(&options, &local->runtime, err) : rc;
 }
 
-/* Workers of a stage at one time: what it asks for, as far as the machine's CPUs go. */
-static size_t expected_workers(const struct local *local, const struct fw_stage *stage)
-{
-	int64_t fitting = (int64_t)local->machine.cpus_allowed * 1000 / fw_memory_millivcpus(stage->memory_mb);
-
-	if (fitting < 1)
-		fitting = 1;
-	return (size_t)(stage->workers != FW_WORKERS_AUTO && stage->workers < fitting ? stage->workers : fitting);
-}
-
 /* A function that cannot be started here is known now, not at its first task. */
 static int prepare_functions(struct local *local, struct fw_error **err)
 {
@@ -371,11 +384,6 @@ static int prepare_functions(struct local *local, struct fw_error **err)
 		rc = fw_runtime_prepare(local->runtime, &workflow->stages.items[i].function, err);
 		if (rc != FW_OK)
 			rc = fw_error_wrap(err, rc, "stage '%s'", workflow->stages.items[i].name);
-	}
-	for (size_t i = 0; rc == FW_OK && i < workflow->stages.count; i++) {
-		const struct fw_stage *stage = &workflow->stages.items[i];
-
-		fw_runtime_expect(local->runtime, stage->memory_mb, stage->tmp_mb, expected_workers(local, stage));
 	}
 	return rc;
 }
@@ -428,6 +436,8 @@ static int local_open(const struct fw_backend_context *context, struct fw_backen
 		return rc;
 	}
 	collect_missing(local);
+	if (!context->resume)
+		expect_workers(local);
 	*backend = &local->base;
 	return FW_OK;
 }
