@@ -77,7 +77,7 @@ def test_a_full_disk_below_the_store_stops_the_run_which_then_goes_on(flexwatt, 
     size = sum(path.stat().st_blocks * 512 for path in flexwatt.store.parent.rglob("*") if path.is_file())
     assert flexwatt.json("show", run)["state"] == "ok"
     shutil.rmtree(flexwatt.store.parent)
-    small_disk(flexwatt.store.parent, f"size={size // 1024 + 100}k")
+    small_disk(flexwatt.store.parent, f"size={size // 1024 + 160}k")
     done = flexwatt("run", "workflow.yaml", status=3)
     assert len(errors(done)) == 1 and re.search(r"store .*flexwatt.db: .*(full|space)", done.stderr)
     run, = run_ids(flexwatt)
