@@ -101,7 +101,7 @@ static void start(struct bench *bench, struct fw_sandbox *sandbox, const char *a
 	bench_require(fw_sandbox_start(sandbox, &spec, &err) == FW_OK, "start a sandbox", err);
 }
 
-static double cold_ms(struct bench *bench, double *teardown_ms)
+static double cold_ms(struct bench *bench, double *blocked_ms, double *teardown_ms)
 {
 	static unsigned number;
 	fw_cleanup_free char *attempts = fw_printf("%s/w%u", bench->hidden, number++);
@@ -115,6 +115,7 @@ static double cold_ms(struct bench *bench, double *teardown_ms)
 	fw_cleanup_fd int listener = fw_sandbox_take_listener(sandbox);
 
 	start(bench, sandbox, attempts);
+	*blocked_ms = ms_since(begin);
 	fw_cleanup_fd int connection = read_next(listener);
 	double cold = ms_since(begin);
 
@@ -134,8 +135,8 @@ static void print_list(const char *name, const double *values, size_t count, con
 
 static void measure(struct bench *bench)
 {
-	enum { SPAWN, COLD, PREPARED, TEARDOWN, BWRAP, LISTS };
-	static const char *const names[] = {"spawn", "cold", "prepared", "teardown", "bwrap"};
+	enum { SPAWN, COLD, BLOCKED, PREPARED, TEARDOWN, BWRAP, LISTS };
+	static const char *const names[] = {"spawn", "cold", "blocked", "prepared", "teardown", "bwrap"};
 	char *const plain[] = {bench->binary, NULL};
 	char *const wrapped[] = {bench->bwrap, (char[]){"--unshare-all"}, (char[]){"--ro-bind"}, (char[]){"/"}, (char[]){"/"},
 	                         bench->binary, NULL};
@@ -144,15 +145,15 @@ static void measure(struct bench *bench)
 
 	for (size_t i = 0; i < LISTS; i++)
 		lists[i] = fw_alloc_array(bench->count, sizeof **lists);
-	cold_ms(bench, &unused); /* the package's template */
+	cold_ms(bench, &unused, &unused); /* the package's template */
 	for (size_t i = 0; i < bench->count; i++) {
 		settle();
 		lists[SPAWN][i] = spawn_ms(bench, plain);
 		settle();
-		lists[COLD][i] = cold_ms(bench, &lists[TEARDOWN][i]);
+		lists[COLD][i] = cold_ms(bench, &lists[BLOCKED][i], &lists[TEARDOWN][i]);
 		bench_require(fw_sandboxes_prepare(bench->sandboxes, MEMORY_MB, TMP_MB, 1, &err) == FW_OK, "prepare", err);
 		settle();
-		lists[PREPARED][i] = cold_ms(bench, &unused);
+		lists[PREPARED][i] = cold_ms(bench, &unused, &unused);
 		settle();
 		lists[BWRAP][i] = spawn_ms(bench, wrapped);
 	}

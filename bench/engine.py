@@ -80,6 +80,7 @@ def runtime_alone(product, repetitions):
 def cold(product, _):
     lists = json.loads(product.tool("cold", product.package, COLD_STARTS, "/usr/bin/bwrap"))
     yield result(AREA, "cold start, nothing prepared", "ms", lists["cold"], lists["spawn"], at_most=2.5)
+    yield result(AREA, "… of it, the caller's thread is held", "ms", lists["blocked"], lists["spawn"])
     yield result(AREA, "cold start, groups made beforehand", "ms", lists["prepared"], lists["spawn"], at_most=2)
     yield result(AREA, "cold start against bwrap --unshare-all", "ms", lists["cold"], peer=lists["bwrap"], at_least=2)
     yield result(AREA, "teardown of a sandbox", "ms", lists["teardown"], lists["spawn"])
