@@ -28,6 +28,7 @@ static const struct known {
 	{"power_meter", "", FW_DOMAIN_PSYS, false, false},
 	/* AMD servers of Linux 5.8 to 5.12. */
 	{"amd_energy", "Esocket#", FW_DOMAIN_PACKAGE, true, true},
+	{"amd_hsmp_hwmon", "", FW_DOMAIN_PACKAGE, false, true}, /* one chip a socket */
 	{"amd_energy", "Ecore#", FW_DOMAIN_CORE, false, false},
 	/* Discrete Intel GPUs: the card holds its package. */
 	{"i915", "", FW_DOMAIN_GPU, false, true},
