@@ -19,6 +19,7 @@ static const struct fw_monitor_ops *const all_monitors[FW_MONITOR_COUNT] = {
 	&fw_monitor_system,
 	&fw_monitor_rapl,
 	&fw_monitor_hwmon,
+	&fw_monitor_ebpf,
 	&fw_monitor_model,
 	&fw_monitor_tdp,
 };
@@ -48,6 +49,15 @@ static char *methods_of(const struct fw_energy_manager *manager)
 		if (manager->monitors[i])
 			fw_buffer_printf(&text, "%s%s", text.length ? " " : "", all_monitors[i]->method);
 	return fw_buffer_take(&text);
+}
+
+static void count(void *context, const struct fw_metered *worker, bool edge, struct fw_reading *reading)
+{
+	struct fw_energy_manager *manager = context;
+
+	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)
+		if (worker->states[i] && all_monitors[i]->count)
+			all_monitors[i]->count(manager->monitors[i], worker->states[i], edge, reading);
 }
 
 /* In portions, so that a tick's records do not hold up the loop: what is left comes at its next turn. More than have ended
@@ -80,7 +90,7 @@ int fw_energy_manager_new(const struct fw_energy_options *options, struct fw_ene
 	int rc = FW_OK;
 
 	fresh->loop = options->loop;
-	fresh->source = (struct fw_reading_source){options->context.root, fw_root_is_live(options->context.root)};
+	fresh->source = (struct fw_reading_source){options->context.root, fw_root_is_live(options->context.root), count, fresh};
 	fresh->filled_fd = fresh->stop_fd = fresh->timer_fd = -1;
 	fw_budget_init(&fresh->budget, fw_monotonic_ns());
 	pthread_mutex_init(&fresh->pass, NULL);
@@ -144,10 +154,14 @@ struct fw_energy_worker *fw_energy_worker_new(struct fw_energy_manager *manager,
 
 	fresh->manager = manager;
 	fresh->metered = *worker;
+	fresh->metered.states = fresh->states;
 	fresh->base_off_ns = UINT64_MAX;
 	fresh->parked_serial = UINT64_MAX;
 	pthread_mutex_init(&fresh->state, NULL);
 	pthread_mutex_lock(&manager->pass);
+	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)
+		if (manager->monitors[i] && all_monitors[i]->meter)
+			fresh->states[i] = all_monitors[i]->meter(manager->monitors[i], worker);
 	FW_PUSH(&manager->workers, fresh);
 	if (manager->workers.count == 1)
 		fw_energy_sampler_tick(manager, true);
@@ -177,6 +191,9 @@ void fw_energy_worker_free(struct fw_energy_worker *worker)
 			manager->workers.items[i] = manager->workers.items[--manager->workers.count];
 			break;
 		}
+	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)
+		if (worker->states[i])
+			all_monitors[i]->unmeter(manager->monitors[i], worker->states[i]);
 	if (manager->workers.count == 0)
 		fw_energy_sampler_tick(manager, false);
 	pthread_mutex_unlock(&manager->pass);

@@ -14,7 +14,7 @@
 #include "energy/manager.h"
 #include "energy/reading.h"
 
-enum { FW_MONITOR_COUNT = 5 };
+enum { FW_MONITOR_COUNT = 6 };
 
 /* An invocation that lasted this long is read at its end whatever the budget says: less than 0.1 % of what it measures. */
 #define FW_ALWAYS_READ_NS (50 * 1000000ULL)
@@ -47,6 +47,7 @@ struct fw_ended {
 struct fw_energy_worker {
 	struct fw_energy_manager *manager;
 	struct fw_metered metered;
+	void *states[FW_MONITOR_COUNT]; /* the monitors' */
 
 	/* Loop thread. */
 	struct fw_reading begin, last_end;

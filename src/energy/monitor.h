@@ -30,6 +30,11 @@ struct fw_metered {
 	pid_t pid;                /* first process of the worker */
 	double vcpus;
 	int64_t memory_mb;
+	/* Where it talks with flexwatt itself, IPv4 in network byte order, 0: nowhere. That is no network traffic of its own. */
+	uint32_t own_address;
+	uint16_t own_port;
+	/* The manager's: what each monitor keeps of this worker, in their order; NULL before it is metered. */
+	void **states;
 };
 
 /* One edge or one sample of a worker: cumulative figures; what is unknown is -1. */
@@ -41,6 +46,7 @@ struct fw_reading {
 	int64_t memory_high_bytes;
 	int64_t switches_voluntary, switches_involuntary;
 	int64_t ended_faults; /* faults of children that had ended and been waited for: differs where one more has */
+	int64_t network_sent_bytes, network_received_bytes;
 };
 
 /* An invocation between two edges, with what the samples in between gave. CPU times and the clock are those of the
@@ -67,6 +73,15 @@ struct fw_monitor_ops {
 	/* One line on what it reads here: "12 cpus, cgroup v1". Newly allocated. Main thread. */
 	char *(*describe)(struct fw_monitor *monitor);
 
+	/* Begins and ends to watch a worker: own counters, programs tied to its group. Loop thread, with no reading of this
+	 * worker under way. meter() gives the state that unmeter() frees, or NULL when there is nothing to watch. Both may be
+	 * NULL, but not one of them. */
+	void *(*meter)(struct fw_monitor *monitor, const struct fw_metered *worker);
+	void (*unmeter)(struct fw_monitor *monitor, void *state);
+	/* Adds the worker's counters to a reading that is being taken. At an edge, thousands of times a second, only what
+	 * costs no system call. Loop or sampler thread; no allocation, no log. May be NULL. */
+	void (*count)(struct fw_monitor *monitor, void *state, bool edge, struct fw_reading *reading);
+
 	/* Reads machine-wide counters. Sampler thread only; may not allocate, block or log: up to 100 calls a second.
 	 * May be NULL. */
 	void (*sample)(struct fw_monitor *monitor);
@@ -88,5 +103,6 @@ struct fw_monitor_ops {
 extern const struct fw_monitor_ops fw_monitor_system;
 extern const struct fw_monitor_ops fw_monitor_rapl;
 extern const struct fw_monitor_ops fw_monitor_hwmon;
+extern const struct fw_monitor_ops fw_monitor_ebpf;
 extern const struct fw_monitor_ops fw_monitor_model;
 extern const struct fw_monitor_ops fw_monitor_tdp;

@@ -116,7 +116,16 @@ static size_t processes_of(const struct fw_reading_source *source, const struct 
 
 static void unknown(struct fw_reading *reading)
 {
-	*reading = (struct fw_reading){.stat = FW_CGROUP_STAT_UNKNOWN, .memory_high_bytes = -1, .switches_voluntary = -1, .switches_involuntary = -1};
+	*reading = (struct fw_reading){.stat = FW_CGROUP_STAT_UNKNOWN,
+	                               .memory_high_bytes = -1, .switches_voluntary = -1, .switches_involuntary = -1,
+	                               .network_sent_bytes = -1, .network_received_bytes = -1};
+}
+
+static void let_monitors_count(const struct fw_reading_source *source, const struct fw_metered *worker, bool edge,
+                               struct fw_reading *reading)
+{
+	if (source->count && worker->states)
+		source->count(source->context, worker, edge, reading);
 }
 
 static void take_cpu_of(const struct sums *sums, struct fw_cgroup_stat *stat)
@@ -170,6 +179,7 @@ void fw_reading_take(const struct fw_reading_source *source, const struct fw_met
 		fw_cgroup_read(worker->cgroup, &reading->stat);
 	if (worker->cgroup || worker->pid > 0)
 		complete(source, worker, reading);
+	let_monitors_count(source, worker, false, reading);
 	reading->after_ns = fw_monotonic_ns();
 }
 
@@ -192,6 +202,7 @@ void fw_reading_take_cpu(const struct fw_reading_source *source, const struct fw
 		if (sums.counted > 0)
 			take_cpu_of(&sums, stat);
 	}
+	let_monitors_count(source, worker, true, reading);
 	reading->after_ns = fw_monotonic_ns();
 }
 

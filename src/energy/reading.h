@@ -10,6 +10,9 @@
 struct fw_reading_source {
 	const struct fw_root *root;
 	bool live; /* the root is ours: clocks of processes may be asked */
+	/* What monitors add to a reading; may be NULL. */
+	void (*count)(void *context, const struct fw_metered *worker, bool edge, struct fw_reading *reading);
+	void *context;
 };
 
 /* Everything; about 60 µs for one process. */

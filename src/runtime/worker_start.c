@@ -3,6 +3,7 @@
  * How a worker comes to be: address, Runtime API, output, directory, environment, process. A step that fails undoes those
  * before it.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <sys/stat.h>
 
@@ -147,13 +148,16 @@ static double held_vcpus(const struct fw_worker *worker, const struct fw_record 
 
 static void meter(struct fw_worker *worker, const struct fw_record *record)
 {
-	const struct fw_metered metered = {
+	struct fw_sandbox_address address = fw_sandbox_address(worker->sandbox);
+	struct fw_metered metered = {
 		.cgroup = fw_sandbox_cgroup(worker->sandbox),
 		.pid = fw_sandbox_pid(worker->sandbox),
 		.vcpus = held_vcpus(worker, record),
 		.memory_mb = worker->memory_mb,
+		.own_port = htons(address.port),
 	};
 
+	(void)inet_pton(AF_INET, address.host, &metered.own_address);
 	if (worker->runtime->options.energy)
 		worker->energy = fw_energy_worker_new(worker->runtime->options.energy, &metered);
 }

@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The BPF programs in the running kernel against what processes know of themselves. Skipped where programs cannot be
+ * loaded, with the reason.
+ */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/time.h"
+#include "energy/ebpf_internal.h"
+#include "tests/unit/support.h"
+
+enum { DEADLINE_MS = 20000 };
+
+static struct fw_root root;
+static struct fw_machine machine;
+static struct fw_cgroups *cgroups;
+static struct fw_monitor *monitor;
+static struct fw_work *work;
+static struct fw_work_snapshot *snapshot;
+
+static int set_up(void **state)
+{
+	struct fw_monitor_context context = {.root = &root, .machine = &machine};
+	struct fw_error *err = NULL;
+	char parent[64];
+
+	(void)state;
+	assert_ok(fw_root_open("/", &root, &err), err);
+	assert_ok(fw_machine_read(&root, &machine, &err), err);
+	snprintf(parent, sizeof parent, "flexwatt-ebpf-%d", getpid());
+	if (fw_monitor_ebpf.open(&context, &monitor, &err) != FW_OK ||
+	    fw_cgroups_open(&root, parent, &cgroups, &err) != FW_OK) {
+		print_message("skipped: %s\n", fw_error_message(err));
+		fw_error_free(err);
+		return 0;
+	}
+	work = fw_monitor_ebpf_work(monitor);
+	snapshot = fw_work_snapshot_new(work);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	fw_work_snapshot_free(snapshot);
+	fw_monitor_ebpf.close(monitor);
+	fw_cgroups_close(cgroups);
+	fw_root_close(&root);
+	return 0;
+}
+
+/* A group with a process in it that waits for "go" before each step, and tells when it has done it. */
+struct worker {
+	struct fw_cgroup *group;
+	struct fw_work_key key;
+	pid_t pid;
+	int go[2], done[2];
+	int64_t *told_ns; /* shared: what the process says of itself */
+};
+
+typedef void body_fn(struct worker *worker);
+
+static void pass_byte(int fd)
+{
+	if (write(fd, "x", 1) != 1)
+		_exit(98);
+}
+
+static void wait_byte(int fd)
+{
+	struct pollfd waits = {fd, POLLIN, 0};
+	char byte;
+
+	if (poll(&waits, 1, DEADLINE_MS) != 1 || read(fd, &byte, 1) != 1)
+		_exit(97);
+}
+
+/* In the test itself: a failed wait is a failed test. */
+static void await(int fd)
+{
+	struct pollfd waits = {fd, POLLIN, 0};
+	char byte;
+
+	assert_int_equal(poll(&waits, 1, DEADLINE_MS), 1);
+	assert_int_equal(read(fd, &byte, 1), 1);
+}
+
+static void join(struct fw_cgroup *group)
+{
+	int fds[8];
+	size_t count = fw_cgroup_procs_fds(group, fds);
+
+	for (size_t i = 0; i < count; i++)
+		if (write(fds[i], "0", 1) != 1)
+			_exit(99);
+}
+
+static uint64_t own_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t burn(uint64_t ns)
+{
+	uint64_t begin = own_ns(), now = begin;
+
+	while (now - begin < ns)
+		now = own_ns();
+	return now - begin;
+}
+
+static struct worker start(const char *name, body_fn *body)
+{
+	static const struct fw_cgroup_limits none = {0};
+	struct worker worker = {0};
+	struct fw_error *err = NULL;
+
+	if (!work || fw_cgroups_can(cgroups) == 0 || !(fw_cgroups_can(cgroups) & FW_CAN_IDENTITY)) {
+		print_message("skipped: no BPF programs, or no v2 control group\n");
+		skip();
+	}
+	assert_ok(fw_cgroup_new(cgroups, name, &none, &worker.group, &err), err);
+	assert_int_equal(pipe(worker.go), 0);
+	assert_int_equal(pipe(worker.done), 0);
+	worker.told_ns = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(worker.told_ns != MAP_FAILED);
+	worker.pid = fork();
+	assert_true(worker.pid >= 0);
+	if (worker.pid > 0)
+		return worker;
+	alarm(60);
+	join(worker.group);
+	pass_byte(worker.done[1]);
+	body(&worker);
+	_exit(0);
+}
+
+static struct worker start_metered(const char *name, body_fn *body)
+{
+	struct worker worker = start(name, body);
+	struct fw_error *err = NULL;
+
+	await(worker.done[0]);
+	assert_ok(fw_work_add(work, fw_work_group_of(fw_cgroup_v2_fd(worker.group)), &worker.key, &err), err);
+	return worker;
+}
+
+static void stop(struct worker *worker)
+{
+	struct fw_error *err = NULL;
+	uint64_t deadline = fw_monotonic_ns() + DEADLINE_MS * 1000000ULL;
+
+	fw_work_remove(work, worker->key);
+	kill(worker->pid, SIGKILL);
+	waitpid(worker->pid, NULL, 0);
+	fw_cgroup_kill(worker->group, NULL);
+	while (fw_cgroup_remove(worker->group, &err) == FW_E_BUSY && fw_monotonic_ns() < deadline) {
+		fw_error_free(err);
+		err = NULL;
+	}
+	assert_null(err);
+	fw_cgroup_close(worker->group);
+	munmap(worker->told_ns, 4096);
+	for (int i = 0; i < 2; i++) {
+		close(worker->go[i]);
+		close(worker->done[i]);
+	}
+}
+
+static int64_t account(struct fw_work_key key)
+{
+	struct fw_work_sum sums[FW_WORK_PACKAGES];
+	const int *physical;
+	int64_t sum = 0;
+
+	assert_true(fw_work_read(work, key, sums));
+	for (size_t i = 0; i < fw_work_packages(work, &physical); i++)
+		sum += (int64_t)sums[i].ns;
+	return sum;
+}
+
+static void step(struct worker *worker)
+{
+	pass_byte(worker->go[1]);
+	await(worker->done[0]);
+}
+
+/* To the nanosecond where the kernel tells of all switches; where it hides some, as a guest's agent's, what runs beside them
+ * is known from the scheduler's ticks alone. */
+static double tolerance(double of)
+{
+	assert_true(fw_work_take(work, snapshot));
+	return (fw_work_machine_of(snapshot).missed > 0 ? 0.06 : 0.01) * of + 300000;
+}
+
+static void burn_steps(struct worker *worker)
+{
+	for (;;) {
+		wait_byte(worker->go[0]);
+		*worker->told_ns = (int64_t)burn(300 * 1000000ULL);
+		pass_byte(worker->done[1]);
+	}
+}
+
+static void the_time_of_a_busy_loop_is_known_within_one_percent(void **state)
+{
+	struct worker worker = start_metered("busy", burn_steps);
+	int64_t before = account(worker.key), used;
+
+	(void)state;
+	step(&worker);
+	used = account(worker.key) - before;
+	print_message("told %.3f ms, counted %.3f ms\n", (double)*worker.told_ns / 1e6, (double)used / 1e6);
+	assert_near((double)used, (double)*worker.told_ns, tolerance((double)*worker.told_ns));
+	stop(&worker);
+}
+
+static uint64_t own_and_children_ns(void)
+{
+	struct rusage children;
+
+	getrusage(RUSAGE_CHILDREN, &children);
+	return own_ns() + (uint64_t)(children.ru_utime.tv_sec + children.ru_stime.tv_sec) * 1000000000u +
+	       (uint64_t)(children.ru_utime.tv_usec + children.ru_stime.tv_usec) * 1000u;
+}
+
+static void burn_in_children(struct worker *worker)
+{
+	for (;;) {
+		wait_byte(worker->go[0]);
+		uint64_t begin = own_and_children_ns();
+
+		for (int i = 0; i < 100; i++) {
+			pid_t pid = fork();
+
+			if (pid == 0) {
+				burn(2000000);
+				_exit(0);
+			}
+			if (waitpid(pid, NULL, 0) != pid)
+				_exit(96);
+		}
+		*worker->told_ns = (int64_t)(own_and_children_ns() - begin);
+		pass_byte(worker->done[1]);
+	}
+}
+
+static void mistake_27_work_of_children_that_exit_and_live_shorter_than_any_poll_is_kept(void **state)
+{
+	struct worker worker = start_metered("children", burn_in_children);
+	int64_t before = account(worker.key), used;
+
+	(void)state;
+	step(&worker);
+	used = account(worker.key) - before;
+	print_message("100 children and their parent told %.3f ms, counted %.3f ms\n", (double)*worker.told_ns / 1e6,
+	              (double)used / 1e6);
+	assert_true(used > 200 * 1000000);
+	assert_near((double)used, (double)*worker.told_ns, tolerance((double)*worker.told_ns));
+	stop(&worker);
+}
+
+static void burn_for_ever(struct worker *worker)
+{
+	wait_byte(worker->go[0]);
+	for (;;) {
+		*worker->told_ns = (int64_t)own_ns();
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	}
+}
+
+static int64_t told(const struct worker *worker)
+{
+	return __atomic_load_n(worker->told_ns, __ATOMIC_RELAXED);
+}
+
+/* Busy waiting on purpose: this thread must not be what makes the other one switch. */
+static void until_told(const struct worker *worker, int64_t at_least)
+{
+	uint64_t deadline = fw_monotonic_ns() + DEADLINE_MS * 1000000ULL;
+
+	while (told(worker) < at_least)
+		assert_true(fw_monotonic_ns() < deadline);
+}
+
+static void mistake_28_a_task_that_runs_across_the_whole_window_is_counted(void **state)
+{
+	struct worker worker = start_metered("across", burn_for_ever);
+	int64_t begin, begin_told, used, told_used;
+
+	(void)state;
+	pass_byte(worker.go[1]);
+	until_told(&worker, 20 * 1000000);
+	begin = account(worker.key);
+	begin_told = told(&worker);
+	until_told(&worker, begin_told + 100 * 1000000);
+	used = account(worker.key) - begin;
+	told_used = told(&worker) - begin_told;
+	assert_near((double)used, (double)told_used, tolerance((double)told_used));
+	stop(&worker);
+}
+
+static void mistake_28_a_task_that_ran_before_its_account_was_opened_counts_from_there(void **state)
+{
+	struct worker worker = start("before", burn_for_ever);
+	struct fw_error *err = NULL;
+	int64_t begin_told, used, told_used;
+
+	(void)state;
+	await(worker.done[0]);
+	pass_byte(worker.go[1]);
+	until_told(&worker, 50 * 1000000);
+	assert_ok(fw_work_add(work, fw_work_group_of(fw_cgroup_v2_fd(worker.group)), &worker.key, &err), err);
+	begin_told = told(&worker);
+	until_told(&worker, begin_told + 100 * 1000000);
+	used = account(worker.key);
+	told_used = told(&worker) - begin_told;
+	assert_near((double)used, (double)told_used, tolerance((double)told_used));
+	stop(&worker);
+}
+
+static int64_t machine_busy(void)
+{
+	struct fw_work_machine all = fw_work_machine_of(snapshot);
+	const int *physical;
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < fw_work_packages(work, &physical); i++)
+		sum += (int64_t)all.busy[i].ns;
+	return sum;
+}
+
+static int64_t account_in_snapshot(struct fw_work_key key)
+{
+	struct fw_work_sum sums[FW_WORK_PACKAGES];
+	const int *physical;
+	int64_t sum = 0;
+
+	assert_true(fw_work_of(snapshot, key, sums));
+	for (size_t i = 0; i < fw_work_packages(work, &physical); i++)
+		sum += (int64_t)sums[i].ns;
+	return sum;
+}
+
+static void mistake_26_the_shares_of_all_workers_never_exceed_the_machine(void **state)
+{
+	struct worker one = start_metered("one", burn_for_ever), two = start_metered("two", burn_for_ever);
+	uint64_t until = fw_monotonic_ns() + 300 * 1000000ULL;
+	int64_t last_busy = 0, last_one = 0, last_two = 0;
+	int snapshots = 0;
+
+	(void)state;
+	pass_byte(one.go[1]);
+	pass_byte(two.go[1]);
+	for (; fw_monotonic_ns() < until; sched_yield()) {
+		if (!fw_work_take(work, snapshot))
+			continue;
+		int64_t busy = machine_busy(), of_one = account_in_snapshot(one.key), of_two = account_in_snapshot(two.key);
+
+		if (snapshots++ > 0)
+			assert_true(of_one - last_one + of_two - last_two <= busy - last_busy);
+		assert_true(of_one >= last_one && of_two >= last_two && busy >= last_busy);
+		last_busy = busy;
+		last_one = of_one;
+		last_two = of_two;
+	}
+	assert_true(snapshots > 10 && last_one > 0 && last_two > 0);
+	stop(&one);
+	stop(&two);
+}
+
+static void busy_and_idle_time_together_are_the_time_of_all_cpus(void **state)
+{
+	struct worker worker = start_metered("whole", burn_steps);
+	struct fw_work_machine first, last;
+	int64_t busy;
+	uint64_t idle = 0;
+	const int *physical;
+
+	(void)state;
+	assert_true(fw_work_take(work, snapshot));
+	first = fw_work_machine_of(snapshot);
+	busy = machine_busy();
+	for (size_t i = 0; i < fw_work_packages(work, &physical); i++)
+		idle -= first.idle_ns[i];
+	step(&worker);
+	assert_true(fw_work_take(work, snapshot));
+	last = fw_work_machine_of(snapshot);
+	busy = machine_busy() - busy;
+	for (size_t i = 0; i < fw_work_packages(work, &physical); i++)
+		idle += last.idle_ns[i];
+	double elapsed = (double)(last.after_ns - first.after_ns) * machine.threads;
+	assert_near((double)busy + (double)idle, elapsed, 0.001 * elapsed);
+	assert_true(last.switches > first.switches);
+	stop(&worker);
+}
+
+static void mistake_35_a_key_does_not_outlive_its_account_when_the_group_number_comes_again(void **state)
+{
+	struct worker worker = start_metered("again", burn_steps);
+	uint64_t group = fw_work_group_of(fw_cgroup_v2_fd(worker.group));
+	struct fw_work_key old = worker.key;
+	struct fw_work_sum sums[FW_WORK_PACKAGES];
+	struct fw_error *err = NULL;
+
+	(void)state;
+	step(&worker);
+	assert_true((double)account(old) > 0.9 * (double)*worker.told_ns);
+	fw_work_remove(work, old);
+	assert_false(fw_work_read(work, old, sums));
+	assert_ok(fw_work_add(work, group, &worker.key, &err), err);
+	assert_int_equal(worker.key.slot, old.slot); /* the same place, and none of what was counted there */
+	assert_false(fw_work_read(work, old, sums));
+	assert_true(account(worker.key) < 50 * 1000000);
+	assert_true(fw_work_take(work, snapshot));
+	assert_false(fw_work_of(snapshot, old, sums));
+	assert_true(fw_work_of(snapshot, worker.key, sums));
+	fw_work_remove(work, old); /* nothing of the new one's */
+	assert_true(fw_work_read(work, worker.key, sums));
+	stop(&worker);
+}
+
+static void sit_below(struct worker *worker)
+{
+	wait_byte(worker->go[0]);
+	*worker->told_ns = (int64_t)burn(100 * 1000000ULL);
+	pass_byte(worker->done[1]);
+	wait_byte(worker->go[0]);
+}
+
+static void groups_below_a_worker_are_the_workers(void **state)
+{
+	struct worker worker = start_metered("above", sit_below);
+	int directory = fw_cgroup_v2_fd(worker.group), procs;
+	char pid[16];
+	int64_t before;
+
+	(void)state;
+	assert_int_equal(mkdirat(directory, "below", 0755), 0);
+	procs = openat(directory, "below/cgroup.procs", O_WRONLY | O_CLOEXEC);
+	snprintf(pid, sizeof pid, "%d", worker.pid);
+	assert_int_equal(write(procs, pid, strlen(pid)), (ssize_t)strlen(pid));
+	close(procs);
+	before = account(worker.key);
+	step(&worker);
+	assert_near((double)(account(worker.key) - before), (double)*worker.told_ns, tolerance((double)*worker.told_ns));
+	kill(worker.pid, SIGKILL);
+	waitpid(worker.pid, NULL, 0);
+	uint64_t deadline = fw_monotonic_ns() + DEADLINE_MS * 1000000ULL;
+	while (unlinkat(directory, "below", AT_REMOVEDIR) != 0)
+		assert_true(fw_monotonic_ns() < deadline);
+	stop(&worker);
+}
+
+/* A datagram socket pair on the loopback of this host, sending to `port`. */
+static void send_datagrams(uint16_t port, int count, size_t bytes)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	static char data[4096];
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	for (int i = 0; i < count; i++)
+		if (sendto(fd, data, bytes, 0, (struct sockaddr *)&to, sizeof to) != (ssize_t)bytes)
+			_exit(95);
+	close(fd);
+}
+
+enum { OWN_PORT = 47011, OTHER_PORT = 47012 };
+
+static void talk(struct worker *worker)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(OTHER_PORT),
+	                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	static char data[4096];
+
+	if (bind(fd, (struct sockaddr *)&at, sizeof at) != 0)
+		_exit(94);
+	for (;;) {
+		wait_byte(worker->go[0]);
+		send_datagrams(OTHER_PORT, 10, 1000);
+		send_datagrams(OWN_PORT, 5, 500); /* to flexwatt */
+		for (int i = 0; i < 10; i++)
+			if (recv(fd, data, sizeof data, 0) != 1000)
+				_exit(93);
+		pass_byte(worker->done[1]);
+	}
+}
+
+static void the_traffic_of_a_worker_is_counted_but_not_its_talk_with_flexwatt(void **state)
+{
+	struct worker worker = start("talk", talk);
+	struct fw_metered metered = {.cgroup = worker.group, .own_address = htonl(INADDR_LOOPBACK),
+	                             .own_port = htons(OWN_PORT)};
+	struct fw_reading begin = {.network_sent_bytes = -1}, end = begin;
+	void *meter;
+
+	(void)state;
+	await(worker.done[0]);
+	meter = fw_monitor_ebpf.meter(monitor, &metered);
+	assert_non_null(meter);
+	fw_monitor_ebpf.count(monitor, meter, true, &begin);
+	step(&worker);
+	send_datagrams(OTHER_PORT, 1, 100); /* to the worker, from one that is not metered */
+	fw_monitor_ebpf.count(monitor, meter, true, &end);
+	assert_int_equal(end.network_sent_bytes - begin.network_sent_bytes, 10 * (1000 + 28));
+	assert_int_equal(end.network_received_bytes - begin.network_received_bytes, 10 * (1000 + 28) + 100 + 28);
+	fw_monitor_ebpf.unmeter(monitor, meter);
+	stop(&worker);
+}
+
+static void the_monitor_says_what_it_watches(void **state)
+{
+	fw_cleanup_free char *text = NULL;
+
+	(void)state;
+	if (!monitor)
+		skip();
+	text = fw_monitor_ebpf.describe(monitor);
+	assert_non_null(strstr(text, "context switches of "));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_time_of_a_busy_loop_is_known_within_one_percent),
+		cmocka_unit_test(mistake_27_work_of_children_that_exit_and_live_shorter_than_any_poll_is_kept),
+		cmocka_unit_test(mistake_28_a_task_that_runs_across_the_whole_window_is_counted),
+		cmocka_unit_test(mistake_28_a_task_that_ran_before_its_account_was_opened_counts_from_there),
+		cmocka_unit_test(mistake_26_the_shares_of_all_workers_never_exceed_the_machine),
+		cmocka_unit_test(busy_and_idle_time_together_are_the_time_of_all_cpus),
+		cmocka_unit_test(mistake_35_a_key_does_not_outlive_its_account_when_the_group_number_comes_again),
+		cmocka_unit_test(groups_below_a_worker_are_the_workers),
+		cmocka_unit_test(the_traffic_of_a_worker_is_counted_but_not_its_talk_with_flexwatt),
+		cmocka_unit_test(the_monitor_says_what_it_watches),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
