@@ -103,6 +103,8 @@ static void read_tree(struct fw_system *system, struct tree *tree)
 	*tree = (struct tree){0};
 	for (size_t i = 0; i < count; i++)
 		add_process(system, pids[i], tree);
+	if (tree->processes == 0)
+		*tree = (struct tree){0, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
 }
 
 static bool read_counters(struct fw_system *system, struct counters *now)
@@ -140,6 +142,12 @@ static void put_number(json_t *json, const char *name, double value, const char 
 static void put_count(json_t *json, const char *name, int64_t value, const char *unit)
 {
 	put(json, name, value < 0 ? json_null() : json_integer(value), unit);
+}
+
+/* Since a beginning; unknown when one of the two is. */
+static void put_growth(json_t *json, const char *name, int64_t now, int64_t before, const char *unit)
+{
+	put_count(json, name, now < 0 || before < 0 ? -1 : now - before, unit);
 }
 
 static void put_text(json_t *json, const char *name, const char *value)
@@ -180,9 +188,9 @@ static void put_cpu(struct fw_system *system, const struct counters *now, json_t
 		                             fw_cpu_times_total_ns(to) - fw_cpu_times_total_ns(from)), "percent");
 	}
 	put_number(json, "cpu_busy_seconds", (double)fw_cpu_times_busy_ns(b) / 1e9, "s");
-	put_count(json, "context_switches", now->context_switches - system->first.context_switches, "count");
-	put_count(json, "interrupts", now->interrupts - system->first.interrupts, "count");
-	put_count(json, "processes_started", now->forks - system->first.forks, "count");
+	put_growth(json, "context_switches", now->context_switches, system->first.context_switches, "count");
+	put_growth(json, "interrupts", now->interrupts, system->first.interrupts, "count");
+	put_growth(json, "processes_started", now->forks, system->first.forks, "count");
 }
 
 static void put_load(struct fw_system *system, json_t *json)
@@ -221,7 +229,7 @@ static void put_memory(struct fw_system *system, json_t *json)
 	for (size_t i = 0; i < FW_COUNT_OF(known); i++)
 		put_count(json, known[i].name, number_in(text, known[i].key), "bytes");
 	put_number(json, "memory_used_percent", available < 0 ? NAN : share(total - available, total), "percent");
-	put_count(json, "swap_used_bytes", number_in(text, "SwapTotal") - number_in(text, "SwapFree"), "bytes");
+	put_growth(json, "swap_used_bytes", number_in(text, "SwapTotal"), number_in(text, "SwapFree"), "bytes");
 	text = read_text(system, "proc/vmstat");
 	put_count(json, "page_faults", number_in(text, "pgfault"), "count");
 	put_count(json, "page_faults_major", number_in(text, "pgmajfault"), "count");
@@ -234,8 +242,9 @@ static void put_tree(struct fw_system *system, const struct tree *tree, uint64_t
 {
 	put_count(json, "tree_processes", (int64_t)tree->processes, "count");
 	put_count(json, "tree_threads", tree->threads, "count");
-	put_number(json, "tree_cpu_percent", share(tree->cpu_ns - system->before.tree_cpu_ns, (int64_t)elapsed_ns),
-	           "percent of one CPU");
+	bool known = tree->cpu_ns >= 0 && system->before.tree_cpu_ns >= 0;
+	put_number(json, "tree_cpu_percent",
+	           known ? share(tree->cpu_ns - system->before.tree_cpu_ns, (int64_t)elapsed_ns) : NAN, "percent of one CPU");
 	put_number(json, "tree_cpu_seconds", tree->cpu_ns < 0 ? NAN : (double)tree->cpu_ns / 1e9, "s");
 	put_count(json, "tree_memory_physical_bytes", tree->resident, "bytes");
 	put_count(json, "tree_memory_virtual_bytes", tree->virtual_size, "bytes");
@@ -255,17 +264,17 @@ static void put_devices(struct fw_system *system, const struct counters *now, js
 	const struct fw_disk_totals *disk = &now->disk, *disk0 = &system->first.disk;
 	const struct fw_net_totals *net = &now->net, *net0 = &system->first.net;
 
-	put_count(json, "disk_read_bytes", disk->read_bytes - disk0->read_bytes, "bytes");
-	put_count(json, "disk_written_bytes", disk->written_bytes - disk0->written_bytes, "bytes");
-	put_count(json, "disk_reads", disk->reads - disk0->reads, "count");
-	put_count(json, "disk_writes", disk->writes - disk0->writes, "count");
-	put_count(json, "disk_busy_ms", disk->busy_ms - disk0->busy_ms, "ms");
-	put_count(json, "network_received_bytes", net->received_bytes - net0->received_bytes, "bytes");
-	put_count(json, "network_sent_bytes", net->sent_bytes - net0->sent_bytes, "bytes");
-	put_count(json, "network_received_packets", net->received_packets - net0->received_packets, "count");
-	put_count(json, "network_sent_packets", net->sent_packets - net0->sent_packets, "count");
-	put_count(json, "network_errors", net->errors - net0->errors, "count");
-	put_count(json, "network_drops", net->drops - net0->drops, "count");
+	put_growth(json, "disk_read_bytes", disk->read_bytes, disk0->read_bytes, "bytes");
+	put_growth(json, "disk_written_bytes", disk->written_bytes, disk0->written_bytes, "bytes");
+	put_growth(json, "disk_reads", disk->reads, disk0->reads, "count");
+	put_growth(json, "disk_writes", disk->writes, disk0->writes, "count");
+	put_growth(json, "disk_busy_ms", disk->busy_ms, disk0->busy_ms, "ms");
+	put_growth(json, "network_received_bytes", net->received_bytes, net0->received_bytes, "bytes");
+	put_growth(json, "network_sent_bytes", net->sent_bytes, net0->sent_bytes, "bytes");
+	put_growth(json, "network_received_packets", net->received_packets, net0->received_packets, "count");
+	put_growth(json, "network_sent_packets", net->sent_packets, net0->sent_packets, "count");
+	put_growth(json, "network_errors", net->errors, net0->errors, "count");
+	put_growth(json, "network_drops", net->drops, net0->drops, "count");
 }
 
 static void put_pressure(struct fw_system *system, json_t *json)
@@ -326,8 +335,12 @@ json_t *fw_system_metrics(struct fw_system *system)
 	json_t *json = json_object();
 	struct tree tree;
 
-	if (!read_counters(system, now))
+	if (!read_counters(system, now)) { /* no time has passed, and no total is known */
 		*now = system->before;
+		now->context_switches = now->interrupts = now->forks = -1;
+		memset(&now->disk, -1, sizeof now->disk);
+		memset(&now->net, -1, sizeof now->net);
+	}
 	read_tree(system, &tree);
 	put_cpu(system, now, json);
 	put_load(system, json);

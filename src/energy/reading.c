@@ -66,7 +66,7 @@ static void add_stat(const struct fw_reading_source *source, pid_t pid, struct s
 		return;
 	}
 	sums->counted++;
-	if (!process_clock_ns(source, pid, &own_ns) || own_ns < stat.user_ns)
+	if (!process_clock_ns(source, pid, &own_ns) || own_ns < stat.user_ns) /* CPU times are at most 1/16 of the range */
 		own_ns = stat.user_ns + stat.system_ns;
 	add(&sums->cpu_user_ns, stat.user_ns + stat.children_user_ns);
 	add(&sums->cpu_total_ns, own_ns + stat.children_user_ns + stat.children_system_ns);

@@ -110,7 +110,7 @@ int64_t fw_cgroup_file_number(struct fw_cgroup *group, enum fw_cgroup_file file)
 
 	if (!fw_cgroup_file_text(group, file, text, sizeof text, &read) || !fw_str_to_u64(fw_str_trim(read), &number))
 		return -1;
-	return number > INT64_MAX ? INT64_MAX : (int64_t)number;
+	return number > INT64_MAX ? -1 : (int64_t)number;
 }
 
 int fw_cgroup_file_write(struct fw_cgroup *group, enum fw_cgroup_file file, const char *text, struct fw_error **err)

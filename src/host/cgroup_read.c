@@ -14,6 +14,14 @@ static int64_t number_or(struct fw_str text, const char *key, int64_t otherwise)
 	return otherwise;
 }
 
+/* 0 when the kernel does not list it, -1 when what it lists cannot be read. */
+static int64_t part_of(struct fw_str text, const char *key)
+{
+	struct fw_str value;
+
+	return fw_key_text(text, key, &value) ? number_or(text, key, -1) : 0;
+}
+
 static int64_t scaled(int64_t value, int64_t factor)
 {
 	return value < 0 || value > INT64_MAX / factor ? -1 : value * factor;
@@ -53,13 +61,13 @@ void fw_cgroup_read_cpu(struct fw_cgroup *group, struct fw_cgroup_stat *stat)
 static int64_t v2_kernel_memory(struct fw_str stat)
 {
 	static const char *const parts[] = {"kernel_stack", "pagetables", "percpu", "sock", "slab"};
-	int64_t total = number_or(stat, "kernel", -1);
+	struct fw_str value;
+	int64_t total = 0;
 
-	if (total >= 0)
-		return total;
-	total = 0;
+	if (fw_key_text(stat, "kernel", &value))
+		return number_or(stat, "kernel", -1);
 	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-		total = sum(total, number_or(stat, parts[i], 0));
+		total = sum(total, part_of(stat, parts[i]));
 	return total;
 }
 
@@ -73,7 +81,7 @@ static int64_t v1_memory(struct fw_cgroup *group, struct fw_str stat)
 {
 	int64_t kernel = fw_cgroup_file_number(group, FW_FILE_V1_MEMORY_KERNEL);
 
-	return sum(sum(number_or(stat, "total_rss", -1), number_or(stat, "total_shmem", 0)), kernel < 0 ? 0 : kernel);
+	return sum(sum(number_or(stat, "total_rss", -1), part_of(stat, "total_shmem")), kernel < 0 ? 0 : kernel);
 }
 
 int64_t fw_cgroup_read_memory(struct fw_cgroup *group)
@@ -157,25 +165,45 @@ static void read_pids(struct fw_cgroup *group, struct fw_cgroup_stat *stat)
 		stat->pids_denied = number_or(read, "max", -1);
 }
 
-/* "8:0 rbytes=1 wbytes=2 rios=…", one line a device. */
-static void read_io(struct fw_cgroup *group, struct fw_cgroup_stat *stat)
+/* "rbytes=12": -1 when it is no number. */
+static int64_t number_behind(struct fw_str word)
 {
-	char text[4096];
-	struct fw_str read, word;
 	uint64_t number;
 
-	if (!fw_cgroup_file_text(group, FW_FILE_IO_STAT, text, sizeof text, &read))
-		return;
-	stat->io_read_bytes = stat->io_written_bytes = 0;
-	for (struct fw_str line; fw_str_next_line(&read, &line);)
-		while (fw_str_next_word(&line, &word)) {
-			int64_t *total = fw_str_starts(word, "rbytes=") ? &stat->io_read_bytes : &stat->io_written_bytes;
+	word = (struct fw_str){word.text + 7, word.length - 7};
+	return fw_str_to_u64(word, &number) && number <= INT64_MAX ? (int64_t)number : -1;
+}
 
-			if ((total == &stat->io_written_bytes && !fw_str_starts(word, "wbytes=")) ||
-			    !fw_str_to_u64((struct fw_str){word.text + 7, word.length - 7}, &number) || number > INT64_MAX)
-				continue;
-			*total = sum(*total, (int64_t)number);
-		}
+/* "8:0 rbytes=1 wbytes=2 rios=…", one line a device; a device may stand there without figures, but not with one alone. */
+static void add_device(struct fw_str line, int64_t *read_bytes, int64_t *written_bytes)
+{
+	struct fw_str word;
+	int64_t read = 0, written = 0;
+	unsigned found = 0;
+
+	while (fw_str_next_word(&line, &word)) {
+		if (fw_str_starts(word, "rbytes="))
+			read = number_behind(word);
+		else if (fw_str_starts(word, "wbytes="))
+			written = number_behind(word);
+		else
+			continue;
+		found++;
+	}
+	*read_bytes = sum(*read_bytes, found == 1 ? -1 : read);
+	*written_bytes = sum(*written_bytes, found == 1 ? -1 : written);
+}
+
+static void read_io(struct fw_cgroup *group, struct fw_cgroup_stat *stat)
+{
+	char text[8192];
+	struct fw_str read, line;
+
+	if (!fw_cgroup_file_text(group, FW_FILE_IO_STAT, text, sizeof text, &read) || read.length >= sizeof text - 256)
+		return; /* not there, or more devices than are read: their sum would be too small */
+	stat->io_read_bytes = stat->io_written_bytes = 0;
+	while (fw_str_next_line(&read, &line))
+		add_device(line, &stat->io_read_bytes, &stat->io_written_bytes);
 }
 
 void fw_cgroup_read(struct fw_cgroup *group, struct fw_cgroup_stat *stat)

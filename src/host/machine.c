@@ -133,7 +133,8 @@ static int read_cpus(const struct fw_root *root, struct fw_machine *machine, str
 	length = fw_root_peek(root, "proc/self/status", text, sizeof text);
 	if (length < 0 || !fw_key_text((struct fw_str){text, (size_t)length}, "Cpus_allowed_list", &allowed))
 		allowed = FW_STR("0-1023"); /* kernels before 2.6.26 do not say: all of them */
-	fw_each_in_list(allowed, FW_MAX_CPUS, mark_allowed, machine);
+	if (!fw_each_in_list(allowed, FW_MAX_CPUS, mark_allowed, machine) || machine->cpus_allowed == 0)
+		return fw_fail(err, FW_E_ABSENT, "proc/self/status names no CPU that this process may use");
 	return FW_OK;
 }
 
@@ -155,7 +156,8 @@ static int read_memory(const struct fw_root *root, struct fw_machine *machine, s
 	ssize_t length = fw_root_peek(root, "proc/meminfo", text, sizeof text);
 	int64_t total;
 
-	if (length < 0 || !fw_key_number((struct fw_str){text, (size_t)length}, "MemTotal", &total))
+	if (length < 0 || !fw_key_number((struct fw_str){text, (size_t)length}, "MemTotal", &total) ||
+	    total == 0)
 		return fw_fail(err, FW_E_ABSENT, "proc/meminfo tells no MemTotal");
 	machine->memory_bytes = (uint64_t)total;
 	return FW_OK;

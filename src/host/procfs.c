@@ -8,11 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 
-static int64_t ns_of_ticks(uint64_t ticks)
+/* Centuries of CPU time: more is no counter. Sums of a few of them do not overflow. */
+static bool ns_of_ticks(uint64_t ticks, int64_t *ns)
 {
 	const int64_t ns_per_tick = 1000000000 / sysconf(_SC_CLK_TCK);
 
-	return ticks > (uint64_t)(INT64_MAX / ns_per_tick) ? INT64_MAX : (int64_t)ticks * ns_per_tick;
+	if (ticks > (uint64_t)(INT64_MAX / 16 / ns_per_tick))
+		return false;
+	*ns = (int64_t)ticks * ns_per_tick;
+	return true;
 }
 
 /* Takes "key" off a line: followed by blanks, tabs or one colon. */
@@ -52,7 +56,9 @@ bool fw_key_number(struct fw_str text, const char *key, int64_t *value)
 			return false;
 		number *= 1024;
 	}
-	*value = number > INT64_MAX ? INT64_MAX : (int64_t)number;
+	if (number > INT64_MAX)
+		return false;
+	*value = (int64_t)number;
 	return true;
 }
 
@@ -80,13 +86,14 @@ bool fw_each_in_list(struct fw_str text, unsigned limit, void (*visit)(void *con
 
 	text = fw_str_trim(text);
 	while (text.length > 0 && fw_str_next_field(&text, ',', &part)) {
+		bool range = memchr(part.text, '-', part.length) != NULL;
 		uint64_t from, to;
 
 		fw_str_next_field(&part, '-', &first);
 		if (!fw_str_to_u64(first, &from))
 			return false;
 		to = from;
-		if (part.length > 0 && !fw_str_to_u64(part, &to))
+		if (range && (!fw_str_to_u64(part, &to) || to < from))
 			return false;
 		for (uint64_t number = from; number <= to && number < limit; number++)
 			visit(context, (unsigned)number);
@@ -108,9 +115,28 @@ static bool split_name(struct fw_str text, struct fw_str *pid, struct fw_str *na
 	return true;
 }
 
+enum { FIRST = 4, LAST = 22 }; /* columns of proc(5), from the parent to the start time */
+
+static bool take_columns(const uint64_t columns[LAST + 1], struct fw_proc_stat *stat)
+{
+	for (int i = 10; i <= LAST; i++)
+		if (columns[i] > INT64_MAX)
+			return false;
+	if (columns[4] > INT32_MAX)
+		return false;
+	stat->parent = (pid_t)columns[4];
+	stat->faults_minor = (int64_t)columns[10];
+	stat->children_faults_minor = (int64_t)columns[11];
+	stat->faults_major = (int64_t)columns[12];
+	stat->children_faults_major = (int64_t)columns[13];
+	stat->threads = (int64_t)columns[20];
+	stat->start_ticks = columns[22];
+	return ns_of_ticks(columns[14], &stat->user_ns) && ns_of_ticks(columns[15], &stat->system_ns) &&
+	       ns_of_ticks(columns[16], &stat->children_user_ns) && ns_of_ticks(columns[17], &stat->children_system_ns);
+}
+
 bool fw_proc_stat_parse(struct fw_str text, struct fw_proc_stat *stat)
 {
-	enum { FIRST = 4, LAST = 22 }; /* columns of proc(5), from the parent to the start time */
 	struct fw_str pid, name, rest, word;
 	uint64_t columns[LAST + 1] = {0}, number;
 
@@ -128,17 +154,8 @@ bool fw_proc_stat_parse(struct fw_str text, struct fw_proc_stat *stat)
 			return false; /* the terminal (6 to 8), priority and nice value may be negative */
 	}
 	memcpy(read.name, name.text, name.length < sizeof read.name ? name.length : sizeof read.name - 1);
-	read.parent = (pid_t)(columns[4] > INT32_MAX ? 0 : columns[4]);
-	read.faults_minor = (int64_t)(columns[10] & INT64_MAX);
-	read.children_faults_minor = (int64_t)(columns[11] & INT64_MAX);
-	read.faults_major = (int64_t)(columns[12] & INT64_MAX);
-	read.children_faults_major = (int64_t)(columns[13] & INT64_MAX);
-	read.user_ns = ns_of_ticks(columns[14]);
-	read.system_ns = ns_of_ticks(columns[15]);
-	read.children_user_ns = ns_of_ticks(columns[16]);
-	read.children_system_ns = ns_of_ticks(columns[17]);
-	read.threads = (int64_t)(columns[20] & INT64_MAX);
-	read.start_ticks = columns[22];
+	if (!take_columns(columns, &read))
+		return false;
 	*stat = read;
 	return true;
 }
@@ -179,9 +196,8 @@ bool fw_cpu_times_parse(struct fw_str text, int cpu, struct fw_cpu_times *times)
 	if (!fw_key_text(text, key, &rest))
 		return false;
 	for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
-		if (!fw_str_next_word(&rest, &word) || !fw_str_to_u64(word, &ticks))
+		if (!fw_str_next_word(&rest, &word) || !fw_str_to_u64(word, &ticks) || !ns_of_ticks(ticks, columns[i]))
 			return false;
-		*columns[i] = ns_of_ticks(ticks);
 	}
 	*times = read;
 	return true;

@@ -20,7 +20,8 @@ bool fw_key_number(struct fw_str text, const char *key, int64_t *value);
 bool fw_key_text(struct fw_str text, const char *key, struct fw_str *value);
 /* "some avg10=0.00 avg60=0.00 avg300=0.00 total=123": the total of the line that starts with `kind`, microseconds. */
 bool fw_pressure_total(struct fw_str text, const char *kind, int64_t *total_us);
-/* "0-3,8,10-11": calls back with each number below `limit`; false when the text is no such list. */
+/* "0-3,8,10-11": calls back with each number below `limit`; false when the text is no such list (some may have been
+ * called back by then). */
 bool fw_each_in_list(struct fw_str text, unsigned limit, void (*visit)(void *context, unsigned number), void *context);
 
 struct fw_proc_stat { /* /proc/<pid>/stat */
@@ -54,13 +55,15 @@ int64_t fw_cpu_times_total_ns(const struct fw_cpu_times *times);
 struct fw_disk_totals {
 	int64_t reads, writes, read_bytes, written_bytes, busy_ms;
 };
-/* Whole disks of /proc/diskstats; partitions, loop and ram devices are left out so that nothing counts twice. */
+/* Whole disks of /proc/diskstats; partitions, loop and ram devices are left out so that nothing counts twice. All -1 when
+ * the text has no line of a device or one that cannot be read. */
 void fw_diskstats_parse(struct fw_str text, struct fw_disk_totals *totals);
 
 struct fw_net_totals {
 	int64_t received_bytes, sent_bytes, received_packets, sent_packets, errors, drops;
 };
-/* All interfaces of /proc/net/dev but loopback. */
+/* All interfaces of /proc/net/dev but loopback. All -1 when the text has no line of an interface or one that cannot be
+ * read. */
 void fw_net_dev_parse(struct fw_str text, struct fw_net_totals *totals);
 
 /* The processes below `pid` (itself first) in /proc, at most `capacity`; returns how many were found. Processes that

@@ -79,68 +79,85 @@ static bool is_whole_disk(struct fw_str name)
 	return fw_str_starts(name, "pmem") || fw_str_starts(name, "dasd");
 }
 
-/* Foreign numbers: the total stays at its maximum instead of overflowing. */
-static void add(int64_t *total, uint64_t value, uint64_t factor)
+/* Foreign numbers: a sum that overflows is unknown, and stays so. */
+static void add(int64_t *total, uint64_t value, int64_t factor)
 {
-	uint64_t product, sum;
+	if (*total < 0 || __builtin_mul_overflow(value, factor, &value) || __builtin_add_overflow(*total, value, total))
+		*total = -1;
+}
 
-	if (__builtin_mul_overflow(value, factor, &product) || __builtin_add_overflow((uint64_t)*total, product, &sum) ||
-	    sum > INT64_MAX)
-		*total = INT64_MAX;
-	else
-		*total = (int64_t)sum;
+static const struct fw_disk_totals no_disks = {-1, -1, -1, -1, -1};
+
+/* False when the line is none of a device. */
+static bool add_disk(struct fw_str line, struct fw_disk_totals *totals)
+{
+	uint64_t columns[14] = {0};
+	struct fw_str word, name = {0};
+
+	for (int i = 0; i < 14; i++)
+		if (!fw_str_next_word(&line, &word) || (i == 2 ? (name = word).length == 0 : !fw_str_to_u64(word, &columns[i])))
+			return false;
+	if (!is_whole_disk(name))
+		return true;
+	add(&totals->reads, columns[3], 1);
+	add(&totals->read_bytes, columns[5], 512);
+	add(&totals->writes, columns[7], 1);
+	add(&totals->written_bytes, columns[9], 512);
+	add(&totals->busy_ms, columns[12], 1);
+	return true;
 }
 
 void fw_diskstats_parse(struct fw_str text, struct fw_disk_totals *totals)
 {
-	struct fw_str line, word;
+	struct fw_str line;
 
-	*totals = (struct fw_disk_totals){0};
-	while (fw_str_next_line(&text, &line)) {
-		uint64_t columns[14] = {0};
-		int count = 0;
-		bool counted = false;
-
-		while (count < 14 && fw_str_next_word(&line, &word)) {
-			count++;
-			if (count == 3)
-				counted = word.length > 0 && is_whole_disk(word);
-			else if (!fw_str_to_u64(word, &columns[count - 1]))
-				counted = false;
+	*totals = text.length > 0 ? (struct fw_disk_totals){0} : no_disks;
+	while (fw_str_next_line(&text, &line))
+		if (!add_disk(line, totals)) {
+			*totals = no_disks;
+			return;
 		}
-		if (!counted || count < 14)
-			continue;
-		add(&totals->reads, columns[3], 1);
-		add(&totals->read_bytes, columns[5], 512);
-		add(&totals->writes, columns[7], 1);
-		add(&totals->written_bytes, columns[9], 512);
-		add(&totals->busy_ms, columns[12], 1);
-	}
 }
 
+static const struct fw_net_totals no_interfaces = {-1, -1, -1, -1, -1, -1};
+
+static bool add_interface(struct fw_str name, struct fw_str line, struct fw_net_totals *totals)
+{
+	uint64_t columns[12] = {0};
+	struct fw_str word;
+
+	for (int i = 0; i < 12; i++)
+		if (!fw_str_next_word(&line, &word) || !fw_str_to_u64(word, &columns[i]))
+			return false;
+	if (fw_str_is(fw_str_trim(name), "lo"))
+		return true;
+	add(&totals->received_bytes, columns[0], 1);
+	add(&totals->received_packets, columns[1], 1);
+	add(&totals->errors, columns[2], 1);
+	add(&totals->errors, columns[10], 1);
+	add(&totals->drops, columns[3], 1);
+	add(&totals->drops, columns[11], 1);
+	add(&totals->sent_bytes, columns[8], 1);
+	add(&totals->sent_packets, columns[9], 1);
+	return true;
+}
+
+/* Two lines of titles (with bars), then a line an interface. */
 void fw_net_dev_parse(struct fw_str text, struct fw_net_totals *totals)
 {
-	struct fw_str line, name, word;
+	struct fw_net_totals read = {0};
+	struct fw_str line, name;
+	bool any = false;
 
-	*totals = (struct fw_net_totals){0};
+	*totals = no_interfaces;
 	while (fw_str_next_line(&text, &line)) {
-		uint64_t columns[12] = {0};
-		int count = 0;
-
+		if (memchr(line.text, '|', line.length))
+			continue;
 		if (!memchr(line.text, ':', line.length) || !fw_str_next_field(&line, ':', &name) ||
-		    fw_str_is(fw_str_trim(name), "lo"))
-			continue;
-		while (count < 12 && fw_str_next_word(&line, &word) && fw_str_to_u64(word, &columns[count]))
-			count++;
-		if (count < 12)
-			continue;
-		add(&totals->received_bytes, columns[0], 1);
-		add(&totals->received_packets, columns[1], 1);
-		add(&totals->errors, columns[2], 1);
-		add(&totals->errors, columns[10], 1);
-		add(&totals->drops, columns[3], 1);
-		add(&totals->drops, columns[11], 1);
-		add(&totals->sent_bytes, columns[8], 1);
-		add(&totals->sent_packets, columns[9], 1);
+		    !add_interface(name, line, &read))
+			return;
+		any = true;
 	}
+	if (any)
+		*totals = read;
 }

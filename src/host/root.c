@@ -64,6 +64,12 @@ ssize_t fw_pread_text(int fd, char *text, size_t size)
 		if (got == 0 || length < size - 1)
 			break; /* the kernel's control files come in one piece, unless the buffer ends first */
 	}
+	size_t cut = length;
+
+	while (length == size - 1 && cut > 0 && text[cut - 1] != ' ' && text[cut - 1] != '\n')
+		cut--;
+	if (length == size - 1 && cut > 0)
+		length = cut; /* half a number is another number */
 	text[length] = '\0';
 	return (ssize_t)length;
 }

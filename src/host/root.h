@@ -24,7 +24,8 @@ int fw_root_read(const struct fw_root *root, const char *path, struct fw_buffer 
 /* True when the root is this process's own "/": only then may system calls complete what files tell. */
 bool fw_root_is_live(const struct fw_root *root);
 
-/* For samplers: no allocation, no error text. Opens, reads into text[size] (NUL-terminated, cut when longer) and closes.
+/* For samplers: no allocation, no error text. Opens, reads into text[size] (NUL-terminated, cut behind a word when longer) and
+ * closes.
  * Returns the length, or -1 with errno. */
 ssize_t fw_root_peek(const struct fw_root *root, const char *path, char *text, size_t size);
 /* The same from a kept-open descriptor, from its beginning. */

@@ -12,7 +12,7 @@
 
 #include "base/str.h"
 
-enum { MAX_CHIPS = 32, MAX_SENSORS = 32 };
+enum { MAX_CHIPS = 32, MAX_SENSORS = 32, MAX_KHZ = 100000000 };
 
 static bool read_text(const struct fw_root *root, char *text, size_t size, const char *format, va_list arguments)
 {
@@ -91,7 +91,8 @@ double fw_sysfs_cpu_mhz(const struct fw_root *root, unsigned cpu)
 {
 	int64_t khz;
 
-	if (!fw_sysfs_number(root, &khz, "sys/devices/system/cpu/cpu%u/cpufreq/scaling_cur_freq", cpu) || khz <= 0)
+	if (!fw_sysfs_number(root, &khz, "sys/devices/system/cpu/cpu%u/cpufreq/scaling_cur_freq", cpu) || khz <= 0 ||
+	    khz > MAX_KHZ)
 		return NAN;
 	return (double)khz / 1000;
 }

@@ -52,9 +52,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (fw_cpu_times_parse(text, -1, &times))
 		at_least(fw_cpu_times_total_ns(&times), fw_cpu_times_busy_ns(&times));
 	fw_diskstats_parse(text, &disks);
-	at_least(disks.read_bytes, 0);
+	at_least(disks.read_bytes, -1);
 	fw_net_dev_parse(text, &nets);
-	at_least(nets.sent_bytes, 0);
+	at_least(nets.sent_bytes, -1);
 	machine = (struct fw_machine){0};
 	fw_machine_parse_cpuinfo(text, &machine);
 	return 0;
