@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 
 #include "base/memory.h"
+#include "base/time.h"
 
 enum {
 	READ_BYTES = 65536,
@@ -30,7 +31,7 @@ struct fw_http_connection {
 	struct fw_http_server *server;
 	struct fw_http_connection *next, **link;
 	int fd;
-	struct event *readable, *writable;
+	struct event *readable, *writable, *late;
 	struct fw_http_message message;
 	struct fw_http_request request;
 	struct fw_buffer ahead; /* read behind the parked request */
@@ -47,6 +48,7 @@ static void destroy(struct fw_http_connection *connection)
 {
 	event_free(connection->readable);
 	event_free(connection->writable);
+	event_free(connection->late);
 	close(connection->fd);
 	fw_http_message_done(&connection->message);
 	fw_buffer_done(&connection->ahead);
@@ -62,6 +64,7 @@ static void shut(struct fw_http_connection *connection)
 	connection->closed = true;
 	event_del(connection->readable);
 	event_del(connection->writable);
+	event_del(connection->late);
 	shutdown(connection->fd, SHUT_RDWR);
 	*connection->link = connection->next;
 	if (connection->next)
@@ -154,7 +157,7 @@ static const char *reason_of(int status)
 		const char *reason;
 	} known[] = {
 		{200, "OK"}, {202, "Accepted"}, {204, "No Content"}, {400, "Bad Request"}, {401, "Unauthorized"},
-		{403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"}, {409, "Conflict"},
+		{403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"}, {408, "Request Timeout"}, {409, "Conflict"},
 		{413, "Payload Too Large"}, {429, "Too Many Requests"}, {431, "Request Header Fields Too Large"},
 		{500, "Internal Server Error"}, {501, "Not Implemented"}, {503, "Service Unavailable"},
 		{505, "HTTP Version Not Supported"},
@@ -296,6 +299,35 @@ static void read_requests(struct fw_http_connection *connection)
 	}
 }
 
+/* A head that comes byte by byte must not hold its connection for ever. A body may: a function streams while it works. */
+static void watch_head(struct fw_http_connection *connection)
+{
+	if (connection->closed)
+		return; /* its server may be gone */
+	uint64_t ns = connection->server->limits.head_ns;
+	struct timeval limit = {(time_t)(ns / FW_NS_PER_S), (suseconds_t)(ns % FW_NS_PER_S / 1000)};
+	bool begun = may_read(connection) && connection->message.phase == FW_HTTP_HEAD && connection->message.head.length > 0;
+	bool watched = event_pending(connection->late, EV_TIMEOUT, NULL);
+
+	if (begun && !watched)
+		event_add(connection->late, &limit);
+	else if (!begun && watched)
+		event_del(connection->late);
+}
+
+static void on_late(evutil_socket_t fd, short what, void *context)
+{
+	struct fw_http_connection *connection = context;
+
+	(void)fd;
+	(void)what;
+	connection->depth++;
+	connection->message.status = 408;
+	answer_bad(connection);
+	close_if_written(connection);
+	leave(connection);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
 	struct fw_http_connection *connection = context;
@@ -309,6 +341,7 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 		event_del(connection->readable); /* only its answer is still to be written */
 	else
 		read_requests(connection);
+	watch_head(connection);
 	close_if_written(connection);
 	leave(connection);
 }
@@ -348,6 +381,7 @@ void fw_http_connection_new(struct fw_http_server *server, int fd)
 	};
 	connection->readable = make_event(connection, EV_READ | EV_PERSIST, on_readable);
 	connection->writable = make_event(connection, EV_WRITE, on_writable);
+	connection->late = make_event(connection, EV_TIMEOUT, on_late);
 	fw_http_message_init(&connection->message, server->limits.header_bytes, server->limits.body_bytes);
 	fw_buffer_init(&connection->ahead, AHEAD_BYTES);
 	fw_buffer_init(&connection->out, SIZE_MAX / 2); /* answers are ours, one at a time */

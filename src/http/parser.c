@@ -97,7 +97,7 @@ static int parse_request_line(struct fw_http_message *message, char *line, bool 
 	if (!is_token(line) || path[0] != '/')
 		return 400;
 	for (const char *c = path; *c; c++)
-		if (*c <= ' ' || *c == 127)
+		if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 127) /* other bytes are sent as %XX */
 			return 400;
 	message->method = line;
 	message->path = path;
@@ -286,8 +286,9 @@ static void end_trailer(struct fw_http_message *message, size_t line_start)
 
 		if (!parse_field(line, &trailer))
 			return refuse(message, 400);
-		if (message->trailer_count < FW_HTTP_MAX_TRAILERS)
-			message->trailers[message->trailer_count++] = trailer;
+		if (message->trailer_count == FW_HTTP_MAX_TRAILERS)
+			return refuse(message, 431);
+		message->trailers[message->trailer_count++] = trailer;
 	}
 	complete(message);
 }

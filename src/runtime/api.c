@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/time.h"
 #include "http/server.h"
 #include "record/event.h"
 
@@ -312,7 +313,8 @@ int fw_api_new(struct fw_loop *loop, int listening_fd, uid_t uid, const struct f
                struct fw_api **api, struct fw_error **err)
 {
 	static const struct fw_http_limits limits = {
-		.header_bytes = HEADER_BYTES, .body_bytes = FW_PAYLOAD_MAX_BYTES, .connections = CONNECTIONS};
+		.header_bytes = HEADER_BYTES, .body_bytes = FW_PAYLOAD_MAX_BYTES, .connections = CONNECTIONS,
+		.head_ns = 10 * FW_NS_PER_S};
 	static const struct fw_http_service service = {
 		.accept = on_accept, .request = on_request, .too_large = on_too_large, .gone = on_gone};
 	struct fw_api *made = fw_alloc(sizeof *made);

@@ -104,6 +104,9 @@ static void refuses_what_two_readers_could_read_differently(void **state)
 		{"GET /\r\n\r\n", 400},
 		{"G@T / HTTP/1.1\r\n\r\n", 400},
 		{"GET x HTTP/1.1\r\n\r\n", 400},
+		{"GET /\xff\xfe HTTP/1.1\r\n\r\n", 400},
+		{"GET /\xc3\xa4 HTTP/1.1\r\n\r\n", 400},
+		{"GET /\x7f HTTP/1.1\r\n\r\n", 400},
 		{"GET / HTTP/1.1\r\nA : b\r\n\r\n", 400},
 		{"GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n", 400},
 		{"GET / HTTP/1.1\r\nA: b\rc\r\n\r\n", 400},
@@ -134,6 +137,24 @@ static void refuses_what_two_readers_could_read_differently(void **state)
 			if (message.phase != FW_HTTP_BAD || message.status != cases[i].status)
 				fail_msg("case %zu: phase %d status %d", i, message.phase, message.status);
 		}
+}
+
+static void bounds_chunk_extensions_and_trailers(void **state)
+{
+	cleanup_message struct fw_http_message message, other;
+
+	(void)state;
+	fw_http_message_init(&message, 1024, 1024);
+	feed(&message, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1", 64);
+	for (int i = 0; i < FW_HTTP_MAX_LINE && message.phase < FW_HTTP_COMPLETE; i++)
+		feed(&message, ";x=\"a\"", 64);
+	assert_int_equal(message.phase, FW_HTTP_BAD);
+	fw_http_message_init(&other, 1024, 1024);
+	feed(&other, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", 64);
+	for (int i = 0; i < FW_HTTP_MAX_TRAILERS + 1 && other.phase < FW_HTTP_COMPLETE; i++)
+		feed(&other, "A: b\r\n", 64);
+	feed(&other, "\r\n", 64);
+	assert_int_equal(other.phase, FW_HTTP_BAD);
 }
 
 static void bounds_the_head(void **state)
@@ -188,5 +209,6 @@ static void keeps_a_connection_as_its_version_says(void **state)
 
 FW_TESTS(reads_a_request_in_pieces_of_any_size, decodes_chunks_and_keeps_trailers_apart,
          takes_only_its_own_bytes_of_two_requests, counts_a_body_past_its_limit_without_keeping_it,
-         refuses_what_two_readers_could_read_differently, bounds_the_head, bounds_the_number_of_fields,
+         refuses_what_two_readers_could_read_differently, bounds_chunk_extensions_and_trailers,
+         bounds_the_head, bounds_the_number_of_fields,
          keeps_a_connection_as_its_version_says)

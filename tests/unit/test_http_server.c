@@ -51,7 +51,8 @@ static void on_gone(void *context, struct fw_http_request *request)
 
 static struct fixture *fixture_new(void)
 {
-	static const struct fw_http_limits limits = {.header_bytes = 4096, .body_bytes = 100000, .connections = 3};
+	static const struct fw_http_limits limits = {.header_bytes = 4096, .body_bytes = 100000, .connections = 3,
+		.head_ns = 50 * FW_NS_PER_MS};
 	static const struct fw_http_service service = {.accept = accept_peer, .request = on_request, .gone = on_gone};
 	struct fixture *fixture = fw_alloc(sizeof *fixture);
 
@@ -203,6 +204,52 @@ static void writes_a_large_answer_to_a_slow_reader(void **state)
 	fixture_free(fixture);
 }
 
+/* A head that comes byte by byte holds its connection until the deadline, and others are served meanwhile. */
+static void ends_a_head_that_does_not_end(void **state)
+{
+	static const char text[] = "GET / HTTP/1.1\r\nX: ";
+	struct fixture *fixture = fixture_new();
+	struct client slow = client_of(fixture->loop, fixture->port), other = client_of(fixture->loop, fixture->port);
+	uint64_t began = fw_monotonic_ns();
+	char byte[2] = "";
+
+	(void)state;
+	for (size_t i = 0; i + 1 < sizeof text; i++) {
+		byte[0] = text[i];
+		client_send(&slow, byte);
+		turn(fixture->loop, FW_NS_PER_MS / 10);
+	}
+	client_send(&other, "GET / HTTP/1.1\r\n\r\n");
+	assert_int_equal(client_answer(&other), 200);
+	assert_int_equal(client_answer(&slow), 408);
+	assert_int_equal(client_answer(&slow), 0);
+	assert_true(fw_monotonic_ns() - began >= 50 * FW_NS_PER_MS);
+	assert_int_equal(fixture->requests, 1);
+	client_send(&other, "GET / HTTP/1.1\r\n\r\n"); /* one that only rests is kept */
+	assert_int_equal(client_answer(&other), 200);
+	client_close(&slow);
+	client_close(&other);
+	fixture_free(fixture);
+}
+
+/* The deadline is the head's: a body may take as long as a function works. */
+static void waits_for_a_body_past_the_deadline_of_its_head(void **state)
+{
+	struct fixture *fixture = fixture_new();
+	struct client client = client_of(fixture->loop, fixture->port);
+
+	(void)state;
+	client_send(&client, "POST / HTTP/1.1\r\nContent-Length: 2\r\n");
+	turn(fixture->loop, FW_NS_PER_MS);
+	client_send(&client, "\r\na");
+	turn(fixture->loop, 80 * FW_NS_PER_MS);
+	client_send(&client, "b");
+	assert_int_equal(client_answer(&client), 200);
+	assert_true(client_body_is(&client, "ab"));
+	client_close(&client);
+	fixture_free(fixture);
+}
+
 static void closes_connections_past_their_number(void **state)
 {
 	struct fixture *fixture = fixture_new();
@@ -249,5 +296,6 @@ static void may_be_freed_inside_a_request(void **state)
 FW_TESTS(serves_many_requests_on_one_connection, answers_requests_sent_ahead_in_order,
          an_answer_does_not_wait_for_that_of_a_parked_request_behind_it, tells_when_a_parked_peer_went_away,
          reads_a_body_past_the_limit_and_answers_413, says_continue_before_a_body_that_waits_for_it,
-         answers_garbage_once_and_closes, writes_a_large_answer_to_a_slow_reader, closes_connections_past_their_number,
+         answers_garbage_once_and_closes, writes_a_large_answer_to_a_slow_reader, ends_a_head_that_does_not_end,
+         waits_for_a_body_past_the_deadline_of_its_head, closes_connections_past_their_number,
          closes_a_peer_that_the_service_refuses, may_be_freed_inside_a_request)
