@@ -26,8 +26,11 @@ static int hwmon_open(const struct fw_monitor_context *context, struct fw_monito
 {
 	FW_CLEANUP(hwmon_close) struct fw_monitor *hwmon = fw_alloc(sizeof *hwmon);
 
-	if (fw_hwmon_find(context->root, hwmon, err) != FW_OK)
-		return fw_error_hint(err, FW_E_ABSENT, "machines with sensors that the kernel drives have it; virtual machines mostly not");
+	int rc = fw_hwmon_find(context->root, hwmon, err);
+	if (rc == FW_E_ABSENT)
+		return fw_error_hint(err, rc, "machines whose sensors the kernel drives have it, virtual machines mostly not");
+	if (rc != FW_OK)
+		return rc;
 	if (hwmon->refused > 0 && hwmon->count == 0) {
 		fw_fail(err, FW_E_PERMISSION, "%zu sensors of power or energy may not be read", hwmon->refused);
 		return fw_error_hint(err, FW_E_PERMISSION, "run as root, or setcap cap_dac_read_search+ep on flexwatt, or let a udev rule "

@@ -204,6 +204,8 @@ int fw_hwmon_find(const struct fw_root *root, struct fw_monitor *hwmon, struct f
 	bool present[CHIPS] = {false};
 	int gpus = 0;
 
+	if (!directory && errno == ENOENT)
+		return fw_fail(err, FW_E_ABSENT, "this kernel shows no sensors: there is no /" HWMON);
 	if (!directory)
 		return fw_fail_errno(err, errno, "open /" HWMON);
 	for (const struct dirent *entry; (entry = readdir(directory));) {

@@ -45,6 +45,9 @@ static int explain_refused(const struct fw_rapl_zone *zone, struct fw_error **er
 {
 	fw_fail(err, FW_E_PERMISSION, "read /sys/class/powercap/%s/energy_uj: not permitted; the kernel shows it to root alone",
 	        zone->entry);
+	if (geteuid() == 0)
+		return fw_error_hint(err, FW_E_PERMISSION, "a container's profile refuses it even to root: mount the host's /sys read-only at "
+		                     "/host/sys and give --counters-root /host; or use the power PMU with CAP_PERFMON");
 	return fw_error_hint(err, FW_E_PERMISSION, "run as root, or setcap cap_dac_read_search+ep on flexwatt, or let a udev rule "
 	                     "chmod a+r energy_uj; the power PMU needs only CAP_PERFMON or kernel.perf_event_paranoid=0");
 }
@@ -95,8 +98,9 @@ static int rapl_open(const struct fw_monitor_context *context, struct fw_monitor
 
 	rapl->root = context->root;
 	rapl->stat_fd = -1;
-	if (fw_rapl_find(context->root, rapl, err) != FW_OK)
-		return explain_missing(context, err);
+	int rc = fw_rapl_find(context->root, rapl, err);
+	if (rc != FW_OK)
+		return rc == FW_E_ABSENT ? explain_missing(context, err) : rc;
 	fw_rapl_choose(context, rapl);
 	fw_rapl_measure(rapl);
 	if (!list_domains(rapl))

@@ -4,6 +4,7 @@
  * counter, which counters a hypervisor lets stand still, whether psys holds the packages at all.
  */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,39 +14,48 @@
 
 enum {
 	MEASURE_NS = 5000000,
-	MOVES = 6,               /* enough for an interval */
+	MOVES = 8,               /* enough for an interval */
 	MIRROR_SAMPLES = 3,
 	MIRROR_PAUSE_NS = 300000,
 	STILL_READS = 3,
-	STILL_NS = 100000000,    /* no processor is idle enough to use less than a step in that time */
+	STILL_NS = 300000000,    /* no processor is idle enough to use less than a step in that time */
 	STILL_BUSY_NS = 50000000 /* while its CPUs worked */
 };
 
-/* Spins on one counter: the time between its movements, which the kernel passes on from the hardware as they come. */
+static int by_size(const void *a, const void *b)
+{
+	const double *first = a, *second = b;
+
+	return (*first > *second) - (*first < *second);
+}
+
+/* Spins on one counter until it has moved often enough: the kernel passes the hardware's updates on as they come. The
+ * median of the times in between, as one of them may be of ours: a moment in which we did not run. */
 static void measure_interval(struct fw_monitor *rapl, const struct fw_rapl_zone *zone)
 {
 	uint64_t began = fw_monotonic_ns(), moved_ns = 0, last, now_uj;
-	double shortest_s = NAN;
+	double between_s[MOVES];
 	unsigned moves = 0;
 
 	if (fw_rapl_zone_read(zone, &last) != FW_OK)
 		return;
-	while (moves < MOVES && fw_rapl_zone_read(zone, &now_uj) == FW_OK) {
+	while (moves < MOVES && fw_monotonic_ns() - began < MEASURE_NS && fw_rapl_zone_read(zone, &now_uj) == FW_OK) {
+		if (now_uj == last)
+			continue;
 		uint64_t now = fw_monotonic_ns();
 
-		if (now_uj != last) {
-			if (moves > 0)
-				shortest_s = fmin(shortest_s, (double)(now - moved_ns) / 1e9);
-			if (now_uj > last)
-				rapl->step_j = fmin(rapl->step_j, (double)(now_uj - last) / 1e6);
-			moved_ns = now;
-			last = now_uj;
-			moves++;
-		}
-		if (now - began > MEASURE_NS)
-			break;
+		if (moves > 0)
+			between_s[moves - 1] = (double)(now - moved_ns) / 1e9;
+		if (now_uj > last)
+			rapl->step_j = fmin(rapl->step_j, (double)(now_uj - last) / 1e6); /* of NAN and a number: the number */
+		moved_ns = now;
+		last = now_uj;
+		moves++;
 	}
-	rapl->update_s = shortest_s;
+	if (moves < 2)
+		return;
+	qsort(between_s, moves - 1, sizeof *between_s, by_size);
+	rapl->update_s = between_s[(moves - 1) / 2];
 }
 
 /* Two readings of the first around one of the second: a counter that both show lies between. */
@@ -126,11 +136,13 @@ static int64_t busy_ns(const struct fw_monitor *rapl)
 	return fw_cpu_times_busy_ns(&times);
 }
 
-/* A root that stands still while CPUs work is no meter: for good, as what it gave before is no measure either. */
+/* A root that stands still while CPUs work is no meter, until it moves. */
 static void judge_stillness(const struct fw_monitor *rapl, struct fw_rapl_zone *zone, struct fw_domain_reading *reading)
 {
 	bool moved = isnan(zone->joules) || reading->raw != zone->shown_uj;
 
+	if (moved)
+		atomic_store(&zone->rejected, false);
 	if (moved || zone->still == 0) {
 		zone->still = moved ? 0 : 1;
 		zone->still_since_ns = reading->after_ns;

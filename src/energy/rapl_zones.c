@@ -176,6 +176,8 @@ int fw_rapl_find(const struct fw_root *root, struct fw_monitor *rapl, struct fw_
 	int fd = openat(root->fd, POWERCAP, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
 
+	if (!directory && errno == ENOENT)
+		return fw_fail(err, FW_E_ABSENT, "this kernel shows no powercap: there is no /" POWERCAP);
 	if (!directory)
 		return fw_fail_errno(err, errno, "open /" POWERCAP);
 	for (const struct dirent *entry; (entry = readdir(directory));)

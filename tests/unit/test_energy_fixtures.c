@@ -99,8 +99,8 @@ static void check_domain(const struct fw_domain *domain, const json_t *expected,
 static void check_rejection(struct world *world)
 {
 	for (unsigned i = 1; i <= 6; i++) {
-		world_pass_ms(world, 40);
-		world_busy_ms(world, 12000 + 40 * i); /* it said 12 s before */
+		world_pass_ms(world, 80);
+		world_busy_ms(world, 12000 + 80 * i); /* it said 12 s before */
 		world_read(world);
 	}
 	assert_true(isnan(world->readings[0].joules));

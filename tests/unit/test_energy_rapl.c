@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +15,8 @@
 #define RANGE 262143328850ULL
 #define AMD_RANGE 65532610987ULL
 #define PACKAGE_FILE "sys/devices/virtual/powercap/intel-rapl/intel-rapl:0/energy_uj"
+
+static atomic_bool counted_enough;
 
 /* A laptop: everything that such a machine shows of one socket, psys registered second. */
 static void client(struct world *world)
@@ -255,7 +260,7 @@ static void amd_cores_zone_is_left_out(void **state)
 static void stand_still(struct world *world, uint64_t busy_ms)
 {
 	for (unsigned i = 0; i < 6; i++) {
-		world_pass_ms(world, 40);
+		world_pass_ms(world, 80);
 		world_busy_ms(world, busy_ms * (i + 1));
 		world_read(world);
 	}
@@ -275,11 +280,92 @@ static void mistake_13_a_guests_constant_counter_is_rejected_under_load(void **s
 		assert_true(world.domains[0].is_virtual);
 		world_read(&world);
 		assert_near(world.readings[0].joules, 0, 0);
-		stand_still(&world, 40);
+		stand_still(&world, 80);
 		assert_true(isnan(world.readings[0].joules)); /* unknown, and not zero */
 		assert_true(world.readings[0].flags & FW_DOMAIN_STALE);
 		world_says(&world, "package-0 is left out: it stands still while CPUs work");
 	}
+}
+
+static void a_counter_that_moves_again_is_taken_again(void **state)
+{
+	fw_cleanup_world struct world world;
+
+	(void)state;
+	client(&world);
+	world_open(&world, &fw_monitor_rapl);
+	world_read(&world);
+	stand_still(&world, 80);
+	assert_true(isnan(world_reading(&world, "package-0")->joules));
+	world_energy(&world, "intel-rapl:0", 105000000);
+	world_read(&world);
+	assert_near(world_reading(&world, "package-0")->joules, 5, 1e-9); /* what it counted meanwhile is in it */
+}
+
+/* As hardware does: counts on while it is looked at. */
+static void *count_on(void *context)
+{
+	struct world *world = context;
+	char path[256], text[32];
+	uint64_t energy = 100000000;
+
+	snprintf(path, sizeof path, "%s/" PACKAGE_FILE, world->tree.path);
+	fw_cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+	while (!atomic_load(&counted_enough)) {
+		snprintf(text, sizeof text, "%" PRIu64 "\n", energy += 1500);
+		if (pwrite(fd, text, strlen(text), 0) < 0)
+			break;
+		for (uint64_t until = fw_monotonic_ns() + 300000; fw_monotonic_ns() < until;)
+			;
+	}
+	return NULL;
+}
+
+static void the_interval_is_measured_at_open(void **state)
+{
+	pthread_t counting;
+	double update_s = NAN;
+
+	(void)state;
+	for (unsigned attempt = 0; attempt < 100 && isnan(update_s); attempt++) { /* either thread may not get to run */
+		fw_cleanup_world struct world world;
+
+		client(&world);
+		world_zone_file(&world, "intel-rapl:0", "max_energy_range_uj", "unknown\n");
+		atomic_store(&counted_enough, false);
+		assert_int_equal(pthread_create(&counting, NULL, count_on, &world), 0);
+		world_open(&world, &fw_monitor_rapl);
+		atomic_store(&counted_enough, true);
+		pthread_join(counting, NULL);
+		update_s = world_domain(&world, "package-0")->update_s;
+		if (isnan(update_s))
+			continue;
+		assert_true(update_s > 0 && update_s <= 0.005);
+		double step_j = world_domain(&world, "package-0")->quantum_j; /* no range tells it: the least movement seen */
+		assert_near(step_j, 0.0015 * round(step_j / 0.0015), 1e-9);
+		assert_true(step_j >= 0.0015 - 1e-9);
+		world_says(&world, " ms");
+	}
+	assert_true(update_s > 0);
+}
+
+static void opening_takes_milliseconds(void **state)
+{
+	fw_cleanup_world struct world world;
+	uint64_t least_ns = UINT64_MAX;
+
+	(void)state;
+	server(&world);
+	for (unsigned attempt = 0; attempt < 10; attempt++) {
+		uint64_t began = fw_monotonic_ns();
+
+		world_open(&world, &fw_monitor_rapl);
+		uint64_t took_ns = fw_monotonic_ns() - began;
+		least_ns = took_ns < least_ns ? took_ns : least_ns;
+		world.ops->close(world.monitor);
+		world.ops = NULL;
+	}
+	assert_true(least_ns < 50 * FW_NS_PER_MS); /* under the sanitizers */
 }
 
 static void a_counter_that_rests_with_its_machine_is_kept(void **state)
@@ -471,6 +557,7 @@ FW_TESTS(mistake_05_zones_are_told_apart_by_name_not_by_number, mistake_06_unkno
          mistake_09_the_total_is_of_roots_alone, mistake_10_dram_stands_beside_its_package,
          mistake_11_an_old_kernels_dram_unit_is_told, amd_cores_zone_is_left_out,
          mistake_13_a_guests_constant_counter_is_rejected_under_load, a_counter_that_rests_with_its_machine_is_kept,
+         a_counter_that_moves_again_is_taken_again, the_interval_is_measured_at_open, opening_takes_milliseconds,
          mistake_14_a_refused_counter_says_who_may_read_it, mistake_15_a_masked_powercap_names_the_container,
          mistake_16_a_counter_without_range_or_name_is_taken_and_graded_lower, mistake_17_a_zone_that_goes_away_leaves_a_hole,
          malformed_values_are_holes, mistake_22_readings_carry_the_monotonic_clock,
