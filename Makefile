@@ -33,8 +33,8 @@ test-vm: ## the sandbox on cgroup v2, as root and as a normal user, in a QEMU gu
 test-fresh: ## the two commands on a minimal Debian 12, as a new user
 	@scripts/setup fresh && scripts/test-fresh
 
-bench: build ## speed and memory against floors and peers: make bench [ONLY=engine]
-	@scripts/setup bench && bench/run --build $(RELEASE) $(if $(ONLY),--only $(ONLY))
+bench: build ## speed and memory against floors and peers: make bench [ONLY=engine] [QUICK=1]
+	@scripts/setup bench && bench/run --build $(RELEASE) $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
 lint: ## clang-tidy, gcc's analyzer, imports, shellcheck
 	@scripts/setup build examples lint && scripts/lint

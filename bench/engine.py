@@ -140,11 +140,11 @@ def alone(product, repetitions):
         yield result(AREA, title, "bytes/task", [row[name]["bytes_per_task"] for row in rows], at_most=200)
 
 
-def bench(build, full):
-    repetitions = 10 if full else 5
+def bench(build, repetitions):
+    repetitions = repetitions or 5
     with Product(build) as product:
         for part in (warm, runtime_alone, cold, cold_in_a_run, chain):
             yield from part(product, repetitions)
-        yield from barrier(product, 3)
+        yield from barrier(product, min(repetitions, 3))
         yield from many(product, 1)
-        yield from alone(product, 3)
+        yield from alone(product, min(repetitions, 3))

@@ -123,10 +123,10 @@ def stages(bootstrap, python, videos, repetitions):
     shutil.rmtree(os.path.dirname(paths[0]))
 
 
-def bench(build, full):
+def bench(build, repetitions):
     directory = ROOT / "build/bench" / f"videos-{SIZE}"
     subprocess.run([ROOT / "examples/video/make-data", "--size", SIZE, "--directory", directory], check=True,
                    stdout=subprocess.DEVNULL)
     python = subprocess.run([ROOT / "scripts/venv", "video", *PACKAGES], check=True, stdout=subprocess.PIPE, text=True).stdout
     videos = [str(directory / f"{name}.mp4") for name in ("bright", "sound")]
-    return stages(str(pathlib.Path(build) / "examples/video/functions/bootstrap"), python.strip(), videos, 10 if full else 3)
+    return stages(str(pathlib.Path(build) / "examples/video/functions/bootstrap"), python.strip(), videos, repetitions or 3)
