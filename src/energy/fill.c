@@ -5,6 +5,7 @@
  * last of them was taken at the end: without that it is null, for it might be far too low.
  */
 #include <math.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/time.h"
@@ -95,6 +96,8 @@ static struct fw_reading combine(const struct fw_reading *edge, const struct fw_
 	both.memory_high_bytes = reading->memory_high_bytes;
 	both.switches_voluntary = reading->switches_voluntary;
 	both.switches_involuntary = reading->switches_involuntary;
+	memcpy(both.counts, reading->counts, sizeof both.counts);
+	both.counts_scaled = reading->counts_scaled;
 	both.ended_faults = reading->ended_faults;
 	return both;
 }

@@ -14,7 +14,7 @@
 #include "energy/manager.h"
 #include "energy/reading.h"
 
-enum { FW_MONITOR_COUNT = 6 };
+enum { FW_MONITOR_COUNT = 7 };
 
 /* An invocation that lasted this long is read at its end whatever the budget says: less than 0.1 % of what it measures. */
 #define FW_ALWAYS_READ_NS (50 * 1000000ULL)

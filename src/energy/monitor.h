@@ -37,6 +37,8 @@ struct fw_metered {
 	void **states;
 };
 
+enum fw_count { FW_COUNT_CYCLES, FW_COUNT_INSTRUCTIONS, FW_COUNT_CACHE_MISSES, FW_COUNTS };
+
 /* One edge or one sample of a worker: cumulative figures; what is unknown is -1. */
 struct fw_reading {
 	uint64_t before_ns, after_ns; /* CLOCK_MONOTONIC around the reading */
@@ -47,6 +49,8 @@ struct fw_reading {
 	int64_t switches_voluntary, switches_involuntary;
 	int64_t ended_faults; /* faults of children that had ended and been waited for: differs where one more has */
 	int64_t network_sent_bytes, network_received_bytes;
+	int64_t counts[FW_COUNTS];
+	bool counts_scaled; /* the PMU was shared: scaled by the time that it counted */
 };
 
 /* An invocation between two edges, with what the samples in between gave. CPU times and the clock are those of the
@@ -104,5 +108,6 @@ extern const struct fw_monitor_ops fw_monitor_system;
 extern const struct fw_monitor_ops fw_monitor_rapl;
 extern const struct fw_monitor_ops fw_monitor_hwmon;
 extern const struct fw_monitor_ops fw_monitor_ebpf;
+extern const struct fw_monitor_ops fw_monitor_counts;
 extern const struct fw_monitor_ops fw_monitor_model;
 extern const struct fw_monitor_ops fw_monitor_tdp;
