@@ -72,17 +72,40 @@ static void read_energy(struct fw_hwmon_channel *channel, struct fw_str text, ui
 		fw_counter_miss(&channel->counter, before_ns, after_ns, reading);
 }
 
+static void read_channel(struct fw_hwmon_channel *channel, struct fw_domain_reading *reading)
+{
+	char text[32];
+	uint64_t before_ns = fw_monotonic_ns();
+	ssize_t length = fw_pread_text(channel->fd, text, sizeof text);
+	uint64_t after_ns = fw_monotonic_ns();
+	struct fw_str told = {text, length > 0 ? (size_t)length : 0}; /* no text is no number */
+
+	(channel->is_power ? read_power : read_energy)(channel, told, before_ns, after_ns, reading);
+	channel->read_ns = after_ns;
+	channel->latest = *reading;
+}
+
+/* Too early to ask again: power goes on as it was, a counter is as it was told, then. */
+static void read_again(struct fw_hwmon_channel *channel, uint64_t now_ns, struct fw_domain_reading *reading)
+{
+	if (channel->is_power && channel->sum.has_watts && !isnan(channel->latest.joules)) {
+		fw_power_sum_read(&channel->sum, channel->sum.watts, now_ns, now_ns, reading);
+		return;
+	}
+	*reading = channel->latest;
+	reading->flags &= (unsigned)FW_DOMAIN_GAP; /* what else it tells was told */
+}
+
 static void hwmon_read(struct fw_monitor *hwmon, struct fw_domain_reading *readings)
 {
 	for (size_t i = 0; i < hwmon->count; i++) {
 		struct fw_hwmon_channel *channel = &hwmon->channels[i];
-		char text[32];
-		uint64_t before_ns = fw_monotonic_ns();
-		ssize_t length = fw_pread_text(channel->fd, text, sizeof text);
-		uint64_t after_ns = fw_monotonic_ns();
-		struct fw_str told = {text, length > 0 ? (size_t)length : 0}; /* no text is no number */
+		uint64_t now_ns = channel->least_ns > 0 ? fw_monotonic_ns() : 0;
 
-		(channel->is_power ? read_power : read_energy)(channel, told, before_ns, after_ns, &readings[i]);
+		if (channel->least_ns > 0 && channel->read_ns > 0 && now_ns < channel->read_ns + channel->least_ns)
+			read_again(channel, now_ns, &readings[i]);
+		else
+			read_channel(channel, &readings[i]);
 	}
 }
 

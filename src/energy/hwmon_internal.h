@@ -14,6 +14,9 @@ struct fw_hwmon_channel {
 	struct fw_domain domain;
 	bool is_power; /* watts now, to be added up; else joules since the driver was loaded */
 	int fd;
+	uint64_t least_ns; /* read no more often: it tells nothing newer, or its firmware takes long to answer */
+	uint64_t read_ns;  /* when it was read last */
+	struct fw_domain_reading latest;
 	struct fw_counter counter;
 	struct fw_power_sum sum;
 };
@@ -24,7 +27,7 @@ struct fw_monitor {
 	size_t count;
 	size_t refused;  /* channels that may not be read */
 	size_t cores;    /* left out: of one core each */
-	size_t slow;     /* left out: would hold up the sampler and count in no total */
+	size_t slow;     /* left out: take long and count in no total */
 	size_t unlisted; /* beyond FW_HWMON_CHANNELS */
 };
 

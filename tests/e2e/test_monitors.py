@@ -34,6 +34,17 @@ def test_every_monitor_says_what_it_found_or_why_it_does_not_work(flexwatt):
         assert monitor["works"] or monitor["detail"] in table
 
 
+def test_counters_of_energy_that_are_not_there_say_what_would_enable_them(flexwatt):
+    told = {monitor["monitor"]: monitor for monitor in flexwatt.json("monitors")["monitors"]}
+    for name in "rapl", "hwmon":
+        monitor = told[name]
+        assert monitor["gives"].startswith("energy (measured")
+        if not monitor["works"]:
+            assert "/sys/class/" in monitor["detail"] or "zone" in monitor["detail"] or "sensor" in monitor["detail"], monitor
+    if not told["rapl"]["works"]:
+        assert told["rapl"].get("hint"), told["rapl"]
+
+
 def test_missing_tables_are_an_error_of_the_environment(flexwatt):
     flexwatt.env["FLEXWATT_DATA"] = str(flexwatt.directory / "nowhere")
     refused = flexwatt("monitors", status=3)

@@ -274,6 +274,33 @@ static void the_sum_is_the_truth_whatever_the_readings(void **state)
 	}
 }
 
+/* The kernel counts 2^32 steps and tells each as 61.035 µJ, cut to whole ones: over many rounds the sum keeps within one
+ * step of each. */
+static void a_counter_as_the_kernel_makes_it_is_followed_for_many_rounds(void **state)
+{
+	const uint64_t unit_nj = 61035;
+	struct fw_counter_limits limits = {1e-6, UINT32_MAX * unit_nj / 1000, 61.035, 300, 1e-3};
+	struct fw_counter counter;
+	struct fw_domain_reading reading = {0};
+	uint64_t steps = 12345, base = steps, now_ns = S;
+
+	(void)state;
+	assert_int_equal(limits.range, RANGE);
+	fw_counter_init(&counter, &limits);
+	srandom(7);
+	for (unsigned i = 0; i < 1000; i++) {
+		fw_counter_read(&counter, (steps & UINT32_MAX) * unit_nj / 1000, now_ns, now_ns + 400, &reading);
+		uint64_t gap_ns = random_below(800 * S);
+
+		now_ns += gap_ns;
+		steps += (uint64_t)((double)gap_ns / 1e9 * 300 / 61.035e-6 * (double)random_below(1000) / 1000);
+	}
+	double truth_j = (double)counter.raw / 1e6 + counter.wraps * (double)(UINT32_MAX + 1ULL) * (double)unit_nj / 1e9 -
+	                 (double)(base * unit_nj / 1000) / 1e6;
+	assert_true(counter.wraps > 100 && counter.resets == 0 && counter.gaps == 0);
+	assert_near(reading.joules, truth_j, counter.wraps * 61.035e-6);
+}
+
 /* Whatever is shown: joules only rise, what is lost only rises, nothing is negative or not finite. */
 static void any_bytes_give_rising_sums(void **state)
 {
@@ -310,4 +337,5 @@ FW_TESTS(mistake_01_each_counter_wraps_at_its_own_range, mistake_02_a_wrap_is_co
          power_that_was_not_read_for_long_is_bounded, mistake_12_a_coarse_counter_gives_no_figure_of_a_short_time,
          mistake_25_a_tiny_time_gives_no_megawatts, a_clock_that_jumps_back_is_flagged_and_never_negative,
          a_counter_without_range_that_falls_began_anew, mistake_23_a_slow_read_is_flagged_as_skewed,
-         the_sum_is_the_truth_whatever_the_readings, any_bytes_give_rising_sums)
+         the_sum_is_the_truth_whatever_the_readings,
+         a_counter_as_the_kernel_makes_it_is_followed_for_many_rounds, any_bytes_give_rising_sums)

@@ -2,6 +2,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "energy/units.h"
 #include "tests/unit/counter_world.h"
@@ -168,6 +170,48 @@ static void a_sensor_that_fails_leaves_a_hole(void **state)
 	assert_near(world_reading(&world, "i915")->joules, 1, 1e-9);
 }
 
+static void a_mean_is_not_asked_for_more_often_than_it_is_made(void **state)
+{
+	fw_cleanup_world struct world world;
+
+	(void)state;
+	world_init(&world);
+	file(&world, "hwmon0/name", "power_meter\n");
+	file(&world, "hwmon0/power1_oem_info", "Grace Power Socket 0\n");
+	file(&world, "hwmon0/power1_average", "100000000\n");
+	file(&world, "hwmon0/power1_average_interval", "600000\n");
+	world_open(&world, &fw_monitor_hwmon);
+	world_read(&world);
+	struct fw_domain_reading first = world.readings[0];
+	file(&world, "hwmon0/power1_average", "300000000\n");
+	world_pass_ms(&world, 5);
+	world_read(&world);
+	assert_int_equal(world.readings[0].raw, 100000000);
+	double seconds = (double)(world.readings[0].before_ns - first.before_ns + world.readings[0].after_ns - first.after_ns) / 2e9;
+	assert_near(world.readings[0].joules, 100 * seconds, 1e-9); /* it goes on all the same */
+	assert_true(seconds >= 0.005);
+}
+
+static void refused_sensors_say_who_may_read_them(void **state)
+{
+	fw_cleanup_world struct world world;
+	struct fw_error *err = NULL;
+
+	(void)state;
+	altra(&world);
+	assert_int_equal(fchmod(world.tree.fd, 0755), 0);
+	assert_int_equal(fchmodat(world.tree.fd, "sys/class/hwmon/hwmon1/power1_input", 0, 0), 0);
+	assert_int_equal(fchmodat(world.tree.fd, "sys/class/hwmon/hwmon1/power2_input", 0, 0), 0);
+	bool root = geteuid() == 0;
+	if (root)
+		assert_int_equal(seteuid(65534), 0);
+	int rc = world_try_open(&world, &fw_monitor_hwmon, &err);
+	if (root)
+		assert_int_equal(seteuid(0), 0);
+	assert_string_equal(fw_error_message(err), "2 sensors of power or energy may not be read");
+	assert_error_is(rc, &err, FW_E_PERMISSION, "cap_dac_read_search");
+}
+
 static void a_machine_without_sensors_says_so(void **state)
 {
 	fw_cleanup_world struct world world;
@@ -184,4 +228,5 @@ static void a_machine_without_sensors_says_so(void **state)
 FW_TESTS(mistake_20_watts_become_energy_only_over_time, power_that_was_used_before_the_first_reading_is_not_booked,
          counters_are_taken_before_power_and_means_before_moments, grace_meters_count_the_socket_once,
          single_cores_and_unknown_sensors_are_never_added, a_sensor_that_fails_leaves_a_hole,
+         a_mean_is_not_asked_for_more_often_than_it_is_made, refused_sensors_say_who_may_read_them,
          a_machine_without_sensors_says_so)
