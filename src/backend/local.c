@@ -228,6 +228,7 @@ static void local_dispatch(struct fw_backend *base, const struct fw_dispatch *di
 	job->read_only[0] = local->storage_root;
 	fw_record_set_text(&dispatch->record->architecture, local->machine.architecture);
 	fw_record_set_text(&dispatch->record->cpu_model, local->machine.cpu_model);
+	dispatch->record->clock_offset_ms = dispatch->record->clock_offset_bound_ms = 0; /* the run's own clock */
 	invoke(job);
 }
 

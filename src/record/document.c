@@ -29,6 +29,29 @@ static const char end_of_page[] =
 	"An object of numbers that the function reported (`accuracy`, …), or null. In SQL it is JSON text in the column\n"
 	"`metrics`: `SELECT metrics ->> 'accuracy' FROM invocation`.\n";
 
+static const char where_null[] =
+	"\n## Where a field is null\n\n"
+	"A machine that does not tell a figure leaves it null; `flexwatt monitors` says what would enable it.\n\n"
+	"| field | known | null, or weaker |\n|---|---|---|\n"
+	"| `pressure_*` | from the worker's group on cgroup v2 | on cgroup v1, which has no pressure of a group, and where the kernel "
+	"was built or started without PSI |\n"
+	"| `disk_*` | from the worker's group on cgroup v2 with the io controller (`io.stat`) | elsewhere the sum of `/proc/PID/io` of "
+	"the worker's processes, which holds what is written by their own calls and children that were waited for; null where "
+	"that file may not be read. The blkio controller of v1 is not used: it counts buffered writes to nobody's group |\n"
+	"| `network_*` | by BPF on the worker's own v2 group | without BPF, or without a v2 hierarchy |\n"
+	"| `throttled_ms` | where a CPU controller enforces the quota | without one, flagged throttled_unknown |\n"
+	"| `cycles`, `instructions`, `cache_misses` | where the processor's counters can be opened | in most virtual machines |\n"
+	"| `frequency_*`, `temperature_c`, `cstate_residency_percent` | where the kernel shows cpufreq, a sensor, the idle states, "
+	"and a sample fell into the invocation | in most virtual machines, and for invocations shorter than the sampling interval |\n"
+	"| `switches_*` | for workers of one thread of which no child ended within | else |\n"
+	"| `memory_peak_mb`, `memory_average_mb` | where a control group or the process tree was sampled at the end | else, flagged "
+	"memory_unsampled |\n"
+	"| `cold_start_ms`, `init_ms` | for the first invocation of a worker | for a warm one |\n"
+	"| `read_ms`, `compute_ms`, `write_ms` | as the function reports them (the SDK does) | for plain functions |\n"
+	"| `clock_offset_*` | 0 on this machine, measured elsewhere | never |\n"
+	"| `sweep`, `repetition` | for runs of a sweep | for a run of its own |\n"
+	"| `idle_wait_ms` | for invocations that may start before their inputs are there (futures) | else |\n";
+
 static void append_header(struct fw_buffer *page)
 {
 	fw_buffer_text(page, "| field | kind | meaning |\n|---|---|---|\n");
@@ -61,5 +84,6 @@ char *fw_record_document(void)
 	for (size_t i = 0; i < fw_energy_field_count; i++)
 		append_field(&page, &fw_energy_fields[i]);
 	fw_buffer_text(&page, end_of_page);
+	fw_buffer_text(&page, where_null);
 	return fw_buffer_take(&page);
 }

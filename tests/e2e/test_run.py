@@ -57,6 +57,7 @@ def test_every_invocation_has_its_record(flexwatt, functions):
         assert record["billed_ms"] >= record["duration_ms"]
         assert record["memory_mb"] == 256 and abs(record["vcpus"] - 256 / 1769) < 1e-9
         assert record["cpu_user_ms"] is not None and record["cpu_percent"] >= 0
+        assert record["clock_offset_ms"] == 0 and record["clock_offset_bound_ms"] == 0  # the run's own clock
         assert record["total_usd"] > 0 and record["price_region"] == "eu-central-1"
         assert record["operational_gco2e"] > 0 and record["embodied_gco2e"] > 0
         modelled = [energy for energy in record["energy"] if energy["source"] == "model"]
