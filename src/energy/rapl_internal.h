@@ -53,6 +53,7 @@ struct fw_monitor {
 	int stat_fd;               /* /proc/stat, to tell a stuck counter from an idle machine */
 	double update_s;           /* measured at open; NAN */
 	double step_j;             /* the least that it moved by at open; NAN */
+	bool several_psys;         /* "psys" beside "psys-1": it is of package 0 alone */
 	bool dram_unit_is_old;     /* the kernel applies another processor's unit */
 };
 

@@ -178,7 +178,7 @@ static double roots_j(const struct fw_monitor *rapl, int package)
 /* Over 100 of its steps psys must hold its packages; one that does not measures something else. */
 static void judge_psys(const struct fw_monitor *rapl, struct fw_rapl_zone *zone, const struct fw_domain_reading *reading)
 {
-	double roots = roots_j(rapl, zone->domain.package);
+	double roots = roots_j(rapl, zone->domain.package < 0 && rapl->several_psys ? 0 : zone->domain.package);
 
 	if (isnan(roots) || isnan(reading->joules))
 		return;

@@ -133,6 +133,7 @@ void fw_rapl_choose(const struct fw_monitor_context *context, struct fw_monitor 
 		domain->is_virtual = zone->range == 0 || !zone->named || (context->machine && context->machine->hypervisor[0]);
 		domain->most_w = most_w(context, rapl, zone);
 		domain->quantum_j = step_uj(zone) / 1e6;
+		rapl->several_psys |= domain->kind == FW_DOMAIN_PSYS && domain->package > 0;
 		rapl->dram_unit_is_old |= has_old_dram_unit(context->machine, zone);
 	}
 }

@@ -536,6 +536,24 @@ static void psys_that_counts_less_than_its_packages_is_dropped(void **state)
 	world_says(&world, "psys is left out: it counts less than its packages");
 }
 
+static void psys_of_one_socket_is_held_against_that_socket(void **state)
+{
+	fw_cleanup_world struct world world;
+
+	(void)state;
+	server(&world);
+	world_open(&world, &fw_monitor_rapl);
+	world_read(&world);
+	world_pass_ms(&world, 50);
+	world_energy(&world, "intel-rapl:0", 100000000 + 180000000); /* package-1 */
+	world_energy(&world, "intel-rapl:1", 60293987000000ULL + 130000000); /* psys-1: less than its package */
+	world_energy(&world, "intel-rapl:2", 200000000 + 100000000); /* package-0 */
+	world_energy(&world, "intel-rapl:3", 80293987000000ULL + 150000000); /* psys: more than package 0, less than both */
+	world_read(&world);
+	assert_near(world_reading(&world, "psys")->joules, 150, 1e-9);
+	assert_true(isnan(world_reading(&world, "psys-1")->joules));
+}
+
 static void a_machine_without_powercap_says_why(void **state)
 {
 	fw_cleanup_world struct world world;
@@ -562,4 +580,5 @@ FW_TESTS(mistake_05_zones_are_told_apart_by_name_not_by_number, mistake_06_unkno
          mistake_16_a_counter_without_range_or_name_is_taken_and_graded_lower, mistake_17_a_zone_that_goes_away_leaves_a_hole,
          malformed_values_are_holes, mistake_22_readings_carry_the_monotonic_clock,
          mistake_33_a_package_is_counted_once_whatever_its_cores, psys_that_counts_less_than_its_packages_is_dropped,
+         psys_of_one_socket_is_held_against_that_socket,
          a_machine_without_powercap_says_why)
