@@ -19,7 +19,8 @@ def defined():
     """Tests that are run: of C those in a list of tests, of Python those that pytest collects."""
     names = set()
     for path in (SOURCE / "tests").rglob("test_*.c"):
-        listed = re.findall(r"FW_TESTS\((.*)\)", path.read_text(), re.S) + re.findall(r"cmocka_unit_test\w*\((\w+)", path.read_text())
+        text = path.read_text()
+        listed = re.findall(r"(?:FW_TESTS|FW_TEST_MAP)\((.*)\)", text, re.S) + re.findall(r"cmocka_unit_test\w*\((\w+)", text)
         names |= {found[0] for text in listed for found in re.finditer(NAME, text)}
     for path in (SOURCE / "tests").rglob("test_*.py"):
         names |= {found[1] for found in re.finditer(rf"^def test_({NAME})\(", path.read_text(), re.M)}

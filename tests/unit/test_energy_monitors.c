@@ -73,6 +73,25 @@ static void the_model_never_exceeds_full_use(void **state)
 	fw_record_done(&record);
 }
 
+static void mistake_34_the_model_never_falls_below_idle(void **state)
+{
+	struct fw_processor p;
+	double last = 0;
+
+	(void)state;
+	fw_catalogue_processor(world.catalogue, "AMD EPYC 7R13 48-Core Processor", NULL, -1, -1, &p);
+	for (unsigned percent = 0; percent <= 100; percent++) {
+		struct fw_record record;
+
+		attribute(&fw_monitor_model, 20.0 * percent / 100, &record);
+		const struct fw_energy *cpu = figure(&record, "package");
+		assert_true(cpu->low > 0 && cpu->low <= cpu->joules && cpu->joules <= cpu->high);
+		assert_true(cpu->joules >= 20 * p.mid_w_per_vcpu_min && cpu->joules >= last && cpu->dynamic_j >= 0);
+		last = cpu->joules;
+		fw_record_done(&record);
+	}
+}
+
 static void an_unknown_cpu_time_widens_the_interval_and_is_flagged(void **state)
 {
 	struct fw_processor p;
@@ -274,6 +293,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FW_TEST_MAP(the_model_charges_vcpus_by_their_use, the_model_never_exceeds_full_use,
+		            mistake_34_the_model_never_falls_below_idle,
 		            an_unknown_cpu_time_widens_the_interval_and_is_flagged, tdp_stands_apart_and_has_no_interval,
 		            the_system_monitor_fills_resources, switches_are_null_when_a_child_took_its_count_along,
 		            a_counter_that_went_back_is_null,
