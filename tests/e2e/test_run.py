@@ -64,7 +64,9 @@ def test_every_invocation_has_its_record(flexwatt, functions):
         assert modelled and all("modelled" in energy["flags"] for energy in modelled)
         assert all(energy["low"] <= energy["joules"] <= energy["high"] for energy in modelled)
         assert "model/" in record["method_version"]
-        assert record["network_sent_bytes"] is None  # cannot be known here: null, not 0
+        # counted where the kernel lets us, else null and not 0; this function talks to its host alone
+        assert record["network_sent_bytes"] in (None, 0) and record["network_received_bytes"] in (None, 0)
+        assert record["temperature_c"] is None or record["temperature_c"] > 0  # cannot be known here: null, not 0
     cold = [record for record in records if record["cold_start_ms"] is not None]
     assert 1 <= len(cold) < len(records), "workers are reused"
     assert {record["objects_in"] for record in records if record["stage"] == "second"} == {1}
