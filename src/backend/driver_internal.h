@@ -78,6 +78,8 @@ int fw_driver_check_unchanged(const struct fw_driver *driver, struct fw_error **
 
 /* driver_stage.c: the stage's row as the engine has it. */
 int fw_driver_put_stage(struct fw_driver *driver, uint32_t stage, struct fw_error **err);
+/* Money and carbon of a record that is complete but for them, and its part of the totals. */
+void fw_driver_price(struct fw_driver *driver, const struct fw_stage *stage, struct fw_record *record);
 void fw_driver_add_totals(struct fw_driver *driver, const struct fw_record *record);
 /* Digests of the functions' packages, {"path": "digest"}. */
 int fw_driver_package_digests(const struct fw_workflow *workflow, json_t **digests, struct fw_error **err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Taking a killed run up again: its log is replayed into a fresh engine, and what the log says has ended but has no
- * record yet (the kill came before the meters) gets one with what is known. A workflow or package that has changed since
- * is refused, saying what changed; --from STAGE accepts the change from there on.
+ * record yet (the kill came before the meters) gets one with what the log knows: all but the metered figures. A workflow
+ * or package that has changed since is refused, saying what changed; --from STAGE accepts the change from there on.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -97,6 +97,8 @@ struct ended {
 	uint32_t stage, task, attempt;
 	enum fw_status status;
 	char *error_type, *error_message;
+	json_t *record;               /* what the log says of it, or NULL */
+	const struct fw_stage *of;    /* the workflow as it was then */
 };
 
 struct replay {
@@ -128,6 +130,21 @@ static int replay_restart(struct replay *replay, struct fw_error **err)
 	                        err);
 }
 
+static const struct fw_workflow *workflow_then(const struct replay *replay)
+{
+	const struct fw_driver *driver = replay->driver;
+
+	return replay->restarts < driver->before.count ? driver->before.items[replay->restarts] : driver->workflow;
+}
+
+static void note_end(struct replay *replay, const struct fw_engine_event *event)
+{
+	FW_PUSH(&replay->ended, (struct ended){event->stage, event->task, event->attempt, event->status,
+	                                       fw_strdup(event->error_type), fw_strdup(event->error_message),
+	                                       json_incref((json_t *)(uintptr_t)event->recorded),
+	                                       &workflow_then(replay)->stages.items[event->stage]});
+}
+
 static int replay_event(void *context, int64_t sequence, const char *text, size_t length, struct fw_error **err)
 {
 	struct replay *replay = context;
@@ -146,8 +163,7 @@ static int replay_event(void *context, int64_t sequence, const char *text, size_
 		replay->last_ns = event.time_ns > replay->last_ns ? event.time_ns : replay->last_ns;
 		note_times(driver, &event);
 		if (event.kind == FW_EV_ENDED)
-			FW_PUSH(&replay->ended, (struct ended){event.stage, event.task, event.attempt, event.status,
-			                                       fw_strdup(event.error_type), fw_strdup(event.error_message)});
+			note_end(replay, &event);
 	}
 	fw_event_log_release(&event, owner);
 	return rc;
@@ -175,10 +191,15 @@ static int mark_recorded(void *context, const struct fw_record *record, struct f
 static int put_unmetered(struct fw_driver *driver, const struct ended *ended, struct fw_error **err)
 {
 	struct fw_record record;
+	int rc = FW_OK;
 
 	fw_record_init(&record);
+	if (ended->record)
+		rc = fw_record_from_json(ended->record, &record, err);
+	if (rc != FW_OK)
+		return fw_error_wrap(err, rc, "the log of run %s: the end of %s/%u", driver->run, ended->of->name, ended->task);
 	record.run = fw_strdup(driver->run);
-	record.stage = fw_strdup(driver->workflow->stages.items[ended->stage].name);
+	record.stage = fw_strdup(ended->of->name);
 	record.task = ended->task;
 	record.attempt = ended->attempt;
 	record.backend = fw_strdup(driver->options.backend->name);
@@ -186,8 +207,8 @@ static int put_unmetered(struct fw_driver *driver, const struct ended *ended, st
 	record.error_type = fw_strdup(ended->error_type);
 	record.error_message = fw_strdup(ended->error_message);
 	fw_record_flag(&record.flags, "unmetered");
-	int rc = fw_store_record_put(driver->store, &record, err);
-
+	fw_driver_price(driver, ended->of, &record);
+	rc = fw_store_record_put(driver->store, &record, err);
 	fw_record_done(&record);
 	return rc;
 }
@@ -255,6 +276,7 @@ int fw_driver_replay(struct fw_driver *driver, struct fw_error **err)
 	for (size_t i = 0; i < replay.ended.count; i++) {
 		free(replay.ended.items[i].error_type);
 		free(replay.ended.items[i].error_message);
+		json_decref(replay.ended.items[i].record);
 	}
 	free(replay.ended.items);
 	driver->start_ns = fw_monotonic_ns() - replay.last_ns;

@@ -61,6 +61,14 @@ static void add(double *sum, double value)
 		*sum = isnan(*sum) ? value : *sum + value;
 }
 
+void fw_driver_price(struct fw_driver *driver, const struct fw_stage *stage, struct fw_record *record)
+{
+	fw_cost_fill(driver->catalogue, driver->options.region, "as if on Lambda", stage->tmp_mb, record, NULL);
+	fw_carbon_fill(driver->catalogue, driver->options.region, driver->processor_known ? &driver->processor : NULL, record,
+	               NULL);
+	fw_driver_add_totals(driver, record);
+}
+
 void fw_driver_add_totals(struct fw_driver *driver, const struct fw_record *record)
 {
 	struct fw_driver_totals *totals = &driver->totals;

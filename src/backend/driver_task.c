@@ -141,6 +141,7 @@ static void started(void *context)
 	struct fw_engine_event event = {
 		.kind = FW_EV_STARTED, .stage = run->stage_index, .task = run->task, .attempt = run->attempt};
 
+	run->flags = fw_strdup(run->record.flags);
 	if (isnan(times->first_start_ms))
 		times->first_start_ms = fw_driver_now_ms(run->driver);
 	fw_driver_feed(run->driver, &event);
@@ -164,10 +165,7 @@ static void finalize(struct fw_task_run *run)
 	struct fw_driver *driver = run->driver;
 	struct fw_error *error = NULL;
 
-	fw_cost_fill(driver->catalogue, driver->options.region, "as if on Lambda", run->stage->tmp_mb, &run->record, NULL);
-	fw_carbon_fill(driver->catalogue, driver->options.region, driver->processor_known ? &driver->processor : NULL,
-	               &run->record, NULL);
-	fw_driver_add_totals(driver, &run->record);
+	fw_driver_price(driver, run->stage, &run->record);
 	if (!driver->fatal && fw_store_record_put(driver->store, &run->record, &error) != FW_OK)
 		fw_driver_fatal(driver, error);
 	driver->dirty = true;
@@ -191,8 +189,42 @@ static void keep_failure(struct fw_task_run *run)
 	failure->log_path = fw_strdup(run->log_path);
 }
 
+/* What the commit says of the record: a view of `run`, which owns the texts. What the meters fill is not touched here,
+ * they may be at it in another thread. */
+static struct fw_record known_at_commit(const struct fw_task_run *run)
+{
+	const struct fw_record *from = &run->record;
+	struct fw_record known;
+
+	fw_record_init(&known);
+#define TAKE(kind, name, description) known.name = from->name;
+	FW_RECORD_TIMES(TAKE)
+#undef TAKE
+	known.request_id = from->request_id;
+	known.worker = from->worker;
+	known.function = from->function;
+	known.handler = from->handler;
+	known.package_digest = from->package_digest;
+	known.architecture = from->architecture;
+	known.cpu_model = from->cpu_model;
+	known.cpus_visible = from->cpus_visible;
+	known.memory_mb = from->memory_mb;
+	known.vcpus = from->vcpus;
+	known.workers = from->workers;
+	known.exit = from->exit;
+	known.flags = run->flags;
+	known.units = from->units;
+	known.objects_in = from->objects_in;
+	known.objects_out = from->objects_out;
+	known.bytes_in = from->bytes_in;
+	known.bytes_out = from->bytes_out;
+	known.metrics = from->metrics;
+	return known;
+}
+
 void fw_task_run_conclude(struct fw_task_run *run, struct fw_engine_event *event)
 {
+	const struct fw_record known = known_at_commit(run);
 	struct fw_driver *driver = run->driver;
 	uint32_t failed = fw_engine_stage(driver->engine, run->stage_index).failed;
 
@@ -203,6 +235,7 @@ void fw_task_run_conclude(struct fw_task_run *run, struct fw_engine_event *event
 	event->status = run->status;
 	event->error_type = run->record.error_type;
 	event->error_message = run->record.error_message;
+	event->record = &known;
 	fw_record_set_text(&run->record.status, fw_status_name(run->status));
 	driver->stages[run->stage_index].last_end_ms = fw_driver_now_ms(driver);
 	run->concluded = true;
@@ -346,6 +379,7 @@ void fw_task_run_free(struct fw_task_run *run)
 	fw_record_done(&run->record);
 	json_decref(run->result);
 	free(run->result_text);
+	free(run->flags);
 	free(run->directory);
 	free(run->log_path);
 	free(run);

@@ -14,6 +14,7 @@ struct fw_task_run {
 	uint32_t stage_index, task, attempt;
 	enum fw_status status;
 	struct fw_record record;
+	char *flags; /* of the record when it started; what is found later belongs to the meters */
 	bool concluded; /* its end was fed to the engine */
 	bool metered;   /* the backend is done with the record */
 	struct fw_answer answer;

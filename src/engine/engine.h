@@ -27,6 +27,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "record/record.h"
 #include "workflow/workflow.h"
 
 struct fw_engine;
@@ -87,6 +88,10 @@ struct fw_engine_event {
 	const struct fw_engine_object *objects;
 	size_t object_count;
 	const json_t *result; /* or NULL; the engine takes its own reference */
+	/* Of ENDED, for the log alone: what the record is known to be at the commit, its figures come later. A kill in between
+	 * costs the figures, not the record. Written from the one, read into the other; each or NULL. */
+	const struct fw_record *record;
+	const json_t *recorded;
 	uint64_t timer;
 	bool now;
 	bool oversubscribe;

@@ -21,6 +21,7 @@ enum field {
 	ERROR = 1 << 9,   /* two members, each optional */
 	RESULT = 1 << 10, /* optional */
 	FINAL = 1 << 11,  /* optional */
+	RECORD = 1 << 12, /* optional */
 };
 
 static const struct kind {
@@ -31,7 +32,7 @@ static const struct kind {
 	[FW_EV_LISTED] = {"listed", STAGE | INPUT | OBJECTS},
 	[FW_EV_LIST_FAILED] = {"list_failed", STAGE | INPUT | ERROR},
 	[FW_EV_STARTED] = {"started", STAGE | TASK | ATTEMPT},
-	[FW_EV_ENDED] = {"ended", STAGE | TASK | ATTEMPT | STATUS | FINAL | OBJECTS | ERROR | RESULT},
+	[FW_EV_ENDED] = {"ended", STAGE | TASK | ATTEMPT | STATUS | FINAL | OBJECTS | ERROR | RESULT | RECORD},
 	[FW_EV_TIMER] = {"timer", TIMER},
 	[FW_EV_CANCEL] = {"cancel", NOW},
 	[FW_EV_RESUMED] = {"resumed", MACHINE},
@@ -117,6 +118,10 @@ int fw_event_log_encode(const struct fw_engine_event *event, struct fw_buffer *o
 		fw_buffer_text(out, ",\"result\":");
 		fw_json_append(event->result, out);
 	}
+	if ((fields & RECORD) && event->record) {
+		fw_buffer_text(out, ",\"record\":");
+		fw_record_append_line(event->record, out);
+	}
 	return fw_buffer_text(out, "}");
 }
 
@@ -186,6 +191,12 @@ static bool read_result(const json_t *json, void *target)
 	return true;
 }
 
+static bool read_record(const json_t *json, void *target)
+{
+	*(const json_t **)target = json;
+	return json_is_object(json);
+}
+
 static bool read_object(const json_t *json, struct fw_engine_object *object)
 {
 	return json_array_size(json) == 3 && read_text(json_array_get(json, 0), &object->key) && *object->key &&
@@ -233,6 +244,7 @@ static const struct member {
 	{"error_message", ERROR, true, read_text, AT(error_message)},
 	{"objects", OBJECTS, false, read_objects, 0},
 	{"result", RESULT, true, read_result, AT(result)},
+	{"record", RECORD, true, read_record, AT(recorded)},
 };
 #undef AT
 

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/memory.h"
@@ -55,6 +56,8 @@ struct fw_energy *fw_record_add_energy(struct fw_record *record); /* all null */
 
 /* Object in table order, then "energy" and "metrics"; nulls are written as null, and so is a real that is not finite. */
 json_t *fw_record_to_json(const struct fw_record *record);
+/* On one line, without energy and without what is null: for the event log. fw_record_from_json() reads it. */
+void fw_record_append_line(const struct fw_record *record, struct fw_buffer *out);
 /* Strict: unknown fields and wrong types are refused; an absent field is null. `record` is initialised here. */
 int fw_record_from_json(const json_t *json, struct fw_record *record, struct fw_error **err);
 

@@ -50,6 +50,34 @@ static void each_kind_of_event_reads_back_as_it_was_written(void **state)
 	}
 }
 
+static void the_end_carries_what_is_known_of_the_record(void **state)
+{
+	(void)state;
+	struct fw_record record, read;
+	struct fw_engine_event event = {.kind = FW_EV_ENDED, .attempt = 1, .record = &record}, again;
+	struct fw_error *err = NULL;
+	json_t *owner;
+
+	fw_record_init(&record);
+	record.worker = (char *)"a \"b\"";
+	record.memory_mb = 1769;
+	record.vcpus = 1.0 / 3;
+	record.duration_ms = 1234567.000001;
+	record.clock_offset_ms = -2.5;
+	record.queue_ms = 0;
+	record.units = 1e300;
+	record.metrics = json_pack("{s:f}", "frames", 2.5);
+	fw_cleanup_free char *text = written(&event);
+	assert_non_null(strstr(text, "\"duration_ms\":1234567.000001,"));
+	assert_ok(fw_event_log_decode(text, strlen(text), &again, &owner, &err), err);
+	assert_ok(fw_record_from_json(again.recorded, &read, &err), err);
+	fw_cleanup_json json_t *expected = fw_record_to_json(&record), *got = fw_record_to_json(&read);
+	assert_true(json_equal(expected, got));
+	fw_record_done(&read);
+	fw_event_log_release(&again, owner);
+	json_decref(record.metrics);
+}
+
 static void nonsense_is_refused(void **state)
 {
 	(void)state;
@@ -75,6 +103,8 @@ static void nonsense_is_refused(void **state)
 		{"{\"event\":\"listed\",\"time_ns\":1,\"stage\":0,\"input\":0,\"objects\":{}}", "cannot be that"},
 		{"{\"event\":\"ended\",\"time_ns\":1,\"stage\":0,\"task\":0,\"attempt\":1,\"status\":\"fine\",\"objects\":[]}",
 		 "cannot be that"},
+		{"{\"event\":\"ended\",\"time_ns\":1,\"stage\":0,\"task\":0,\"attempt\":1,\"status\":\"ok\",\"objects\":[],\"record\":1}",
+		 "'record' cannot be that"},
 		{"{\"event\":\"resumed\",\"time_ns\":1,\"millivcpus\":1,\"memory_mb\":1,\"seed\":\"1\",\"oversubscribe\":false}",
 		 "'seed' cannot be that"},
 	};
@@ -112,5 +142,6 @@ static void names_of_statuses_read_back(void **state)
 	assert_false(fw_status_parse("OK", &read));
 }
 
-FW_TESTS(each_kind_of_event_reads_back_as_it_was_written, nonsense_is_refused,
+FW_TESTS(each_kind_of_event_reads_back_as_it_was_written, the_end_carries_what_is_known_of_the_record,
+         nonsense_is_refused,
          a_key_that_json_cannot_carry_is_refused_rather_than_changed, names_of_statuses_read_back)
