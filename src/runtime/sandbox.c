@@ -58,9 +58,15 @@ pid_t fw_sandbox_pid(const struct fw_sandbox *sandbox)
 	return sandbox->pid;
 }
 
+/* Without namespaces the worker is its keeper's child: the keeper ends as the worker did, when nothing of it is left. */
+static bool is_kept(const struct fw_sandbox *sandbox)
+{
+	return sandbox->shared->isolation == FW_ISOLATION_PLAIN;
+}
+
 int fw_sandbox_pidfd(const struct fw_sandbox *sandbox)
 {
-	return sandbox->pidfd;
+	return is_kept(sandbox) ? sandbox->init_pidfd : sandbox->pidfd;
 }
 
 struct fw_cgroup *fw_sandbox_cgroup(const struct fw_sandbox *sandbox)
@@ -279,13 +285,14 @@ int fw_sandbox_signal(struct fw_sandbox *sandbox, int signal_number, struct fw_e
 	if (signal_number != SIGKILL && sandbox->group)
 		return fw_cgroup_signal(sandbox->group, signal_number, err);
 	if (signal_number == SIGKILL) {
-		/* Process 1 first: the kernel ends its namespace as one, also what is being forked. */
-		send(sandbox->init_pidfd, SIGKILL);
-		if (sandbox->group && fw_cgroup_kill(sandbox->group, err) != FW_OK && sandbox->init_pidfd < 0)
-			return FW_E_IO;
+		/* Process 1 first: the kernel ends its namespace as one, also what is being forked. A keeper must live for that. */
+		if (!is_kept(sandbox))
+			send(sandbox->init_pidfd, SIGKILL);
+		if (sandbox->group)
+			fw_cgroup_kill(sandbox->group, NULL); /* beside them */
+	} else if (is_kept(sandbox) && syscall(SYS_pidfd_send_signal, sandbox->pidfd, 0, NULL, 0) == 0) {
+		kill(-sandbox->pid, signal_number); /* its session: the others there are asked, too */
 	}
-	if (sandbox->init_pidfd < 0 && !sandbox->reaped)
-		kill(-sandbox->pid, signal_number); /* its session, as far as that goes */
 	return send(sandbox->pidfd, signal_number) == 0 ? FW_OK : fw_fail_errno(err, errno, "signal process %d", sandbox->pid);
 }
 
@@ -302,12 +309,13 @@ bool fw_sandbox_out_of_memory(struct fw_sandbox *sandbox)
 int fw_sandbox_reap(struct fw_sandbox *sandbox, int *wait_status, struct fw_error **err)
 {
 	if (!sandbox->reaped) {
-		pid_t got = sandbox->pid > 0 ? waitpid(sandbox->pid, &sandbox->wait_status, __WALL | WNOHANG) : 0;
+		pid_t pid = is_kept(sandbox) ? sandbox->init_pid : sandbox->pid;
+		pid_t got = pid > 0 ? waitpid(pid, &sandbox->wait_status, __WALL | WNOHANG) : 0;
 
 		if (got < 0)
-			return fw_fail_errno(err, errno, "wait for process %d", sandbox->pid);
+			return fw_fail_errno(err, errno, "wait for process %d", pid);
 		if (got == 0)
-			return fw_fail(err, FW_E_BUSY, "process %d runs still", sandbox->pid);
+			return fw_fail(err, FW_E_BUSY, "process %d runs still", pid);
 		sandbox->reaped = true;
 		fw_sandbox_signal(sandbox, SIGKILL, NULL); /* what it left in the background ends with it */
 	}
@@ -340,13 +348,12 @@ static void end_processes(struct fw_sandbox *sandbox)
 	if (sandbox->pidfd < 0)
 		return;
 	fw_sandbox_signal(sandbox, SIGKILL, NULL);
-	if (!sandbox->reaped)
+	if (!sandbox->reaped && !is_kept(sandbox))
 		wait_until_ended(sandbox->pid, sandbox->pidfd, deadline_ns);
 	close(sandbox->pidfd);
-	if (sandbox->init_pidfd >= 0) {
+	if (!sandbox->reaped || !is_kept(sandbox))
 		wait_until_ended(sandbox->init_pid, sandbox->init_pidfd, deadline_ns);
-		close(sandbox->init_pidfd);
-	}
+	close(sandbox->init_pidfd);
 	if (sandbox->group)
 		wait_until_group_is_empty(sandbox->group, deadline_ns);
 }

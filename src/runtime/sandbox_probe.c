@@ -110,6 +110,8 @@ static void probe_isolation(struct fw_sandboxes *shared)
 	shared->isolation = FW_ISOLATION_PLAIN;
 	fw_sandboxes_lack(shared, "no namespaces: workers see this machine's files, processes and network and share /tmp (%s)",
 	                  fw_error_message(reason));
+	if (access("/proc/thread-self/children", R_OK) != 0 && !shared->cgroups)
+		fw_sandboxes_lack(shared, "processes that a function leaves behind may outlive it (the kernel tells no children)");
 	probe_uid(shared);
 }
 

@@ -4,10 +4,12 @@
  *   helper   joins the control group (and user namespace), starts the other two as the engine's own children, ends;
  *   process 1  in a new pid namespace, becomes the freestanding init program, while the worker is made ready;
  *   worker   takes a copy of the package's mount namespace, adds what is its own, gives up every privilege, execs.
+ * Without namespaces process 1 is the keeper, and the worker its child: see sandbox_init.c.
  * All runs on prepared memory and makes system calls only. A failure is written straight into the engine's struct.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/filter.h>
@@ -33,20 +35,26 @@ FW_CHILD static int init_failed(struct fw_spawn *spawn, const char *doing)
 	return 1;
 }
 
+FW_CHILD static int exec_init(struct fw_spawn *spawn, unsigned first_closed)
+{
+	const char *const argv[] = {"flexwatt-init", NULL};
+	const char *const envp[] = {NULL};
+
+	if (fw_call(SYS_dup3, spawn->shared->life[0], 0, 0) < 0 ||
+	    fw_call(SYS_close_range, first_closed, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
+		return init_failed(spawn, "close descriptors");
+	fw_call(SYS_execveat, spawn->shared->init_fd, "", argv, envp, AT_EMPTY_PATH);
+	return init_failed(spawn, "start process 1 from memory");
+}
+
 FW_CHILD static int become_init(void *context)
 {
 	struct fw_spawn *spawn = context;
-	const char *const argv[] = {"flexwatt-init", NULL};
-	const char *const envp[] = {NULL};
 
 	/* Its root is the worker's: /proc/1/root must lead nowhere else. */
 	if (fw_call(SYS_setns, spawn->mounts_fd, CLONE_NEWNS) != 0)
 		return init_failed(spawn, "enter the package's mount namespace");
-	if (fw_call(SYS_dup3, spawn->shared->life[0], 0, 0) < 0 ||
-	    fw_call(SYS_close_range, 1, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
-		return init_failed(spawn, "close descriptors");
-	fw_call(SYS_execveat, spawn->shared->init_fd, "", argv, envp, AT_EMPTY_PATH);
-	return init_failed(spawn, "start process 1 from memory");
+	return exec_init(spawn, 1);
 }
 
 FW_CHILD static int enter_view(struct fw_spawn *spawn)
@@ -148,30 +156,60 @@ FW_CHILD static int await_init(struct fw_spawn *spawn, int status)
 	return 1;
 }
 
-/* The two become the engine's children, not the helper's. */
+/* The worker is its child. It shares the engine's descriptors until the worker's pidfd is among them; from then on it has
+ * its own: that range closes nothing. */
+FW_CHILD static int become_keeper(void *context)
+{
+	struct fw_spawn *spawn = context;
+
+	fw_call(SYS_setsid);
+	if (fw_call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
+		return failed(spawn, "become the reaper of the worker's processes");
+	spawn->pid = fw_child_run_nested(become_worker, spawn, 0, &spawn->pidfd,
+	                                 spawn->stacks + (size_t)2 * FW_CHILD_STACK_BYTES);
+	if (spawn->pid < 0)
+		return failed(spawn, "start the process");
+	if (spawn->failure.doing) {
+		fw_call(SYS_wait4, spawn->pid, NULL, __WALL, NULL);
+		return 1;
+	}
+	if (fw_call(SYS_close_range, INT_MAX, INT_MAX, CLOSE_RANGE_UNSHARE) != 0 ||
+	    fw_call(SYS_dup3, spawn->pidfd, 1, 0) < 0)
+		return init_failed(spawn, "keep the worker's descriptor");
+	return exec_init(spawn, 2);
+}
+
+FW_CHILD static int start_kept(struct fw_spawn *spawn)
+{
+	spawn->init_pid = fw_child_run_nested(become_keeper, spawn, CLONE_PARENT | CLONE_FILES, &spawn->init_pidfd,
+	                                      spawn->stacks + FW_CHILD_STACK_BYTES);
+	return await_init(spawn, spawn->init_pid < 0 ? failed(spawn, "start the keeper of the worker") : 0);
+}
+
+FW_CHILD static int start_isolated(struct fw_spawn *spawn)
+{
+	spawn->init_pid = fw_child_begin_nested(become_init, spawn, CLONE_PARENT | CLONE_NEWPID, &spawn->init_pidfd,
+	                                        spawn->stacks + FW_CHILD_STACK_BYTES, &spawn->init_uses_memory);
+	if (spawn->init_pid < 0)
+		return failed(spawn, "start process 1");
+	if (fw_call(SYS_setns, spawn->init_pidfd, CLONE_NEWPID) != 0)
+		return await_init(spawn, failed(spawn, "enter the pid namespace"));
+	spawn->pid = fw_child_run_nested(become_worker, spawn, CLONE_PARENT | CLONE_NEWIPC | CLONE_NEWUTS, &spawn->pidfd,
+	                                 spawn->stacks + (size_t)2 * FW_CHILD_STACK_BYTES);
+	return await_init(spawn, spawn->pid < 0 ? failed(spawn, "start the process") : 0);
+}
+
+/* What it starts becomes the engine's, not the helper's, children. */
 FW_CHILD static int help(void *context)
 {
 	struct fw_spawn *spawn = context;
-	const int own = CLONE_NEWIPC | CLONE_NEWUTS;
-	int flags = CLONE_PARENT;
 
 	for (size_t i = 0; i < spawn->procs_count; i++)
 		if (fw_call(SYS_write, spawn->procs_fds[i], "0", 1) != 1)
 			return failed(spawn, "join the control group");
 	if (spawn->shared->user_fd >= 0 && fw_call(SYS_setns, spawn->shared->user_fd, CLONE_NEWUSER) != 0)
 		return failed(spawn, "enter the user namespace");
-	if (spawn->shared->isolation != FW_ISOLATION_PLAIN) {
-		spawn->init_pid = fw_child_begin_nested(become_init, spawn, CLONE_PARENT | CLONE_NEWPID, &spawn->init_pidfd,
-		                                        spawn->stacks + FW_CHILD_STACK_BYTES, &spawn->init_uses_memory);
-		if (spawn->init_pid < 0)
-			return failed(spawn, "start process 1");
-		if (fw_call(SYS_setns, spawn->init_pidfd, CLONE_NEWPID) != 0)
-			return await_init(spawn, failed(spawn, "enter the pid namespace"));
-		flags |= own;
-	}
-	spawn->pid = fw_child_run_nested(become_worker, spawn, flags, &spawn->pidfd,
-	                                 spawn->stacks + (size_t)2 * FW_CHILD_STACK_BYTES);
-	return await_init(spawn, spawn->pid < 0 ? failed(spawn, "start the process") : 0);
+	return spawn->shared->isolation == FW_ISOLATION_PLAIN ? start_kept(spawn) : start_isolated(spawn);
 }
 
 static void end_process(pid_t *pid, int *pidfd)

@@ -243,6 +243,19 @@ static void daemonise(const char *unused)
 		pause();
 }
 
+/* A daemon that is never the same process for long. */
+static void breed(const char *unused)
+{
+	(void)unused;
+	if (fork() != 0)
+		return;
+	for (;;) {
+		setsid();
+		if (fork() != 0)
+			_exit(0);
+	}
+}
+
 static void ignore_sigterm(const char *unused)
 {
 	(void)unused;
@@ -296,7 +309,7 @@ static const struct {
 } actions[] = {
 	{"burn", burn}, {"allocate", allocate}, {"fork-bomb", fork_bomb}, {"fill", fill}, {"read", read_path},
 	{"write", write_path}, {"list", list}, {"ids", ids}, {"limits", limits}, {"descriptors", descriptors},
-	{"escapes", try_escapes}, {"connect", connect_to}, {"daemonise", daemonise}, {"ignore-sigterm", ignore_sigterm},
+	{"escapes", try_escapes}, {"connect", connect_to}, {"daemonise", daemonise}, {"breed", breed}, {"ignore-sigterm", ignore_sigterm},
 	{"wait", wait_forever}, {"print", print_text}, {"environment", show_environment}, {"space", show_space},
 	{"raise", stop_by_signal}, {"exit", end},
 };

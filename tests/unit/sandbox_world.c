@@ -188,9 +188,28 @@ void running_wait_until_ended(struct running *running)
 	assert_ok(fw_sandbox_reap(running->sandbox, &running->wait_status, &err), err);
 }
 
+/* Every process of a sandbox has its output open: the end of it is the end of them all. */
+void assert_all_writers_have_ended(int output_fd)
+{
+	uint64_t deadline_ns = fw_monotonic_ns() + 10 * FW_NS_PER_S;
+	struct pollfd readable = {.fd = output_fd, .events = POLLIN};
+	char dropped[4096];
+
+	do {
+		uint64_t now_ns = fw_monotonic_ns();
+
+		if (now_ns >= deadline_ns || poll(&readable, 1, (int)((deadline_ns - now_ns) / FW_NS_PER_MS) + 1) <= 0)
+			fail_msg("a process of the sandbox lives on");
+	} while (read(output_fd, dropped, sizeof dropped) > 0);
+}
+
 void running_free(struct running *running)
 {
+	bool started = running->sandbox && fw_sandbox_pidfd(running->sandbox) >= 0;
+
 	fw_sandbox_free(running->sandbox);
+	if (started)
+		assert_all_writers_have_ended(running->output_fd);
 	if (running->output_fd >= 0)
 		close(running->output_fd);
 	free(running);
