@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * energy-simulator: a machine whose counters of energy can be known. It shows a powercap tree below a directory, advances
+ * it by a power model (model.h) and by what really ran on this machine's CPUs (switches.h), and writes beside it
+ * who truly used the joules (truth.h). A reader that takes that directory for "/" can be judged to the joule.
+ *
+ *     energy-simulator --root DIR [options]
+ *
+ * It prints "ready" when counters move. Commands come by standard input, one a line, each answered by "ok" or
+ * "no": ACTION ZONE (zones.h), "watch PID NAME", "flush". The end of input ends it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "simulator.h"
+
+/* Counters lag behind by this much, so that what perf has yet to write of a switch is never missing. */
+enum { LAG_NS = 50000 };
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* ---- who ran ---- */
+
+static unsigned package_of(const struct simulator *sim, unsigned cpu)
+{
+	return cpu * sim->packages / sim->switches.cpu_count;
+}
+
+static void ran(void *context, unsigned cpu, unsigned tree, uint64_t from_ns, uint64_t to_ns)
+{
+	struct simulator *sim = context;
+
+	if (from_ns < sim->begin_ns)
+		from_ns = sim->begin_ns;
+	while (from_ns < to_ns) { /* a line for each frequency */
+		uint64_t next = sim_next_step(&sim->model, from_ns - sim->begin_ns);
+		uint64_t end = next != UINT64_MAX && sim->begin_ns + next < to_ns ? sim->begin_ns + next : to_ns;
+		double weighted = sim_weighted_s(&sim->model, from_ns - sim->begin_ns, end - sim->begin_ns);
+
+		sim->busy_s[package_of(sim, cpu)] += weighted;
+		sim->truth.cpu_s[tree] += (double)(end - from_ns) / 1e9;
+		sim->truth.dynamic_j[tree] += weighted * sim->model.package.core;
+		if (tree != SIM_REST)
+			fprintf(sim->truth.ran, "%u %u %" PRIu64 " %" PRIu64 " %.9g\n", tree, cpu, from_ns, end,
+			        sim->model.package.core * sim_factor(&sim->model, from_ns - sim->begin_ns));
+		from_ns = end;
+	}
+}
+
+static void named(void *context, unsigned tree, uint64_t at_ns, const char *name)
+{
+	struct simulator *sim = context;
+
+	fprintf(sim->truth.names, "%u %" PRIu64 " %.15s\n", tree, at_ns, name);
+}
+
+/* ---- counters ---- */
+
+static double zone_joules(const struct simulator *sim, unsigned number)
+{
+	const struct sim_watts *watts = number < sim->packages ? &sim->model.package : &sim->model.dram;
+
+	return watts->floor * sim->now_s + watts->core * sim->busy_s[number % sim->packages];
+}
+
+static void update(struct simulator *sim, uint64_t at_ns)
+{
+	sim_switches_advance(&sim->switches, at_ns);
+	sim->now_s = (double)(at_ns - sim->begin_ns) / 1e9;
+	for (unsigned i = 0; i < sim->zone_count; i++)
+		sim_zone_show(&sim->zones[i], zone_joules(sim, i));
+	for (unsigned i = 0; i < sim->packages; i++) {
+		sim->truth.package_floor_j[i] = sim->model.package.floor * sim->now_s;
+		sim->truth.package_dynamic_j[i] = sim->model.package.core * sim->busy_s[i];
+		fprintf(sim->truth.packages, "%" PRIu64 " %u %.9f %.9f\n", at_ns, i, sim->truth.package_floor_j[i],
+		        sim->truth.package_dynamic_j[i]);
+	}
+	sim->truth.updates++;
+	sim->truth.end_ns = at_ns;
+}
+
+/* Packages first, in the order of their numbers, then the memory of each. */
+static bool make_zones(struct simulator *sim)
+{
+	bool with_dram = sim->model.dram.floor > 0 || sim->model.dram.core > 0;
+
+	sim->zone_count = sim->packages * (with_dram ? 2 : 1);
+	for (unsigned i = 0; i < sim->zone_count; i++) {
+		struct sim_zone *zone = &sim->zones[i];
+		unsigned package = i % sim->packages;
+		const char *top = "sys/devices/virtual/powercap/intel-rapl";
+		const struct sim_watts *watts = i < sim->packages ? &sim->model.package : &sim->model.dram;
+
+		zone->counter = sim->counter;
+		zone->most_w = 2 * (watts->floor + watts->core * (double)sim->switches.cpu_count);
+		if (i < sim->packages) {
+			snprintf(zone->entry, sizeof zone->entry, "intel-rapl:%u", package);
+			snprintf(zone->name, sizeof zone->name, "package-%u", package);
+			snprintf(zone->path, sizeof zone->path, "%s/%s/%s", sim->root, top, zone->entry);
+		} else {
+			snprintf(zone->entry, sizeof zone->entry, "intel-rapl:%u:0", package);
+			snprintf(zone->name, sizeof zone->name, "dram");
+			snprintf(zone->path, sizeof zone->path, "%s/%s/intel-rapl:%u/%s", sim->root, top, package, zone->entry);
+		}
+		if (!sim_zone_make(zone, sim->root))
+			return false;
+	}
+	return true;
+}
+
+/* ---- commands ---- */
+
+static bool carry_out(struct simulator *sim, const char *command)
+{
+	char action[16], target[64], name[64];
+	int pid;
+
+	if (strcmp(command, "flush") == 0) {
+		sim_truth_flush(&sim->truth);
+		return true;
+	}
+	if (sscanf(command, "watch %d %63s", &pid, name) == 2)
+		return sim_switches_watch(&sim->switches, pid, name);
+	if (sscanf(command, "%15s %63s", action, target) != 2)
+		return false;
+	for (unsigned i = 0; i < sim->zone_count; i++)
+		if (strcmp(sim->zones[i].entry, target) == 0)
+			return sim_zone_act(&sim->zones[i], action, zone_joules(sim, i));
+	return false;
+}
+
+/* False at the end of input. */
+static bool serve(struct simulator *sim)
+{
+	ssize_t got = read(STDIN_FILENO, sim->command + sim->command_length, sizeof sim->command - 1 - sim->command_length);
+
+	if (got <= 0)
+		return got < 0 && (errno == EAGAIN || errno == EINTR);
+	sim->command_length += (size_t)got;
+	sim->command[sim->command_length] = '\0';
+	for (char *end; (end = strchr(sim->command, '\n'));) {
+		*end = '\0';
+		printf("%s\n", carry_out(sim, sim->command) ? "ok" : "no");
+		fflush(stdout);
+		sim->command_length -= (size_t)(end + 1 - sim->command);
+		memmove(sim->command, end + 1, sim->command_length + 1);
+	}
+	return sim->command_length < sizeof sim->command - 1;
+}
+
+/* ---- the loop ---- */
+
+/* A late counter is a wrong one: before all others where that is permitted. */
+static void hurry(void)
+{
+	if (sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1}) != 0)
+		setpriority(PRIO_PROCESS, 0, -20);
+}
+
+static void wait_until(uint64_t at_ns)
+{
+	struct timespec at = {(time_t)(at_ns / 1000000000), (long)(at_ns % 1000000000)};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
+		continue;
+}
+
+/* False when a record was lost. */
+static bool run(struct simulator *sim)
+{
+	for (uint64_t next = now_ns() + sim->update_ns; serve(sim); next += sim->update_ns) {
+		uint64_t jitter = sim->jitter_ns ? (uint64_t)random() % sim->jitter_ns : 0;
+
+		wait_until(next + jitter);
+		uint64_t now = now_ns();
+
+		if (now - next - jitter > sim->truth.latest_ns)
+			sim->truth.latest_ns = now - next - jitter;
+		if (now > next + 10 * sim->update_ns)
+			next = now; /* held up: no burst of updates afterwards */
+		update(sim, now - LAG_NS);
+		if (sim->switches.lost > 0) {
+			fprintf(stderr, "energy-simulator: perf has dropped records: what is true is unknown\n");
+			return false;
+		}
+	}
+	return true;
+}
+
+int main(int count, char **arguments)
+{
+	static struct simulator sim = {
+		.prefix = "fw-",
+		.packages = 1,
+		.model = {.package = {10, 20}, .dram = {1, 2}},
+		.counter = {.unit_nj = 61035, .bits = 32, .start_uj = 1000000},
+		.update_ns = 1000000,
+		.jitter_ns = 50000,
+	};
+
+	if (!sim_options_read(&sim, count, arguments))
+		return 2;
+	sim.switches.ran = ran;
+	sim.switches.named = named;
+	sim.switches.context = &sim;
+	if (!sim_switches_open(&sim.switches, sim.prefix))
+		return 3;
+	sim.begin_ns = sim.truth.begin_ns = now_ns();
+	if (!make_zones(&sim) || !sim_truth_open(&sim.truth, sim.truth_directory))
+		return 3;
+	fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
+	hurry();
+	printf("ready\n");
+	fflush(stdout);
+	bool whole = run(&sim);
+
+	whole &= sim_truth_close(&sim.truth, &sim.switches, sim.packages);
+	sim_switches_close(&sim.switches);
+	return whole ? 0 : 1;
+}
