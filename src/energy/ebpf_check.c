@@ -36,8 +36,7 @@ bool fw_kernel_at_least(struct fw_str release, unsigned major, unsigned minor)
 	return has_major > major || (has_major == major && has_minor >= minor);
 }
 
-/* "[none] integrity confidentiality": the one in brackets. */
-static bool is_locked_down(struct fw_str text)
+bool fw_bpf_is_locked_down(struct fw_str text)
 {
 	return memmem(text.text, text.length, "[confidentiality]", strlen("[confidentiality]")) != NULL;
 }
@@ -56,7 +55,7 @@ static bool hex_of(struct fw_str text, uint64_t *value)
 	return text.length > 0;
 }
 
-static bool may_load(struct fw_str status)
+bool fw_bpf_may_load(struct fw_str status)
 {
 	const uint64_t both = 1ULL << CAP_BPF_BIT | 1ULL << CAP_PERFMON_BIT;
 	struct fw_str text;
@@ -79,7 +78,7 @@ static int check_permission(const struct fw_root *root, struct fw_error **err)
 	char text[4096];
 	int rc;
 
-	if (may_load(read_short(root, "proc/self/status", text, sizeof text)))
+	if (fw_bpf_may_load(read_short(root, "proc/self/status", text, sizeof text)))
 		return FW_OK;
 	struct fw_str setting = fw_str_trim(read_short(root, "proc/sys/kernel/unprivileged_bpf_disabled", text, sizeof text));
 	rc = fw_fail(err, FW_E_PERMISSION, "BPF needs CAP_BPF and CAP_PERFMON%s",
@@ -103,7 +102,7 @@ int fw_bpf_check(const struct fw_root *root, struct fw_error **err)
 		rc = fw_fail(err, FW_E_ABSENT, "the kernel tells no types (no readable /sys/kernel/btf/vmlinux)");
 		return fw_error_hint(err, rc, "a kernel with CONFIG_DEBUG_INFO_BTF=y; in a container, mount /sys");
 	}
-	if (is_locked_down(read_short(root, "sys/kernel/security/lockdown", text, sizeof text))) {
+	if (fw_bpf_is_locked_down(read_short(root, "sys/kernel/security/lockdown", text, sizeof text))) {
 		rc = fw_fail(err, FW_E_PERMISSION, "the kernel is locked down (confidentiality): BPF may not read it");
 		return fw_error_hint(err, rc, "boot with lockdown=integrity");
 	}

@@ -36,6 +36,10 @@ int fw_bpf_load(const struct fw_root *root, struct fw_bpf *bpf, struct fw_error 
 int fw_bpf_check(const struct fw_root *root, struct fw_error **err);
 /* "6.1.0-18-amd64" is at least major.minor. */
 bool fw_kernel_at_least(struct fw_str release, unsigned major, unsigned minor);
+/* "none integrity [confidentiality]": the one in brackets. */
+bool fw_bpf_is_locked_down(struct fw_str lockdown);
+/* /proc/self/status: has the capabilities; also true when it does not tell. */
+bool fw_bpf_may_load(struct fw_str status);
 
 /* Borrows the programs and copies what it needs of the machine. */
 struct fw_work *fw_work_new(const struct fw_bpf *bpf, const struct fw_machine *machine);

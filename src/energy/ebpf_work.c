@@ -15,6 +15,10 @@
 
 enum { TRIES = 4096 };
 
+/* The programs' clock is read without a lock and may be this much behind ours: what runs is counted up to a moment that
+ * both have passed, or a sum would go back at the next switch. */
+#define CLOCKS_APART_NS 2000
+
 struct account {
 	uint32_t generation; /* odd: open */
 	uint64_t group;
@@ -122,7 +126,7 @@ static struct fw_work_sum slot_on(const struct fw_bpf *bpf, unsigned cpu, uint32
 /* How long the task that runs on the CPU has been running, and in which slot. */
 static uint64_t running_on(const struct fw_bpf_cpu *cpu, uint32_t *slot)
 {
-	uint64_t since_ns = peek(&cpu->since_ns), now_ns = fw_monotonic_ns();
+	uint64_t since_ns = peek(&cpu->since_ns), now_ns = fw_monotonic_ns() - CLOCKS_APART_NS;
 
 	*slot = __atomic_load_n(&cpu->slot, __ATOMIC_RELAXED);
 	return since_ns == 0 || now_ns < since_ns ? 0 : now_ns - since_ns;

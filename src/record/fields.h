@@ -89,7 +89,7 @@
 	X(REAL, frequency_mhz_mean, "mean sampled CPU frequency")                                                           \
 	X(REAL, frequency_mhz_max, "highest sampled CPU frequency")                                                         \
 	X(REAL, temperature_c, "highest sampled package temperature")                                                       \
-	X(REAL, cstate_residency_percent, "share of the interval that CPUs spent in deep idle states")
+	X(REAL, cstate_residency_percent, "share of the interval that CPUs spent in idle states deeper than polling (BPF)")
 
 #define FW_RECORD_MONEY(X)                                                                                              \
 	X(NAME, price_basis, "price list: provider, architecture, date; 'as if on Lambda' when local")                      \

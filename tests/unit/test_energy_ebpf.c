@@ -117,13 +117,12 @@ static uint64_t own_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static uint64_t burn(uint64_t ns)
+static void burn(uint64_t ns)
 {
 	uint64_t begin = own_ns(), now = begin;
 
 	while (now - begin < ns)
 		now = own_ns();
-	return now - begin;
 }
 
 static struct worker start(const char *name, body_fn *body)
@@ -202,19 +201,23 @@ static void step(struct worker *worker)
 	await(worker->done[0]);
 }
 
-/* To the nanosecond where the kernel tells of all switches; where it hides some, as a guest's agent's, what runs beside them
- * is known from the scheduler's ticks alone. */
+/* Within one percent, but where the kernel hides some switches, as a guest's agent's, what runs beside them is known from
+ * the scheduler's ticks alone; and an emulated CPU may stand still between the scheduler's look at the clock and ours. */
 static double tolerance(double of)
 {
+	bool emulated = strstr(machine.cpu_model, "TCG") != NULL;
+
 	assert_true(fw_work_take(work, snapshot));
-	return (fw_work_machine_of(snapshot).missed > 0 ? 0.06 : 0.01) * of + 300000;
+	return (emulated || fw_work_machine_of(snapshot).missed > 0 ? 0.06 : 0.01) * of + 300000;
 }
 
+/* What the process does beside burning is in both figures: it tells its whole time each time. */
 static void burn_steps(struct worker *worker)
 {
 	for (;;) {
 		wait_byte(worker->go[0]);
-		*worker->told_ns = (int64_t)burn(300 * 1000000ULL);
+		burn(300 * 1000000ULL);
+		*worker->told_ns = (int64_t)own_ns();
 		pass_byte(worker->done[1]);
 	}
 }
@@ -222,13 +225,17 @@ static void burn_steps(struct worker *worker)
 static void the_time_of_a_busy_loop_is_known_within_one_percent(void **state)
 {
 	struct worker worker = start_metered("busy", burn_steps);
-	int64_t before = account(worker.key), used;
+	int64_t before, told_before, used, told_used;
 
 	(void)state;
 	step(&worker);
+	before = account(worker.key);
+	told_before = *worker.told_ns;
+	step(&worker);
 	used = account(worker.key) - before;
-	print_message("told %.3f ms, counted %.3f ms\n", (double)*worker.told_ns / 1e6, (double)used / 1e6);
-	assert_near((double)used, (double)*worker.told_ns, tolerance((double)*worker.told_ns));
+	told_used = *worker.told_ns - told_before;
+	print_message("told %.3f ms, counted %.3f ms\n", (double)told_used / 1e6, (double)used / 1e6);
+	assert_near((double)used, (double)told_used, tolerance((double)told_used));
 	stop(&worker);
 }
 
@@ -245,8 +252,6 @@ static void burn_in_children(struct worker *worker)
 {
 	for (;;) {
 		wait_byte(worker->go[0]);
-		uint64_t begin = own_and_children_ns();
-
 		for (int i = 0; i < 100; i++) {
 			pid_t pid = fork();
 
@@ -257,7 +262,7 @@ static void burn_in_children(struct worker *worker)
 			if (waitpid(pid, NULL, 0) != pid)
 				_exit(96);
 		}
-		*worker->told_ns = (int64_t)(own_and_children_ns() - begin);
+		*worker->told_ns = (int64_t)own_and_children_ns();
 		pass_byte(worker->done[1]);
 	}
 }
@@ -265,15 +270,19 @@ static void burn_in_children(struct worker *worker)
 static void mistake_27_work_of_children_that_exit_and_live_shorter_than_any_poll_is_kept(void **state)
 {
 	struct worker worker = start_metered("children", burn_in_children);
-	int64_t before = account(worker.key), used;
+	int64_t before, told_before, used, told_used;
 
 	(void)state;
 	step(&worker);
+	before = account(worker.key);
+	told_before = *worker.told_ns;
+	step(&worker);
 	used = account(worker.key) - before;
-	print_message("100 children and their parent told %.3f ms, counted %.3f ms\n", (double)*worker.told_ns / 1e6,
+	told_used = *worker.told_ns - told_before;
+	print_message("100 children and their parent told %.3f ms, counted %.3f ms\n", (double)told_used / 1e6,
 	              (double)used / 1e6);
 	assert_true(used > 200 * 1000000);
-	assert_near((double)used, (double)*worker.told_ns, tolerance((double)*worker.told_ns));
+	assert_near((double)used, (double)told_used, tolerance((double)told_used));
 	stop(&worker);
 }
 
@@ -300,39 +309,58 @@ static void until_told(const struct worker *worker, int64_t at_least)
 		assert_true(fw_monotonic_ns() < deadline);
 }
 
+/* An account between two moments, each of which lies between two looks at what the process tells. */
+struct bracket {
+	int64_t told_before, account, told_after;
+};
+
+static struct bracket look(struct worker *worker)
+{
+	struct bracket look = {.told_before = told(worker)};
+
+	look.account = account(worker->key);
+	look.told_after = told(worker);
+	return look;
+}
+
+static void assert_counted(struct bracket begin, struct bracket end)
+{
+	double used = (double)(end.account - begin.account);
+	double least = (double)(end.told_before - begin.told_after), most = (double)(end.told_after - begin.told_before);
+
+	print_message("told %.3f to %.3f ms, counted %.3f ms\n", least / 1e6, most / 1e6, used / 1e6);
+	assert_true(used >= least - tolerance(least) && used <= most + tolerance(most));
+}
+
 static void mistake_28_a_task_that_runs_across_the_whole_window_is_counted(void **state)
 {
 	struct worker worker = start_metered("across", burn_for_ever);
-	int64_t begin, begin_told, used, told_used;
+	struct bracket begin;
 
 	(void)state;
 	pass_byte(worker.go[1]);
 	until_told(&worker, 20 * 1000000);
-	begin = account(worker.key);
-	begin_told = told(&worker);
-	until_told(&worker, begin_told + 100 * 1000000);
-	used = account(worker.key) - begin;
-	told_used = told(&worker) - begin_told;
-	assert_near((double)used, (double)told_used, tolerance((double)told_used));
+	begin = look(&worker);
+	until_told(&worker, begin.told_after + 100 * 1000000);
+	assert_counted(begin, look(&worker));
 	stop(&worker);
 }
 
 static void mistake_28_a_task_that_ran_before_its_account_was_opened_counts_from_there(void **state)
 {
 	struct worker worker = start("before", burn_for_ever);
+	struct bracket begin = {0};
 	struct fw_error *err = NULL;
-	int64_t begin_told, used, told_used;
 
 	(void)state;
 	await(worker.done[0]);
 	pass_byte(worker.go[1]);
 	until_told(&worker, 50 * 1000000);
+	begin.told_before = told(&worker);
 	assert_ok(fw_work_add(work, fw_work_group_of(fw_cgroup_v2_fd(worker.group)), &worker.key, &err), err);
-	begin_told = told(&worker);
-	until_told(&worker, begin_told + 100 * 1000000);
-	used = account(worker.key);
-	told_used = told(&worker) - begin_told;
-	assert_near((double)used, (double)told_used, tolerance((double)told_used));
+	begin.told_after = told(&worker);
+	until_told(&worker, begin.told_after + 100 * 1000000);
+	assert_counted(begin, look(&worker));
 	stop(&worker);
 }
 
@@ -376,7 +404,9 @@ static void mistake_26_the_shares_of_all_workers_never_exceed_the_machine(void *
 
 		if (snapshots++ > 0)
 			assert_true(of_one - last_one + of_two - last_two <= busy - last_busy);
-		assert_true(of_one >= last_one && of_two >= last_two && busy >= last_busy);
+		assert_in_range(of_one, last_one, INT64_MAX);
+		assert_in_range(of_two, last_two, INT64_MAX);
+		assert_in_range(busy, last_busy, INT64_MAX);
 		last_busy = busy;
 		last_one = of_one;
 		last_two = of_two;
@@ -422,7 +452,7 @@ static void mistake_35_a_key_does_not_outlive_its_account_when_the_group_number_
 
 	(void)state;
 	step(&worker);
-	assert_true((double)account(old) > 0.9 * (double)*worker.told_ns);
+	assert_true(account(old) > 250 * 1000000);
 	fw_work_remove(work, old);
 	assert_false(fw_work_read(work, old, sums));
 	assert_ok(fw_work_add(work, group, &worker.key, &err), err);
@@ -439,10 +469,12 @@ static void mistake_35_a_key_does_not_outlive_its_account_when_the_group_number_
 
 static void sit_below(struct worker *worker)
 {
-	wait_byte(worker->go[0]);
-	*worker->told_ns = (int64_t)burn(100 * 1000000ULL);
-	pass_byte(worker->done[1]);
-	wait_byte(worker->go[0]);
+	for (;;) {
+		wait_byte(worker->go[0]);
+		burn(100 * 1000000ULL);
+		*worker->told_ns = (int64_t)own_ns();
+		pass_byte(worker->done[1]);
+	}
 }
 
 static void groups_below_a_worker_are_the_workers(void **state)
@@ -450,7 +482,7 @@ static void groups_below_a_worker_are_the_workers(void **state)
 	struct worker worker = start_metered("above", sit_below);
 	int directory = fw_cgroup_v2_fd(worker.group), procs;
 	char pid[16];
-	int64_t before;
+	int64_t before, told_before, told_used;
 
 	(void)state;
 	assert_int_equal(mkdirat(directory, "below", 0755), 0);
@@ -458,9 +490,12 @@ static void groups_below_a_worker_are_the_workers(void **state)
 	snprintf(pid, sizeof pid, "%d", worker.pid);
 	assert_int_equal(write(procs, pid, strlen(pid)), (ssize_t)strlen(pid));
 	close(procs);
-	before = account(worker.key);
 	step(&worker);
-	assert_near((double)(account(worker.key) - before), (double)*worker.told_ns, tolerance((double)*worker.told_ns));
+	before = account(worker.key);
+	told_before = *worker.told_ns;
+	step(&worker);
+	told_used = *worker.told_ns - told_before;
+	assert_near((double)(account(worker.key) - before), (double)told_used, tolerance((double)told_used));
 	kill(worker.pid, SIGKILL);
 	waitpid(worker.pid, NULL, 0);
 	uint64_t deadline = fw_monotonic_ns() + DEADLINE_MS * 1000000ULL;
