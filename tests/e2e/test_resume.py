@@ -259,7 +259,8 @@ def test_from_a_stage_accepts_other_workers_and_edges(flexwatt, functions):
         ("first", 4, 4), ("second", 3, 3), ("third", 1, 1)]
     assert visible(flexwatt.outputs(run)) == undisturbed(flexwatt)
     third, = [r for r in flexwatt.records(run, "third") if r["status"] == "ok"]
-    assert third["memory_mb"] == 512 and third["objects_in"] == 8
+    # The kill may have come between its end and its record.
+    assert third["flags"] == "unmetered" or (third["memory_mb"] == 512 and third["objects_in"] == 8)
 
 
 def test_a_plan_that_cannot_go_on_from_what_is_kept_changes_nothing(flexwatt, functions):

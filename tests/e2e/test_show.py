@@ -15,7 +15,7 @@ WORKFLOW = """
       make: {handler: make, workers: 1, after: [say], outputs: {out: {suffix: .txt}}}
       never: {handler: noop, workers: 1, when: {result: say.none, op: "==", value: 1}}
 """
-UNITS = r"(?:ns|µs|ms|s|min|h|kB|MB|GB|B|mJ|J|kJ|µg|mg|g|kg)"
+UNITS = r"(?:ns|µs|ms|s|min|h|kB|MB|GB|B|µJ|mJ|J|kJ|µg|mg|g|kg)"
 
 
 def alike(text):
@@ -23,7 +23,7 @@ def alike(text):
     text = re.sub(r"\d{8}-\d{6}-\w{3}", "RUN", text)
     text = re.sub(r"\$[\d.]+", "$N", text)
     text = re.sub(rf"[\d.,]+ ({UNITS})\b", r"N \1", text)
-    text = re.sub(r"N [num]?(?:s|J)\b", lambda found: "N s" if found[0].endswith("s") else "N J", text)
+    text = re.sub(r"N [nµum]?(?:s|J)\b", lambda found: "N s" if found[0].endswith("s") else "N J", text)
     text = re.sub(r"N [µm]?g\b", "N g", text)
     text = re.sub(r"\([\d.]+–[\d.]+\)", "(N–N)", text)
     text = re.sub(r"\b\d+ %", "N %", text)
