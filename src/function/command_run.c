@@ -5,11 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -106,9 +109,35 @@ static int start(char **arguments, int stderr_fd, pid_t *pid)
 	return error;
 }
 
+static bool is_file(const char *path)
+{
+	struct stat info;
+
+	return stat(path, &info) == 0 && !S_ISDIR(info.st_mode);
+}
+
+/* A directory of PATH that may not be searched makes EACCES of a program that is nowhere, and so does a directory of its
+ * name. */
+static bool is_there(const char *program)
+{
+	const char *rest = getenv("PATH");
+	char path[PATH_MAX];
+
+	if (strchr(program, '/'))
+		return true;
+	while (rest && *rest) {
+		size_t length = strcspn(rest, ":");
+
+		if (snprintf(path, sizeof path, "%.*s/%s", (int)length, rest, program) < (int)sizeof path && is_file(path))
+			return true;
+		rest += length + (rest[length] == ':');
+	}
+	return false;
+}
+
 static int tell_start_failure(struct fw_invocation *invocation, const char *program, int error)
 {
-	if (error == ENOENT)
+	if (error == ENOENT || (error == EACCES && !is_there(program)))
 		return fw_fail_invocation(invocation, "Command.NotFound",
 		                          "%s: no such program in the function's sandbox (or its interpreter is missing)", program);
 	if (error == EACCES)

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/error.h"
+#include "host/cgroup.h"
 
 /* FW_TESTS(a, b, c): main() that runs test functions void a(void **state), named after the behaviour. */
 #define FW_TEST_1(t) cmocka_unit_test(t)
@@ -47,6 +48,9 @@ struct tree tree_of(const char *path, ...) __attribute__((sentinel));
 void tree_write(struct tree *tree, const char *path, const char *content);
 void tree_remove_cleanup(struct tree *tree);
 #define fw_cleanup_tree __attribute__((cleanup(tree_remove_cleanup)))
+
+/* Closes them with whatever a failed test left in them. NULL is none. */
+void end_groups(struct fw_cgroups *cgroups);
 
 /* rc must be `code` and the described error contain `text`; frees the error. */
 void assert_error_is(int rc, struct fw_error **err, int code, const char *text);

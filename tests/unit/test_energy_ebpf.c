@@ -58,7 +58,7 @@ static int tear_down(void **state)
 	(void)state;
 	fw_work_snapshot_free(snapshot);
 	fw_monitor_ebpf.close(monitor);
-	fw_cgroups_close(cgroups);
+	end_groups(cgroups);
 	fw_root_close(&root);
 	return 0;
 }

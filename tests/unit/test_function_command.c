@@ -120,6 +120,25 @@ static void a_command_that_is_not_there_is_told_by_name(void **state)
 	assert_int_equal(host_end(&host), 0);
 }
 
+/* The kernel refuses /etc, a directory, as it refuses whatever is looked for in a directory that may not be searched. */
+static void what_is_refused_on_the_way_is_not_taken_for_the_program(void **state)
+{
+	char *path = strdup(getenv("PATH"));
+	struct function_host host;
+
+	(void)state;
+	setenv("PATH", "/", 1);
+	run(&host, "{\"command\":[\"etc\"]}", 1, error);
+	assert_has(answer, "\"errorType\":\"Command.NotFound\"");
+	assert_int_equal(host_end(&host), 0);
+	setenv("PATH", "/:/etc", 1);
+	run(&host, "{\"command\":[\"passwd\"]}", 1, error);
+	assert_has(answer, "\"errorType\":\"Command.NotExecutable\"");
+	assert_int_equal(host_end(&host), 0);
+	setenv("PATH", path, 1);
+	free(path);
+}
+
 static void a_killed_command_tells_its_signal(void **state)
 {
 	struct function_host host;
@@ -194,6 +213,7 @@ int main(void)
 		cmocka_unit_test(every_regular_file_is_an_object_in_the_order_of_numbers),
 		cmocka_unit_test(a_failing_command_tells_its_status_and_its_last_words),
 		cmocka_unit_test(a_command_that_is_not_there_is_told_by_name),
+		cmocka_unit_test(what_is_refused_on_the_way_is_not_taken_for_the_program),
 		cmocka_unit_test(a_killed_command_tells_its_signal),
 		cmocka_unit_test(what_a_command_leaves_running_is_ended),
 		cmocka_unit_test(placeholders_that_cannot_be_filled_are_refused),

@@ -42,7 +42,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	fw_cgroups_close(cgroups);
+	end_groups(cgroups);
 	fw_root_close(&root);
 	return 0;
 }
