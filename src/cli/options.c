@@ -24,7 +24,7 @@ static void print_help(const struct fw_command *command, const struct fw_option 
 {
 	bool variables = false;
 
-	printf("flexwatt %s %s\n  %s\n\n", command->name, command->arguments, command->summary);
+	printf("flexwatt %s%s%s\n  %s\n\n", command->name, *command->arguments ? " " : "", command->arguments, command->summary);
 	for (size_t i = 0; i < count; i++) {
 		fw_cleanup_free char *left = options[i].argument ? fw_printf("--%s %s", options[i].name, options[i].argument)
 		                                                 : fw_printf("--%s", options[i].name);

@@ -198,6 +198,7 @@ static int serve(struct fw_invocation *invocation, const struct fw_handler *hand
 			return rc == FW_END ? 0 : 1;
 		invocation->started_ns = fw_sdk_now_ns();
 		call_handler(invocation, handlers, count, fallback);
+		fflush(stdout); /* a text without a line end, or a handler that buffers: it belongs to this invocation's log */
 		uint64_t ended_ns = fw_sdk_now_ns();
 		while (invocation->write_depth)
 			fw_write_end(invocation);
@@ -225,6 +226,7 @@ int fw_functions_main(const struct fw_handler *handlers, size_t count)
 		fprintf(stderr, "flexwatt: AWS_LAMBDA_RUNTIME_API is '%s': expected ADDRESS:PORT\n", authority);
 		return 2;
 	}
+	setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* stdout is no terminal here: what a function prints before it crashes is to be read */
 	if (handler && *handler && !find_handler(handlers, count, handler))
 		status = refuse_start(&http, handler, handlers, count);
 	else

@@ -187,7 +187,7 @@ static int prepare_node(struct fw_launch *launch, struct fw_error **err)
 }
 
 /* In the directory that the environment names, beside the running binary, where a build tree has it, or where it was
- * installed; newly allocated, NULL when nowhere. */
+ * installed, also when its prefix was moved since; newly allocated, NULL when nowhere. */
 static char *find_command_bootstrap(void)
 {
 	char self[PATH_MAX];
@@ -201,6 +201,7 @@ static char *find_command_bootstrap(void)
 		{named ? named : here, "flexwatt-command"},
 		{here, "flexwatt-command"},
 		{here, "../function/flexwatt-command"},
+		{here, "../libexec/flexwatt/flexwatt-command"},
 		{FW_LIBEXEC_DIRECTORY, "flexwatt-command"},
 	};
 

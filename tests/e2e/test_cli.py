@@ -19,6 +19,7 @@ def test_help_lists_every_command(flexwatt):
 def test_every_command_has_help_with_an_example(flexwatt, command):
     text = flexwatt(command, "--help").stdout
     assert text.startswith(f"flexwatt {command}")
+    assert all(line == line.rstrip() for line in text.splitlines())
     assert "example:\n  flexwatt " + command in text
 
 

@@ -117,3 +117,38 @@ def test_a_zip_is_a_package(flexwatt, example):
     shutil.rmtree(flexwatt.directory / "package")
     run = flexwatt.json("run", "workflow.yaml", "--set", "function.package=./zipped.zip")
     assert results(flexwatt, run)["hello"] == {"greeting": "hello, world"}
+
+
+def test_what_a_c_function_prints_is_in_the_log_of_its_own_invocation(flexwatt, functions):
+    """stdout is no terminal in a worker: stdio would keep the text for a later invocation, or lose it in a crash."""
+    flexwatt.workflow("""
+        name: prints
+        storage: ./data
+        function: {package: ./functions, handler: prints}
+        defaults: {memory: 128, retries: 0, on_failure: continue}
+        stages:
+          whole: {workers: 2}
+          crash: {params: {crash: true}}
+    """)
+    run = flexwatt.json("run", "workflow.yaml", status=1)["run"]
+    logs = {(record["stage"], record["task"]): record["log"] for record in flexwatt.records(run)}
+    for task in 0, 1:
+        assert f"\na line of task {task}\nhalf a line\nEND RequestId: " in logs["whole", task]
+    assert "\na line of task 0\n" in logs["crash", 0]
+
+
+def test_an_installation_whose_prefix_was_moved_finds_its_parts(flexwatt):
+    moved = flexwatt.directory / "moved"
+    for built, installed in {"cli/flexwatt": "bin", "function/flexwatt-command": "libexec/flexwatt"}.items():
+        (moved / installed).mkdir(parents=True)
+        shutil.copy(BUILD / "src" / built, moved / installed)
+    shutil.copytree(SOURCE / "data", moved / "share/flexwatt")
+    flexwatt.workflow("""
+        name: moved
+        storage: ./data
+        stages: {only: {function: {command: ["true"]}}}
+    """)
+    for part in "FLEXWATT_LIBEXEC", "FLEXWATT_DATA":
+        del flexwatt.env[part]
+    subprocess.run([moved / "bin/flexwatt", "run", "workflow.yaml"], check=True, cwd=flexwatt.directory, env=flexwatt.env,
+                   stdout=subprocess.DEVNULL, timeout=60)

@@ -279,6 +279,15 @@ static int progress(struct fw_invocation *invocation)
 	return FW_OK;
 }
 
+/* Prints by stdio: a line and half of one; then crashes where it is asked to. */
+static int prints(struct fw_invocation *invocation)
+{
+	printf("a line of task %lld\nhalf a line", (long long)fw_task(invocation));
+	if (fw_param_bool(invocation, "crash", false))
+		abort();
+	return FW_OK;
+}
+
 FW_FUNCTIONS({"noop", noop}, {"make", make}, {"copy", copy}, {"result", result}, {"count", count}, {"long_result", long_result}, {"flaky", flaky}, {"hang", hang},
              {"burn", burn}, {"eat", eat}, {"fork_bomb", fork_bomb}, {"fill_tmp", fill_tmp}, {"spy", spy},
-             {"daemonise", daemonise}, {"litter", litter}, {"die", die}, {"chatter", chatter}, {"progress", progress})
+             {"daemonise", daemonise}, {"litter", litter}, {"die", die}, {"prints", prints}, {"chatter", chatter}, {"progress", progress})
