@@ -54,6 +54,12 @@ struct fw_driver_timer {
 	uint64_t id;
 };
 
+/* The CPU quota of a configuration: AWS gives one vCPU at 1,769 MB. */
+static inline double fw_driver_vcpus(int64_t memory_mb)
+{
+	return (double)memory_mb / 1769.0;
+}
+
 /* Logs the event, steps the engine and queues its actions. After a fatal error it does nothing. */
 void fw_driver_feed(struct fw_driver *driver, struct fw_engine_event *event);
 /* The driver cannot go on: ends the loop. Takes the error. */

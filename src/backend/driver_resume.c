@@ -206,6 +206,8 @@ static int put_unmetered(struct fw_driver *driver, const struct ended *ended, st
 	record.status = fw_strdup(fw_status_name(ended->status));
 	record.error_type = fw_strdup(ended->error_type);
 	record.error_message = fw_strdup(ended->error_message);
+	if (record.memory_mb != FW_NULL_INT)
+		record.vcpus = fw_driver_vcpus(record.memory_mb);
 	fw_record_flag(&record.flags, "unmetered");
 	fw_driver_price(driver, ended->of, &record);
 	rc = fw_store_record_put(driver->store, &record, err);

@@ -209,7 +209,6 @@ static struct fw_record known_at_commit(const struct fw_task_run *run)
 	known.cpu_model = from->cpu_model;
 	known.cpus_visible = from->cpus_visible;
 	known.memory_mb = from->memory_mb;
-	known.vcpus = from->vcpus;
 	known.workers = from->workers;
 	known.exit = from->exit;
 	known.flags = run->flags;
@@ -314,7 +313,7 @@ static void identify(struct fw_task_run *run, const struct fw_engine_action *act
 	record->function = fw_printf("%s-%s", driver->workflow->name, run->stage->name);
 	record->handler = fw_strdup(run->stage->function.handler);
 	record->memory_mb = action->memory_mb;
-	record->vcpus = (double)action->memory_mb / 1769.0;
+	record->vcpus = fw_driver_vcpus(action->memory_mb);
 	record->workers = fw_engine_stage(driver->engine, run->stage_index).total;
 	if (run->stage->function.path)
 		fw_record_set_text(&record->package_digest,

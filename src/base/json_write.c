@@ -27,16 +27,22 @@ static bool needs_escape(char c)
 	return (unsigned char)c < 0x20 || c == '"' || c == '\\' || c == 0x7f;
 }
 
-int fw_json_quote(struct fw_str text, struct fw_buffer *out)
+/* Nearly all that is written is ASCII: it needs no decoder. */
+static size_t character_length(struct fw_str text, size_t at)
 {
 	uint32_t character;
 
+	return (unsigned char)text.text[at] < 0x80 ? 1 : fw_utf8_next(text.text + at, text.length - at, &character);
+}
+
+int fw_json_quote(struct fw_str text, struct fw_buffer *out)
+{
 	fw_buffer_text(out, "\"");
 	for (size_t i = 0; i < text.length;) {
 		size_t run = i, length = 0;
 
 		while (run < text.length && !needs_escape(text.text[run]) &&
-		       (length = fw_utf8_next(text.text + run, text.length - run, &character)) > 0)
+		       (length = character_length(text, run)) > 0)
 			run += length;
 		fw_buffer_append(out, text.text + i, run - i);
 		if (run < text.length) {

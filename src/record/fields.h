@@ -34,7 +34,8 @@
 	X(NAME, error_type, "type of the error as the function or the host named it")                                       \
 	X(TEXT, error_message, "message of the error")                                                                      \
 	X(INT, exit, "exit status of the worker when it ended with the invocation; 128 + n for signal n")                   \
-	X(NAME, flags, "cpu_capped, contended, throttled_unknown, memory_unsampled, limits_not_enforced: separated by spaces")
+	X(NAME, flags, "cpu_capped, contended, throttled_unknown, memory_unsampled, limits_not_enforced, unmetered (the engine "  \
+	  "was killed before the figures were there): separated by spaces")
 
 #define FW_RECORD_TIMES(X)                                                                                              \
 	X(INT, wall_ms, "wall clock at submission, ms since 1970 UTC: a label")                                             \
