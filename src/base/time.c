@@ -5,7 +5,11 @@
 #include "base/time.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
+
+#include "base/memory.h"
+#include "base/str.h"
 
 static uint64_t read_clock_ns(clockid_t clock)
 {
@@ -57,4 +61,24 @@ void fw_run_id(uint64_t wall_ms, uint32_t random, char out[24])
 
 	snprintf(out + length, 24 - length, "-%c%c%c", digits[random & 31], digits[random >> 5 & 31],
 	         digits[random >> 10 & 31]);
+}
+
+bool fw_duration_ms(const char *text, uint64_t *ms)
+{
+	static const struct {
+		const char *unit;
+		uint64_t ms;
+	} units[] = {{"ms", 1}, {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}}; /* ms before s */
+	struct fw_str whole = fw_str_of(text);
+	uint64_t number = 0;
+
+	for (size_t i = 0; i < FW_COUNT_OF(units); i++) {
+		if (!fw_str_ends(whole, units[i].unit))
+			continue;
+		if (!fw_str_to_u64((struct fw_str){text, whole.length - strlen(units[i].unit)}, &number) || number >= UINT32_MAX)
+			return false;
+		*ms = number * units[i].ms;
+		return true;
+	}
+	return false;
 }

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,5 +21,7 @@ static inline double fw_ns_to_ms(uint64_t ns)
 
 /* "2026-11-21T09:45:12.123Z"; out holds 25 bytes. */
 void fw_time_iso(uint64_t wall_ms, char out[25]);
+/* "30d", "12h", "45m", "10s", "500ms": a whole number and its unit. False leaves *ms alone. */
+bool fw_duration_ms(const char *text, uint64_t *ms);
 /* "20261121-094512-k3f": time-ordered, the tail random. out holds 24 bytes. */
 void fw_run_id(uint64_t wall_ms, uint32_t random, char out[24]);

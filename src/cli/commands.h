@@ -10,6 +10,7 @@ extern const struct fw_command fw_command_run;
 extern const struct fw_command fw_command_check;
 extern const struct fw_command fw_command_runs;
 extern const struct fw_command fw_command_show;
+extern const struct fw_command fw_command_measure;
 extern const struct fw_command fw_command_monitors;
 
 /* Prints the chain to standard error, frees it, returns the exit status of rc. */

@@ -29,7 +29,9 @@ static void print_help(const struct fw_command *command, const struct fw_option 
 		fw_cleanup_free char *left = options[i].argument ? fw_printf("--%s %s", options[i].name, options[i].argument)
 		                                                 : fw_printf("--%s", options[i].name);
 
-		printf("  %-20s %s%s%s%s\n", left, options[i].help, options[i].variable ? " [" : "",
+		fw_cleanup_free char *both = options[i].letter ? fw_printf("-%c, %s", options[i].letter, left) : fw_strdup(left);
+
+		printf("  %-20s %s%s%s%s\n", both, options[i].help, options[i].variable ? " [" : "",
 		       options[i].variable ? options[i].variable : "", options[i].variable ? "]" : "");
 		variables |= options[i].variable != NULL;
 	}
@@ -115,6 +117,33 @@ static void fill_long_options(struct option *longs, const struct fw_option *opti
 	longs[count + 1] = (struct option){0};
 }
 
+/* ":hr:o:": a missing argument is told apart; "+": nothing is moved to the front of the words. */
+static void fill_letters(char *letters, const struct fw_command *command, const struct fw_option *options, size_t count)
+{
+	if (command->takes_command)
+		*letters++ = '+';
+	*letters++ = ':';
+	*letters++ = 'h';
+	for (size_t i = 0; i < count; i++) {
+		if (!options[i].letter)
+			continue;
+		*letters++ = options[i].letter;
+		if (options[i].argument)
+			*letters++ = ':';
+	}
+	*letters = 0;
+}
+
+static const struct fw_option *option_of(int found, const struct fw_option *options, size_t count)
+{
+	if (found >= FIRST)
+		return &options[found - FIRST];
+	for (size_t i = 0; i < count; i++)
+		if (options[i].letter == found)
+			return &options[i];
+	return NULL;
+}
+
 static int check_positional(const struct fw_command *command, size_t least, size_t most, size_t given,
                             struct fw_error **err)
 {
@@ -130,13 +159,15 @@ int fw_options_read(const struct fw_command *command, const struct fw_option *op
                     size_t least, size_t most, struct fw_text_list *positional, bool *help, struct fw_error **err)
 {
 	struct option longs[MAX_OPTIONS + 2];
+	char letters[2 * MAX_OPTIONS + 4];
 	int letter;
 
 	fill_long_options(longs, options, count);
+	fill_letters(letters, command, options, count);
 	opterr = 0;
 	optind = 1;
 	*help = false;
-	while ((letter = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
 		if (letter == HELP || letter == 'h') {
 			print_help(command, options, count);
 			*help = true;
@@ -146,8 +177,9 @@ int fw_options_read(const struct fw_command *command, const struct fw_option *op
 			return fw_fail(err, FW_E_USAGE, "%s: %s needs an argument", command->name, argv[optind - 1]);
 		if (letter == '?')
 			return unknown_option(command, options, count, argv[optind - 1], err);
-		fw_cleanup_free char *source = fw_printf("%s: --%s", command->name, options[letter - FIRST].name);
-		int rc = take(source, &options[letter - FIRST], optarg, err);
+		const struct fw_option *option = option_of(letter, options, count);
+		fw_cleanup_free char *source = fw_printf("%s: --%s", command->name, option->name);
+		int rc = take(source, option, optarg, err);
 
 		if (rc != FW_OK)
 			return rc;

@@ -29,6 +29,7 @@ struct fw_option {
 	enum fw_option_kind kind;
 	void *target;
 	const char *variable; /* of the environment, that stands for the option where it is missing; or NULL */
+	char letter;          /* "-r" beside "--repeat"; 0: none */
 };
 
 struct fw_command {
@@ -36,6 +37,7 @@ struct fw_command {
 	const char *arguments; /* "WORKFLOW" */
 	const char *summary;   /* one line */
 	const char *example;   /* one or more lines */
+	bool takes_command;    /* what follows the first word, or "--", is another program's: its options are not ours */
 	int (*run)(int argc, char **argv, struct fw_error **err); /* exit status, or a negative error code */
 };
 

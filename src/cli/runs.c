@@ -201,22 +201,10 @@ static int remove_named(struct fw_store *store, const struct fw_text_list *names
 	return json ? print_removed(removed, rc, err) : rc;
 }
 
-/* "30d", "12h", "45m", "10s" */
 static int read_age_ms(const char *text, uint64_t *age_ms, struct fw_error **err)
 {
-	static const struct {
-		char unit;
-		uint64_t ms;
-	} units[] = {{'d', 86400000}, {'h', 3600000}, {'m', 60000}, {'s', 1000}};
-	size_t length = strlen(text);
-	uint64_t number = 0;
-
-	for (size_t i = 0; i < FW_COUNT_OF(units); i++)
-		if (length > 1 && text[length - 1] == units[i].unit &&
-		    fw_str_to_u64((struct fw_str){text, length - 1}, &number) && number < UINT32_MAX) {
-			*age_ms = number * units[i].ms;
-			return FW_OK;
-		}
+	if (fw_duration_ms(text, age_ms))
+		return FW_OK;
 	int rc = fw_fail(err, FW_E_USAGE, "runs prune: --older '%s' is not an age", text);
 
 	return fw_error_hint(err, rc, "a number with d, h, m or s: --older 30d");

@@ -55,11 +55,12 @@ static void attribute_cpu(const struct fw_processor *p, const struct fw_interval
 	energy->dynamic_j = mid.dynamic_j;
 }
 
-/* Memory draws what it draws whether it is used or not: all of it is the reservation's. */
+/* Memory draws what it draws whether it is used or not: all of it is the reservation's. Without one it is what was used. */
 static void attribute_memory(const struct fw_memory_power *power, const struct fw_interval *interval,
                              struct fw_record *record)
 {
-	double gb_s = (double)interval->worker->memory_mb / 1024 * interval->duration_s;
+	bool reserved = interval->worker->memory_mb > 0;
+	double gb_s = (reserved ? (double)interval->worker->memory_mb : interval->memory_average_mb) / 1024 * interval->duration_s;
 	struct fw_energy *energy = add(record, "dram", "modelled ok");
 
 	energy->low = gb_s * power->low;
@@ -75,7 +76,7 @@ static void model_attribute(struct fw_monitor *monitor, const struct fw_interval
 		return;
 	if (interval->worker->vcpus > 0)
 		attribute_cpu(&monitor->processor, interval, record);
-	if (interval->worker->memory_mb > 0)
+	if (interval->worker->memory_mb > 0 || !isnan(interval->memory_average_mb))
 		attribute_memory(&monitor->memory, interval, record);
 }
 

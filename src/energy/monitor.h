@@ -29,7 +29,7 @@ struct fw_metered {
 	struct fw_cgroup *cgroup; /* or NULL where there is none: then pid's tree is read */
 	pid_t pid;                /* first process of the worker */
 	double vcpus;
-	int64_t memory_mb;
+	int64_t memory_mb;        /* reserved; 0: nothing, it has what it uses */
 	/* Where it talks with flexwatt itself, IPv4 in network byte order, 0: nowhere. That is no network traffic of its own. */
 	uint32_t own_address;
 	uint16_t own_port;

@@ -73,6 +73,26 @@ static void the_monotonic_clock_does_not_go_back(void **state)
 	assert_true(fw_wall_ms() > 1700000000000);
 }
 
+static void a_duration_is_a_whole_number_and_its_unit(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t ms;
+	} good[] = {{"10s", 10000}, {"500ms", 500}, {"2m", 120000}, {"12h", 43200000}, {"30d", 2592000000}, {"0s", 0}};
+	static const char *const bad[] = {"", "s", "ms", "10", "-1s", "1.5s", "10 s", "10x", "99999999999d", "1s "};
+	uint64_t ms = 7;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		assert_false(fw_duration_ms(bad[i], &ms));
+		assert_int_equal(ms, 7);
+	}
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		assert_true(fw_duration_ms(good[i].text, &ms));
+		assert_int_equal(ms, good[i].ms);
+	}
+}
+
 FW_TESTS(a_time_is_spelled_in_utc_whatever_the_zone, a_time_beyond_all_calendars_still_fits,
          a_run_id_is_its_time_and_a_random_tail, run_ids_sort_by_time, no_two_digits_of_a_run_id_look_alike,
-         the_monotonic_clock_does_not_go_back)
+         the_monotonic_clock_does_not_go_back, a_duration_is_a_whole_number_and_its_unit)

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Groups are named "measure-<pid namespace>.<pid>-<n>". One whose process has gone is removed by the next `measure`, unless
+ * processes that the command left behind still run in it: those are their owner's business.
+ */
+#include "cli/measure_group.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+static unsigned long long own_namespace(void)
+{
+	struct stat status;
+
+	return stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+}
+
+static void remove_if_left(void *context, const char *name)
+{
+	struct fw_cgroups *cgroups = context;
+	struct fw_cgroup *group;
+	unsigned long long space;
+	int pid;
+
+	if (sscanf(name, "measure-%llu.%d-", &space, &pid) != 2 || space != own_namespace() || pid <= 0 ||
+	    kill(pid, 0) == 0 || errno != ESRCH || fw_cgroup_open(cgroups, name, &group, NULL) != FW_OK)
+		return;
+	(void)fw_cgroup_remove(group, NULL); /* busy: left to the next one */
+	fw_cgroup_close(group);
+}
+
+struct fw_cgroups *fw_measure_groups_open(const struct fw_root *root, struct fw_error **reason)
+{
+	struct fw_cgroups *cgroups = NULL;
+
+	if (fw_cgroups_open(root, "flexwatt", &cgroups, reason) != FW_OK)
+		return NULL;
+	(void)fw_cgroups_each(cgroups, remove_if_left, cgroups, NULL);
+	return cgroups;
+}
+
+struct fw_cgroup *fw_measure_group_new(struct fw_cgroups *cgroups, pid_t pid, struct fw_error **reason)
+{
+	static unsigned number;
+	struct fw_cgroup_limits none = {0};
+	struct fw_cgroup *group = NULL;
+	fw_cleanup_free char *name = fw_printf("measure-%llu.%d-%u", own_namespace(), (int)getpid(), ++number);
+
+	if (fw_cgroup_new(cgroups, name, &none, &group, reason) != FW_OK)
+		return NULL;
+	if (fw_cgroup_add(group, pid, reason) == FW_OK)
+		return group;
+	(void)fw_cgroup_remove(group, NULL);
+	fw_cgroup_close(group);
+	return NULL;
+}
+
+size_t fw_measure_group_end(struct fw_cgroup *group)
+{
+	if (!group)
+		return 0;
+	size_t left = fw_cgroup_pids(group, NULL, 0);
+
+	if (left == 0)
+		(void)fw_cgroup_remove(group, NULL);
+	fw_cgroup_close(group);
+	return left;
+}

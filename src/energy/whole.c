@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Domains are added up by source and kind, so that two packages are one figure; a kind that is held in another (core in
+ * package) stays a figure of its own, which nobody adds to it. Joules come with the step of the counter at both edges, and
+ * with what gaps may have hidden, as the upper end.
+ */
+#include "energy/whole.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/time.h"
+#include "host/procfs.h"
+
+#define MIB (1024.0 * 1024.0)
+
+struct source { /* a monitor with counters */
+	const struct fw_monitor_ops *ops;
+	struct fw_monitor *monitor;
+	const struct fw_domain *domains;
+	struct fw_domain_reading *last;
+	size_t count;
+};
+
+struct fw_whole {
+	const struct fw_energy_here *here;
+	struct fw_metered metered;
+	struct fw_monitor *model; /* NULL: no tables */
+	FW_VECTOR(struct source) sources;
+	struct fw_cpu_times times;
+	bool has_times;
+	uint64_t since_ns;
+	struct fw_span_totals totals;
+};
+
+static void add_source(struct fw_whole *whole, const struct fw_monitor_ops *ops)
+{
+	struct fw_monitor_context context = {&whole->here->root, &whole->here->machine, whole->here->catalogue};
+	struct source source = {.ops = ops};
+
+	if (!ops->domains || ops->open(&context, &source.monitor, NULL) != FW_OK)
+		return;
+	source.count = ops->domains(source.monitor, &source.domains);
+	source.last = fw_alloc_array(source.count ? source.count : 1, sizeof *source.last);
+	if (source.count > 0)
+		ops->read(source.monitor, source.last);
+	FW_PUSH(&whole->sources, source);
+}
+
+static bool read_times(const struct fw_whole *whole, struct fw_cpu_times *times)
+{
+	char text[8192];
+	ssize_t length = fw_root_peek(&whole->here->root, "proc/stat", text, sizeof text);
+
+	return length > 0 && fw_cpu_times_parse((struct fw_str){text, (size_t)length}, -1, times);
+}
+
+int fw_whole_begin(const struct fw_energy_here *here, struct fw_whole **whole, struct fw_error **err)
+{
+	struct fw_whole *fresh = fw_alloc(sizeof *fresh);
+	struct fw_monitor_context context = {&here->root, &here->machine, here->catalogue};
+	const struct fw_monitor_report *reports;
+	size_t count = fw_energy_manager_monitors(here->manager, &reports);
+
+	fresh->here = here;
+	fresh->has_times = read_times(fresh, &fresh->times);
+	if (!fresh->has_times) {
+		fw_whole_free(fresh);
+		return fw_fail(err, FW_E_ENVIRONMENT, "the CPU times of the system: /proc/stat cannot be read");
+	}
+	fw_energy_here_reserve(here, here->machine.threads, &fresh->metered);
+	fresh->metered.memory_mb = (int64_t)(here->machine.memory_bytes >> 20);
+	fw_record_init(&fresh->totals.record);
+	fresh->totals.record.duration_ms = 0;
+	fresh->totals.record.vcpus = fresh->metered.vcpus;
+	fresh->totals.watts = fresh->totals.peak_w = fresh->totals.peak_over_s = NAN;
+	if (fw_monitor_model.open(&context, &fresh->model, NULL) != FW_OK)
+		fresh->model = NULL;
+	for (size_t i = 0; i < count; i++)
+		if (reports[i].works)
+			add_source(fresh, reports[i].ops);
+	fresh->since_ns = fw_monotonic_ns();
+	*whole = fresh;
+	return FW_OK;
+}
+
+static struct fw_energy *energy_of(struct fw_record *record, const struct source *source, const struct fw_domain *domain)
+{
+	const char *kind = fw_domain_kind_names[domain->kind];
+
+	for (size_t i = 0; i < record->energy.count; i++) {
+		struct fw_energy *energy = &record->energy.items[i];
+
+		if (strcmp(energy->source, domain->source) == 0 && strcmp(energy->domain, kind) == 0)
+			return energy;
+	}
+	struct fw_energy *energy = fw_record_add_energy(record);
+
+	fw_record_set_text(&energy->source, domain->source);
+	fw_record_set_text(&energy->domain, kind);
+	fw_record_set_text(&energy->method, source->ops->method);
+	fw_record_set_text(&energy->flags, "measured");
+	energy->joules = energy->low = energy->high = 0;
+	return energy;
+}
+
+static void flag(struct fw_energy *energy, unsigned flags)
+{
+	static const struct {
+		unsigned flag;
+		const char *word;
+	} words[] = {{FW_DOMAIN_WRAP, "wrap"}, {FW_DOMAIN_RESET, "reset"}, {FW_DOMAIN_GAP, "gap"}, {FW_DOMAIN_SKEW, "skew"}};
+
+	for (size_t i = 0; i < FW_COUNT_OF(words); i++)
+		if (flags & words[i].flag)
+			fw_record_flag(&energy->flags, words[i].word);
+}
+
+/* A counter that cannot be read now is unknown in this slice; the next one that can be read covers the hole. */
+static void read_source(struct source *source, struct fw_record *slice)
+{
+	fw_cleanup_free struct fw_domain_reading *now = fw_alloc_array(source->count ? source->count : 1, sizeof *now);
+
+	if (source->count > 0)
+		source->ops->read(source->monitor, now);
+	for (size_t i = 0; i < source->count; i++) {
+		struct fw_energy *energy = energy_of(slice, source, &source->domains[i]);
+		double joules = now[i].joules - source->last[i].joules;
+
+		flag(energy, now[i].flags);
+		if (isnan(joules)) {
+			fw_record_flag(&energy->flags, "gap");
+			energy->high = NAN;
+		} else {
+			energy->joules += joules;
+			energy->low += fmax(0, joules - source->domains[i].quantum_j);
+			energy->high += joules + source->domains[i].quantum_j + (now[i].lost_j - source->last[i].lost_j);
+		}
+		if (!isnan(now[i].joules))
+			source->last[i] = now[i];
+	}
+}
+
+static void read_cpu(struct fw_whole *whole, struct fw_record *slice)
+{
+	struct fw_cpu_times now;
+	bool read = read_times(whole, &now);
+
+	if (read && whole->has_times && now.user_ns >= 0 && now.system_ns >= 0) {
+		double busy_ms = (double)(fw_cpu_times_busy_ns(&now) - fw_cpu_times_busy_ns(&whole->times)) / 1e6;
+
+		slice->cpu_user_ms = (double)(now.user_ns + now.nice_ns - whole->times.user_ns - whole->times.nice_ns) / 1e6;
+		slice->cpu_system_ms = busy_ms - slice->cpu_user_ms;
+		slice->cpu_percent = slice->duration_ms > 0 ? busy_ms / slice->duration_ms * 100 : NAN;
+	}
+	if (read)
+		whole->times = now;
+	whole->has_times = read;
+}
+
+static void read_memory(const struct fw_whole *whole, struct fw_record *slice)
+{
+	char text[8192];
+	int64_t total = -1, available = -1;
+	ssize_t length = fw_root_peek(&whole->here->root, "proc/meminfo", text, sizeof text);
+	struct fw_str meminfo = {text, length > 0 ? (size_t)length : 0};
+
+	if (fw_key_number(meminfo, "MemTotal", &total) && fw_key_number(meminfo, "MemAvailable", &available) && total >= available)
+		slice->memory_peak_mb = slice->memory_average_mb = (double)(total - available) / MIB;
+}
+
+static void apply_model(struct fw_whole *whole, struct fw_record *slice)
+{
+	struct fw_interval interval = {.worker = &whole->metered, .duration_s = slice->duration_ms / 1000};
+
+	interval.cpu_s = (slice->cpu_user_ms + slice->cpu_system_ms) / 1000;
+	interval.memory_peak_mb = interval.memory_average_mb = slice->memory_average_mb;
+	if (whole->model)
+		fw_monitor_model.attribute(whole->model, &interval, slice);
+}
+
+const struct fw_span_totals *fw_whole_cut(struct fw_whole *whole)
+{
+	struct fw_record slice;
+	uint64_t now_ns = fw_monotonic_ns();
+
+	fw_record_init(&slice);
+	slice.duration_ms = fw_ns_to_ms(now_ns - whole->since_ns);
+	slice.vcpus = whole->metered.vcpus;
+	whole->since_ns = now_ns;
+	for (size_t i = 0; i < whole->sources.count; i++)
+		read_source(&whole->sources.items[i], &slice);
+	read_cpu(whole, &slice);
+	read_memory(whole, &slice);
+	apply_model(whole, &slice);
+	fw_span_total(&whole->totals, &slice);
+	fw_record_done(&slice);
+	return &whole->totals;
+}
+
+void fw_whole_free(struct fw_whole *whole)
+{
+	if (!whole)
+		return;
+	for (size_t i = 0; i < whole->sources.count; i++) {
+		whole->sources.items[i].ops->close(whole->sources.items[i].monitor);
+		free(whole->sources.items[i].last);
+	}
+	free(whole->sources.items);
+	if (whole->model)
+		fw_monitor_model.close(whole->model);
+	fw_record_done(&whole->totals.record);
+	free(whole);
+}

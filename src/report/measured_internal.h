@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of figures of a measurement, for the files that show it.
+ */
+#pragma once
+
+#include "report/measured.h"
+
+struct fw_measured_figure {
+	const char *name, *unit;
+	const char *field; /* of the record, or NULL */
+	double (*get)(const struct fw_measured_one *one);
+};
+extern const struct fw_measured_figure fw_measured_figures[];
+extern const size_t fw_measured_figure_count;
+
+double fw_measured_value(const struct fw_measured_figure *figure, const struct fw_measured_one *one);
+struct fw_mean fw_measured_mean(const struct fw_measured *measured, const struct fw_measured_figure *figure);

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""flexwatt measure: what a command takes, and that the command does not notice."""
+import json
+import os
+import pathlib
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import BINARY, DEADLINE_S
+
+BURN = "import time; end = time.monotonic() + {}\nwhile time.monotonic() < end: pass"
+QUANTITY = r"\d[\d.]*(?:e-?\d+)?"
+
+
+def measure(flexwatt, *arguments, status=0, text="", **options):
+    """The streams of the command and, apart from them, the report as JSON."""
+    path = flexwatt.directory / "report.json"
+    done = subprocess.run([str(BINARY), "measure", "--json", "--output", str(path), *map(str, arguments)], env=flexwatt.env,
+                          cwd=flexwatt.directory, input=text, capture_output=True, text=True, timeout=DEADLINE_S, **options)
+    assert done.returncode == status, f"exit status {done.returncode}\n{done.stderr}"
+    return done, json.loads(path.read_text())
+
+
+def mean(report, name):
+    return report["figures"][name]["mean"]
+
+
+def groups():
+    return [path for path in pathlib.Path("/sys/fs/cgroup").glob("**/flexwatt/measure-*")]
+
+
+def test_the_commands_streams_are_its_own(flexwatt):
+    done, _ = measure(flexwatt, "--", "sh", "-c", "cat; echo two >&2", text="one")
+    assert done.stdout == "one" and done.stderr == "two\n"
+
+
+def test_the_report_goes_to_standard_error(flexwatt):
+    done = flexwatt("measure", "--", "echo", "result")
+    assert done.stdout == "result\n"
+    shape = re.sub(QUANTITY + r"(?: (?:ms|s|µJ|mJ|J|W|µg|mg|g|MB))?", "#", done.stderr)
+    lines = [line.split()[0] for line in shape.splitlines() if not line.startswith("             ")]
+    assert lines == ["echo", "time", "cpu", "memory", "energy", "power", "cost", "carbon"] + ["note:"] * lines.count("note:")
+    assert re.search(r"^  cost     \$[\d.]+ as if on Lambda, (x86_64|arm64), prices of 20\d\d-\d\d, eu-central-1, 128 MB \(the smallest that fits the peak\)$",
+                     done.stderr, re.M)
+    assert re.search(r"^  energy   .* (modelled|measured): \S+$", done.stderr, re.M)
+    assert "embodied (eu-central-1:" in done.stderr
+
+
+@pytest.mark.parametrize("command, status", [
+    (["sh", "-c", "exit 7"], 7), (["sh", "-c", "kill -TERM $$"], 128 + signal.SIGTERM), (["sh", "-c", "kill -KILL $$"], 128 + signal.SIGKILL),
+    (["true"], 0), (["sh", "-c", "exit 125"], 125)])
+def test_the_exit_status_is_the_commands(flexwatt, command, status):
+    _, report = measure(flexwatt, "--", *command, status=status)
+    assert report["status"] == status and mean(report, "wall_ms") > 0
+
+
+def test_what_cannot_be_started_is_told_apart(flexwatt):
+    flexwatt.write("plain", "no program\n")
+    for program, status in (("no-such-program", 127), ("./plain", 126), (str(flexwatt.directory), 126)):
+        done = flexwatt("measure", "--", program, status=status)
+        assert done.stderr.startswith("error: measure: ") and program in done.stderr and "energy" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments, said", [
+    ([], "nothing to measure"), (["--pid", "1", "true"], "one of them"), (["--system", "fast"], "is not a time"),
+    (["--repeat", "0", "true"], "whole number"), (["--memory", "64", "true"], "128 to 10240"), (["--repeat", "2", "--system", "1s"], "go with a command"),
+    (["--for", "1s", "true"], "--for goes with --pid"), (["--region", "mars-1", "true"], "mars-1"), (["--cpus", "-1", "true"], "no number of CPUs"),
+    (["--output", "/nowhere/x", "true"], "/nowhere/x"), (["--pid", "4194304"], "no process 4194304"), (["--sytem", "1s"], "did you mean --system")])
+def test_own_failures_are_125(flexwatt, arguments, said):
+    done = flexwatt("measure", *arguments, status=125)
+    assert done.stdout == "" and said in done.stderr
+
+
+def test_options_after_the_command_are_the_commands(flexwatt):
+    done, report = measure(flexwatt, "echo", "--json", "-r", "3")
+    assert done.stdout == "--json -r 3\n" and report["measured"] == "echo --json -r 3"
+
+
+def test_time_cpu_and_memory_are_those_of_the_command(flexwatt):
+    _, report = measure(flexwatt, "--", sys.executable, "-c", "x = bytearray(100 << 20)\n" + BURN.format(0.5))
+    cpu_ms = mean(report, "cpu_user_ms") + mean(report, "cpu_system_ms")
+    assert 500 <= mean(report, "wall_ms") < 20000
+    assert cpu_ms <= mean(report, "wall_ms") * 1.05
+    assert cpu_ms == pytest.approx(mean(report, "cpu_percent") / 100 * mean(report, "wall_ms"), rel=0.02)
+    assert 100 <= mean(report, "memory_peak_mb") < 200
+    assert report["price"]["memory_mb"] == max(128, -(-mean(report, "memory_peak_mb") // 1)) and report["price"]["smallest_that_fits"]
+    assert mean(report, "faults_minor") > 100 << 20 >> 12 >> 2
+
+
+@pytest.mark.parametrize("user", ["root", "nobody"])
+def test_processes_whose_parents_have_gone_are_counted(flexwatt, user):
+    """A child of a child that ended: its CPU time comes to nobody who waits for it."""
+    if user == "nobody" and os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    program = flexwatt.write("burn.py", BURN.format(0.5), 0o755)
+    script = f"(/usr/bin/python3 {program} & echo $! > pid) ; while kill -0 $(cat pid) 2>/dev/null; do sleep 0.05; done"
+    opened = {path: path.stat().st_mode for path in (flexwatt.directory, *flexwatt.directory.parents) if user == "nobody" and path != path.parent}
+    for path, mode in opened.items():
+        path.chmod(mode | (0o777 if path == flexwatt.directory else 0o055))
+    try:
+        _, report = measure(flexwatt, "--", "sh", "-c", script, user=65534 if user == "nobody" else None)
+    finally:
+        for path, mode in opened.items():
+            path.chmod(mode)
+    for path in flexwatt.directory.iterdir():
+        os.chown(path, os.geteuid(), -1)
+    assert mean(report, "cpu_user_ms") + mean(report, "cpu_system_ms") > 100
+    assert user == "root" or any("control group" in note for note in report["notes"])
+
+
+def test_every_figure_has_its_unit_and_every_joule_its_source(flexwatt):
+    _, report = measure(flexwatt, "--", "sleep", "0.1")
+    assert all(figure["unit"] for figure in report["figures"].values())
+    model = [energy for energy in report["energy"] if energy["source"] == "model"]
+    assert {energy["domain"] for energy in model} == {"package", "dram"}
+    for energy in report["energy"]:
+        assert energy["method"].startswith(energy["source"]) and re.search("measured|modelled", energy["flags"])
+    for energy in model:
+        assert energy["low"] <= energy["joules"]["mean"] <= energy["high"]
+    watts = mean(report, "joules") / mean(report, "wall_ms") * 1000
+    assert mean(report, "average_w") == pytest.approx(watts) and mean(report, "peak_w") >= watts * 0.999
+    assert mean(report, "operational_gco2e") > 0 and mean(report, "embodied_gco2e") > 0
+    assert report["grid"]["gco2e_per_kwh"] > 0 and report["grid"]["year"] > 2020
+
+
+def test_repetitions_give_means_with_confidence(flexwatt):
+    done, report = measure(flexwatt, "-r", "4", "--memory", "1769", "--", "sh", "-c", "echo run")
+    assert done.stdout == "run\n" * 4 and report["repetitions"] == 4
+    wall = report["figures"]["wall_ms"]
+    assert len(wall["values"]) == 4 and wall["mean"] == pytest.approx(sum(wall["values"]) / 4)
+    deviation = (sum((value - wall["mean"]) ** 2 for value in wall["values"]) / 3) ** 0.5
+    assert wall["ci95"] == pytest.approx(3.1824463 * deviation / 2, rel=1e-6)
+    assert report["price"] == {"memory_mb": 1769, "smallest_that_fits": False, "basis": report["price"]["basis"], "region": "eu-central-1"}
+    assert "±" in flexwatt("measure", "-r", "2", "--", "true").stderr
+
+
+def test_the_first_failure_of_the_repetitions_is_the_status(flexwatt):
+    script = flexwatt.write("once", "#!/bin/sh\n[ -e done ] && exit 0\ntouch done\nexit 9\n", 0o755)
+    measure(flexwatt, "-r", "3", "--", script, status=9)
+
+
+def test_ctrl_c_goes_to_the_command_and_the_report_still_comes(flexwatt):
+    script = "trap 'echo caught; exit 5' INT\necho ready\nwhile :; do sleep 0.05; done"
+    process = flexwatt.start("measure", "-r", "9", "--", "sh", "-c", script, start_new_session=True)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)  # to measure alone: it is handed on
+    output, report = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 5 and output == "caught\n"
+    assert re.search("^  energy ", report, re.M) and "interrupted after 1 of 9 repetitions" in report
+
+
+def test_ctrl_c_of_a_terminal_reaches_the_command_once(flexwatt):
+    """The terminal signals the whole group: measure must not hand it on a second time."""
+    script = "import signal, time\nn = []\nsignal.signal(signal.SIGINT, lambda *_: n.append(1))\nprint('ready', flush=True)\n" \
+             "end = time.monotonic() + 60\nwhile not n and time.monotonic() < end: time.sleep(0.05)\ntime.sleep(0.5)\nprint('signals', len(n), flush=True)"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(flexwatt.directory)
+        os.execve(BINARY, [str(BINARY), "measure", "--watch", "--", sys.executable, "-c", script], dict(flexwatt.env, TERM="xterm"))
+    output, sent, deadline = b"", False, time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        try:
+            more = os.read(terminal, 4096)
+        except OSError:
+            break
+        output += more
+        if b"ready" in output and not sent:
+            os.write(terminal, b"\x03")
+            sent = True
+        if not more:
+            break
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0 and b"signals 1" in output and b"energy" in output
+
+
+def test_watch_is_live_on_a_terminal_and_quiet_elsewhere(flexwatt):
+    quiet = flexwatt("measure", "--watch", "--", "sleep", "1.2")
+    assert "\r" not in quiet.stderr and not re.search(r"cpu \d+ %  memory", quiet.stderr)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(flexwatt.directory)
+        os.execve(BINARY, [str(BINARY), "measure", "--watch", "--", "sleep", "1.2"], dict(flexwatt.env, TERM="xterm"))
+    output, deadline = b"", time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        try:
+            more = os.read(terminal, 4096)
+        except OSError:
+            break
+        if not more:
+            break
+        output += more
+    os.waitpid(pid, 0)
+    text = output.decode()
+    assert re.search(r"\r\x1b\[K[\d.]+ (ms|s)  [\d.]+ W  [\d.]+ m?J \(modelled\)  cpu \d+ %  memory [\d.]+ MB", text) or "measured" in text
+    assert re.search("energy", text)
+
+
+def test_a_process_that_runs_is_measured_until_it_ends(flexwatt):
+    process = subprocess.Popen([sys.executable, "-c", BURN.format(1)])
+    _, report = measure(flexwatt, "--pid", process.pid)
+    process.wait()
+    assert 100 < mean(report, "wall_ms") < 20000 and mean(report, "joules") > 0 and report["price"] is None
+    assert report["measured"] == f"process {process.pid} and its children" and "status" not in report
+
+
+def test_a_process_is_measured_for_a_while(flexwatt):
+    process = subprocess.Popen([sys.executable, "-c", BURN.format(60)])
+    try:
+        _, report = measure(flexwatt, "--pid", process.pid, "--for", "1500ms")
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+    assert 1500 <= mean(report, "wall_ms") < 10000 and mean(report, "cpu_percent") > 5 and mean(report, "memory_peak_mb") > 1
+
+
+def test_the_whole_system_is_measured_for_a_while(flexwatt):
+    _, report = measure(flexwatt, "--system", "1500ms")
+    assert report["measured"] == "the whole system" and 1500 <= mean(report, "wall_ms") < 10000
+    assert 0 <= mean(report, "cpu_percent") <= 100 * os.cpu_count() * 1.05 and mean(report, "joules") > 0
+    assert report["price"] is None and mean(report, "memory_peak_mb") > 10
+
+
+def test_nothing_is_left_behind(flexwatt):
+    measure(flexwatt, "-r", "2", "--", "true")
+    flexwatt("measure", "--", "no-such-program", status=127)
+    mine = [path for path in groups() if not pathlib.Path(f"/proc/{path.name.split('.')[1].split('-')[0]}").exists()]
+    assert mine == []
+
+
+def test_a_process_that_outlives_the_command_is_said_and_left_alone(flexwatt):
+    done, report = measure(flexwatt, "--", "sh", "-c", "sleep 60 > /dev/null 2>&1 < /dev/null & echo $!")
+    pid = int(done.stdout)
+    os.kill(pid, 0)
+    os.kill(pid, signal.SIGKILL)
+    assert mean(report, "wall_ms") < 20000
+    if not any("control group" in note for note in report["notes"]):
+        assert any(note.startswith("1 process of the command still runs") for note in report["notes"])
+    deadline = time.monotonic() + DEADLINE_S
+    while pathlib.Path(f"/proc/{pid}").exists() and pathlib.Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    measure(flexwatt, "--", "true")  # removes the group that was kept
+    test_nothing_is_left_behind(flexwatt)

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "energy/span.h"
+
+#include "base/memory.h"
+#include "tests/unit/support.h"
+
+static struct fw_record slice_of(double ms, double cpu_ms, int64_t faults, double peak_mb)
+{
+	struct fw_record record;
+
+	fw_record_init(&record);
+	record.duration_ms = ms;
+	record.cpu_user_ms = cpu_ms;
+	record.cpu_percent = cpu_ms / ms * 100;
+	record.faults_minor = faults;
+	record.memory_peak_mb = peak_mb;
+	return record;
+}
+
+static void give(struct fw_record *record, const char *source, double joules, const char *flags)
+{
+	struct fw_energy *energy = fw_record_add_energy(record);
+
+	fw_record_set_text(&energy->source, source);
+	fw_record_set_text(&energy->domain, "package");
+	fw_record_set_text(&energy->flags, flags);
+	energy->joules = joules;
+	energy->low = joules - 1;
+	energy->high = joules + 1;
+	energy->dynamic_j = joules / 2;
+	energy->idle_j = joules / 2;
+}
+
+static struct fw_record sum_of(struct fw_record *a, struct fw_record *b)
+{
+	struct fw_record sum;
+
+	fw_record_init(&sum);
+	sum.duration_ms = 0;
+	fw_span_add(&sum, a);
+	fw_span_add(&sum, b);
+	fw_record_done(a);
+	fw_record_done(b);
+	return sum;
+}
+
+static void slices_add_up_by_the_nature_of_each_field(void **state)
+{
+	struct fw_record a = slice_of(100, 50, 3, 20), b = slice_of(300, 30, 4, 10), sum = sum_of(&a, &b);
+
+	(void)state;
+	assert_near(sum.duration_ms, 400, 0);
+	assert_near(sum.cpu_user_ms, 80, 0);
+	assert_near(sum.cpu_percent, 20, 1e-9); /* 80 of 400, not the mean of 50 and 10 */
+	assert_int_equal(sum.faults_minor, 7);
+	assert_near(sum.memory_peak_mb, 20, 0);
+	fw_record_done(&sum);
+}
+
+static void a_counter_unknown_in_one_slice_is_unknown_in_the_sum(void **state)
+{
+	struct fw_record a = slice_of(100, 50, FW_NULL_INT, 20), b = slice_of(300, NAN, 4, 10), sum = sum_of(&a, &b);
+
+	(void)state;
+	assert_true(sum.faults_minor == FW_NULL_INT);
+	assert_true(isnan(sum.cpu_user_ms));
+	fw_record_done(&sum);
+}
+
+static void energy_adds_up_by_source_with_its_interval_and_flags(void **state)
+{
+	struct fw_record a = slice_of(100, 50, 3, 20), b = slice_of(300, 30, 4, 10);
+
+	(void)state;
+	give(&a, "rapl", 5, "measured ok");
+	give(&b, "rapl", 7, "measured wrap");
+	struct fw_record sum = sum_of(&a, &b);
+
+	assert_int_equal(sum.energy.count, 1);
+	assert_near(sum.energy.items[0].joules, 12, 1e-12);
+	assert_near(sum.energy.items[0].low, 10, 1e-12);
+	assert_near(sum.energy.items[0].high, 14, 1e-12);
+	assert_near(sum.energy.items[0].dynamic_j, 6, 1e-12);
+	assert_true(fw_record_has_flag(sum.energy.items[0].flags, "wrap"));
+	assert_false(fw_record_has_flag(sum.energy.items[0].flags, "gap"));
+	fw_record_done(&sum);
+}
+
+static void a_source_that_misses_in_a_slice_has_no_upper_end(void **state)
+{
+	for (int missing = 0; missing < 2; missing++) {
+		struct fw_record a = slice_of(100, 50, 3, 20), b = slice_of(300, 30, 4, 10);
+
+		(void)state;
+		give(missing ? &a : &b, "rapl", 5, "measured ok");
+		struct fw_record sum = sum_of(&a, &b);
+
+		assert_near(sum.energy.items[0].joules, 5, 1e-12);
+		assert_true(isnan(sum.energy.items[0].high));
+		assert_true(fw_record_has_flag(sum.energy.items[0].flags, "gap"));
+		fw_record_done(&sum);
+	}
+}
+
+static void the_peak_is_of_a_slice_long_enough_to_have_a_power(void **state)
+{
+	static const struct {
+		double ms, joules;
+	} slices[] = {{1000, 10}, {1000, 30}, {1, 1}, {1000, 20}};
+	struct fw_span_totals totals = {.watts = NAN, .peak_w = NAN, .peak_over_s = NAN};
+
+	(void)state;
+	fw_record_init(&totals.record);
+	totals.record.duration_ms = 0;
+	for (size_t i = 0; i < FW_COUNT_OF(slices); i++) {
+		struct fw_record slice = slice_of(slices[i].ms, 0, 0, 0);
+
+		give(&slice, "rapl", slices[i].joules, "measured");
+		fw_span_total(&totals, &slice);
+		fw_record_done(&slice);
+	}
+	assert_near(totals.peak_w, 30, 1e-9); /* not the 1000 W of the millisecond */
+	assert_near(totals.watts, 20, 1e-9);
+	assert_near(totals.peak_over_s, 1, 1e-9);
+	fw_record_done(&totals.record);
+}
+
+FW_TESTS(slices_add_up_by_the_nature_of_each_field, a_counter_unknown_in_one_slice_is_unknown_in_the_sum,
+         energy_adds_up_by_source_with_its_interval_and_flags, a_source_that_misses_in_a_slice_has_no_upper_end,
+         the_peak_is_of_a_slice_long_enough_to_have_a_power)
