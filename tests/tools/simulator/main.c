@@ -22,8 +22,9 @@
 
 #include "simulator.h"
 
-/* Counters lag behind by this much, so that what perf has yet to write of a switch is never missing. */
-enum { LAG_NS = 50000 };
+/* Counters show what was a moment ago, as hardware's do. A switch that perf has yet to write of then (a hypervisor can take a
+ * CPU away in between) is missing from them until the next update; what is told as true waits for it. */
+enum { LAG_NS = 50000, SETTLED_NS = 8000000 };
 
 static uint64_t now_ns(void)
 {
@@ -31,6 +32,14 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void wait_until(uint64_t at_ns)
+{
+	struct timespec at = {(time_t)(at_ns / 1000000000), (long)(at_ns % 1000000000)};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
+		continue;
 }
 
 /* ---- who ran ---- */
@@ -61,6 +70,16 @@ static void ran(void *context, unsigned cpu, unsigned tree, uint64_t from_ns, ui
 	}
 }
 
+static void runs(void *context, unsigned cpu, uint64_t from_ns, uint64_t to_ns)
+{
+	struct simulator *sim = context;
+
+	if (from_ns < sim->begin_ns)
+		from_ns = sim->begin_ns;
+	if (from_ns < to_ns)
+		sim->ahead_s[package_of(sim, cpu)] += sim_weighted_s(&sim->model, from_ns - sim->begin_ns, to_ns - sim->begin_ns);
+}
+
 static void named(void *context, unsigned tree, uint64_t at_ns, const char *name)
 {
 	struct simulator *sim = context;
@@ -70,27 +89,47 @@ static void named(void *context, unsigned tree, uint64_t at_ns, const char *name
 
 /* ---- counters ---- */
 
+/* Now, as counters show it. */
 static double zone_joules(const struct simulator *sim, unsigned number)
 {
 	const struct sim_watts *watts = number < sim->packages ? &sim->model.package : &sim->model.dram;
+	unsigned package = number % sim->packages;
 
-	return watts->floor * sim->now_s + watts->core * sim->busy_s[number % sim->packages];
+	return watts->floor * sim->now_s + watts->core * (sim->busy_s[package] + sim->ahead_s[package]);
 }
 
-static void update(struct simulator *sim, uint64_t at_ns)
+static void settle(struct simulator *sim, uint64_t until_ns)
 {
-	sim_switches_advance(&sim->switches, at_ns);
+	if (until_ns <= sim->begin_ns)
+		return;
+	sim_switches_advance(&sim->switches, until_ns);
+	for (unsigned i = 0; i < sim->packages; i++) {
+		sim->truth.package_floor_j[i] = sim->model.package.floor * (double)(until_ns - sim->begin_ns) / 1e9;
+		sim->truth.package_dynamic_j[i] = sim->model.package.core * sim->busy_s[i];
+		fprintf(sim->truth.packages, "%" PRIu64 " %u %.9f %.9f\n", until_ns, i, sim->truth.package_floor_j[i],
+		        sim->truth.package_dynamic_j[i]);
+	}
+	sim->truth.end_ns = until_ns;
+}
+
+static void show(struct simulator *sim, uint64_t at_ns)
+{
+	memset(sim->ahead_s, 0, sizeof sim->ahead_s);
+	sim_switches_look_ahead(&sim->switches, at_ns);
 	sim->now_s = (double)(at_ns - sim->begin_ns) / 1e9;
 	for (unsigned i = 0; i < sim->zone_count; i++)
 		sim_zone_show(&sim->zones[i], zone_joules(sim, i));
-	for (unsigned i = 0; i < sim->packages; i++) {
-		sim->truth.package_floor_j[i] = sim->model.package.floor * sim->now_s;
-		sim->truth.package_dynamic_j[i] = sim->model.package.core * sim->busy_s[i];
-		fprintf(sim->truth.packages, "%" PRIu64 " %u %.9f %.9f\n", at_ns, i, sim->truth.package_floor_j[i],
-		        sim->truth.package_dynamic_j[i]);
-	}
 	sim->truth.updates++;
-	sim->truth.end_ns = at_ns;
+}
+
+/* All that was until now is told, and counters show it. */
+static void catch_up(struct simulator *sim)
+{
+	uint64_t now = now_ns();
+
+	wait_until(now + SETTLED_NS);
+	settle(sim, now);
+	show(sim, now);
 }
 
 /* Packages first, in the order of their numbers, then the memory of each. */
@@ -133,8 +172,10 @@ static bool carry_out(struct simulator *sim, const char *command)
 		sim_truth_flush(&sim->truth);
 		return true;
 	}
-	if (sscanf(command, "watch %d %63s", &pid, name) == 2)
+	if (sscanf(command, "watch %d %63s", &pid, name) == 2) {
+		catch_up(sim); /* forks of before must be known, or they would take the name away again */
 		return sim_switches_watch(&sim->switches, pid, name);
+	}
 	if (sscanf(command, "%15s %63s", action, target) != 2)
 		return false;
 	for (unsigned i = 0; i < sim->zone_count; i++)
@@ -171,14 +212,6 @@ static void hurry(void)
 		setpriority(PRIO_PROCESS, 0, -20);
 }
 
-static void wait_until(uint64_t at_ns)
-{
-	struct timespec at = {(time_t)(at_ns / 1000000000), (long)(at_ns % 1000000000)};
-
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
-		continue;
-}
-
 /* False when a record was lost. */
 static bool run(struct simulator *sim)
 {
@@ -192,7 +225,8 @@ static bool run(struct simulator *sim)
 			sim->truth.latest_ns = now - next - jitter;
 		if (now > next + 10 * sim->update_ns)
 			next = now; /* held up: no burst of updates afterwards */
-		update(sim, now - LAG_NS);
+		settle(sim, now - SETTLED_NS);
+		show(sim, now - LAG_NS);
 		if (sim->switches.lost > 0) {
 			fprintf(stderr, "energy-simulator: perf has dropped records: what is true is unknown\n");
 			return false;
@@ -215,6 +249,7 @@ int main(int count, char **arguments)
 	if (!sim_options_read(&sim, count, arguments))
 		return 2;
 	sim.switches.ran = ran;
+	sim.switches.runs = runs;
 	sim.switches.named = named;
 	sim.switches.context = &sim;
 	if (!sim_switches_open(&sim.switches, sim.prefix))
@@ -228,6 +263,7 @@ int main(int count, char **arguments)
 	fflush(stdout);
 	bool whole = run(&sim);
 
+	catch_up(&sim);
 	whole &= sim_truth_close(&sim.truth, &sim.switches, sim.packages);
 	sim_switches_close(&sim.switches);
 	return whole ? 0 : 1;

@@ -20,7 +20,8 @@ struct simulator {
 	uint64_t begin_ns;
 	struct sim_zone zones[SIM_ZONES];
 	unsigned zone_count;
-	double busy_s[SIM_PACKAGES]; /* weighted seconds of busy CPUs */
+	double busy_s[SIM_PACKAGES];  /* weighted seconds of busy CPUs that are settled */
+	double ahead_s[SIM_PACKAGES]; /* what was added to them since, as far as is known */
 	double now_s;                /* the latest update, since the beginning */
 	struct sim_switches switches;
 	struct sim_truth truth;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Records of perf as switches.h tells them. A CPU's records are in the order of time, those of two CPUs are not: the
- * forks of all are looked at before the switches of any, so that a child that ran elsewhere has its tree.
+ * Records of perf as switches.h tells them. Each CPU has a ring of its own; they are merged by time, so that a child that is
+ * forked here and runs there has its tree, whichever ring is looked at first.
  */
 #include "switches.h"
 
@@ -157,54 +157,107 @@ static void tell(struct sim_switches *switches, struct sim_cpu *cpu, uint64_t un
 	cpu->since_ns = until_ns;
 }
 
-/* A switch is counted where the kernel turns away from a thread; the switching itself is the next one's. */
-static void note_switch(struct sim_switches *switches, struct sim_cpu *cpu, const struct record *record, const struct stamp *stamp)
+/* Who is on the CPU from this record on. A switch is counted where the kernel turns away from a thread, since switching is
+ * already the next one's; it also tells where it turns to one, and of kernel threads sometimes nothing but that. */
+static bool is_switch(const struct sim_switches *switches, const struct record *record, const struct stamp *stamp, uint32_t *tid)
 {
 	uint32_t next[2]; /* pid, tid */
 
-	if (record->header.type != PERF_RECORD_SWITCH_CPU_WIDE || !(record->header.misc & PERF_RECORD_MISC_SWITCH_OUT))
-		return;
+	if (record->header.type != PERF_RECORD_SWITCH_CPU_WIDE)
+		return false;
 	memcpy(next, record->body, sizeof next);
-	tell(switches, cpu, stamp->time_ns);
-	cpu->tid = next[1] < switches->thread_limit ? next[1] : switches->thread_limit - 1;
+	*tid = record->header.misc & PERF_RECORD_MISC_SWITCH_OUT ? next[1] : stamp->tid;
+	if (*tid >= switches->thread_limit)
+		*tid = switches->thread_limit - 1;
+	return true;
 }
 
-static uint64_t head_of(const struct sim_cpu *cpu)
+static void note_switch(struct sim_switches *switches, struct sim_cpu *cpu, const struct record *record, const struct stamp *stamp)
 {
-	return __atomic_load_n(&((const struct perf_event_mmap_page *)cpu->ring)->data_head, __ATOMIC_ACQUIRE);
+	uint32_t tid;
+
+	if (!is_switch(switches, record, stamp, &tid))
+		return;
+	tell(switches, cpu, stamp->time_ns);
+	cpu->tid = tid;
 }
 
-/* Either the forks and names until then, or the switches, which takes the records out of the ring. */
-static void walk(struct sim_switches *switches, struct sim_cpu *cpu, uint64_t until_ns, bool take_switches)
+/* The oldest record of a CPU, unless it is younger than until_ns: then, and when there is none, false. */
+static bool peek(struct sim_cpu *cpu, uint64_t until_ns, struct record *record, struct stamp *stamp)
 {
 	struct perf_event_mmap_page *page = cpu->ring;
-	uint64_t head = head_of(cpu), at = page->data_tail;
-	struct record record;
-	struct stamp stamp;
+	uint64_t head = __atomic_load_n(&page->data_head, __ATOMIC_ACQUIRE), at = page->data_tail;
 
 	while (at < head) {
-		bool known = read_record(cpu, at, &record, &stamp);
-
-		if (known && stamp.time_ns > until_ns)
-			break;
-		if (known && take_switches)
-			note_switch(switches, cpu, &record, &stamp);
-		else if (known)
-			note_tree(switches, &record, &stamp);
-		at += record.header.size;
-	}
-	if (take_switches) {
-		tell(switches, cpu, until_ns);
+		if (read_record(cpu, at, record, stamp))
+			return stamp->time_ns <= until_ns;
+		at += record->header.size;
 		__atomic_store_n(&page->data_tail, at, __ATOMIC_RELEASE);
 	}
+	return false;
+}
+
+static void drop(struct sim_cpu *cpu, const struct record *record)
+{
+	struct perf_event_mmap_page *page = cpu->ring;
+
+	__atomic_store_n(&page->data_tail, page->data_tail + record->header.size, __ATOMIC_RELEASE);
 }
 
 void sim_switches_advance(struct sim_switches *switches, uint64_t until_ns)
 {
+	struct record record;
+	struct stamp stamp;
+
 	for (unsigned i = 0; i < switches->cpu_count; i++)
-		walk(switches, &switches->cpus[i], until_ns, false);
+		switches->cpus[i].next_ns = peek(&switches->cpus[i], until_ns, &record, &stamp) ? stamp.time_ns : UINT64_MAX;
+	for (;;) {
+		struct sim_cpu *oldest = &switches->cpus[0];
+
+		for (unsigned i = 1; i < switches->cpu_count; i++)
+			if (switches->cpus[i].next_ns < oldest->next_ns)
+				oldest = &switches->cpus[i];
+		if (oldest->next_ns == UINT64_MAX)
+			break;
+		peek(oldest, until_ns, &record, &stamp);
+		note_switch(switches, oldest, &record, &stamp);
+		note_tree(switches, &record, &stamp);
+		drop(oldest, &record);
+		oldest->next_ns = peek(oldest, until_ns, &record, &stamp) ? stamp.time_ns : UINT64_MAX;
+	}
 	for (unsigned i = 0; i < switches->cpu_count; i++)
-		walk(switches, &switches->cpus[i], until_ns, true);
+		tell(switches, &switches->cpus[i], until_ns);
+}
+
+/* The records that are there are looked at and left. */
+static void look_ahead(struct sim_switches *switches, const struct sim_cpu *cpu, uint64_t until_ns)
+{
+	const struct perf_event_mmap_page *page = cpu->ring;
+	uint64_t head = __atomic_load_n(&page->data_head, __ATOMIC_ACQUIRE), from_ns = cpu->since_ns;
+	uint32_t tid = cpu->tid;
+	struct record record;
+	struct stamp stamp;
+
+	for (uint64_t at = page->data_tail; at < head; at += record.header.size) {
+		uint32_t next;
+
+		if (!read_record(cpu, at, &record, &stamp) || !is_switch(switches, &record, &stamp, &next))
+			continue;
+		if (stamp.time_ns > until_ns)
+			break;
+		if (tid != 0)
+			switches->runs(switches->context, (unsigned)(cpu - switches->cpus), from_ns, stamp.time_ns);
+		tid = next;
+		from_ns = stamp.time_ns;
+	}
+	if (tid != 0 && from_ns < until_ns)
+		switches->runs(switches->context, (unsigned)(cpu - switches->cpus), from_ns, until_ns);
+}
+
+void sim_switches_look_ahead(struct sim_switches *switches, uint64_t until_ns)
+{
+	for (unsigned i = 0; i < switches->cpu_count; i++)
+		look_ahead(switches, &switches->cpus[i], until_ns);
 }
 
 void sim_switches_close(struct sim_switches *switches)

@@ -21,6 +21,7 @@ struct sim_cpu {
 	void *ring;
 	uint32_t tid;      /* on it now; 0: idle */
 	uint64_t since_ns; /* what came before has been told */
+	uint64_t next_ns;  /* of the oldest record that has not been looked at; UINT64_MAX: none */
 };
 
 struct sim_switches {
@@ -35,6 +36,7 @@ struct sim_switches {
 
 	/* `tree` was on this CPU between the two times. SIM_REST for all that no tree owns; never called for idle time. */
 	void (*ran)(void *context, unsigned cpu, unsigned tree, uint64_t from_ns, uint64_t to_ns);
+	void (*runs)(void *context, unsigned cpu, uint64_t from_ns, uint64_t to_ns);
 	/* A thread of a tree took a name: functions mark their invocations so. */
 	void (*named)(void *context, unsigned tree, uint64_t at_ns, const char *name);
 	void *context;
@@ -42,8 +44,10 @@ struct sim_switches {
 
 /* On error a line on standard error and false. */
 bool sim_switches_open(struct sim_switches *switches, const char *prefix);
-/* Tells all that happened until then. */
+/* Tells all that happened until then, which must be some milliseconds ago: a record may be written late. */
 void sim_switches_advance(struct sim_switches *switches, uint64_t until_ns);
+/* When CPUs were busy from there until a later time, as far as is known now: by `runs`. */
+void sim_switches_look_ahead(struct sim_switches *switches, uint64_t until_ns);
 /* A running process and what it will fork from now on become a tree. */
 bool sim_switches_watch(struct sim_switches *switches, pid_t pid, const char *name);
 void sim_switches_close(struct sim_switches *switches);
