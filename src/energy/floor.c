@@ -13,7 +13,7 @@
 #define QUIET_QUANTILE 0.10
 #define QUIET_SECONDS 0.2 /* so much evidence before it counts */
 #define HALF_LIFE_S 3600.0
-#define FORGET_NS (6 * 3600 * FW_NS_PER_S)
+#define FORGET_NS (6 * 3600ULL * FW_NS_PER_S)
 #define LEAST_SPREAD 0.05 /* standard deviation of load from which a line means something */
 #define LEAST_WEIGHT_S 0.5
 

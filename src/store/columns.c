@@ -72,6 +72,8 @@ static int bind_column(struct fw_store *store, struct fw_scope *scope, sqlite3_s
 {
 	int code;
 
+	if (!scope && (column->kind == FW_COLUMN_RUN || column->kind == FW_COLUMN_NAME))
+		return fw_store_fail(store, err, SQLITE_MISUSE, column->name);
 	if (column->kind == FW_COLUMN_NAME)
 		return bind_name(store, scope, statement, index, *(char *const *)member, err);
 	if (column->kind == FW_COLUMN_RUN)
