@@ -20,6 +20,8 @@ enum {
 	READ_BYTES = 65536,
 	READS_A_TURN = 8,      /* other descriptors get their turn */
 	AHEAD_BYTES = READ_BYTES, /* sent behind a parked request within the same read */
+	UNREAD_BYTES = READ_BYTES, /* answers that the peer has not taken: then it is asked nothing more */
+	BODIES = 2,            /* of the largest size, on all connections together */
 	HEAD_BYTES = 4096,
 };
 
@@ -37,6 +39,7 @@ struct fw_http_connection {
 	struct fw_buffer ahead; /* read behind the parked request */
 	struct fw_buffer out;   /* what the socket did not take yet */
 	size_t out_sent;
+	size_t held;            /* its part of the server's body_bytes */
 	unsigned depth;         /* callbacks of ours on the stack */
 	bool parked;            /* the service has the request */
 	bool more_read;         /* bytes behind the request that is being answered */
@@ -70,6 +73,7 @@ static void shut(struct fw_http_connection *connection)
 	if (connection->next)
 		connection->next->link = connection->link;
 	connection->server->count--;
+	connection->server->body_bytes -= connection->held;
 }
 
 void fw_http_connection_close(struct fw_http_connection *connection)
@@ -225,9 +229,31 @@ static void say_continue(struct fw_http_connection *connection)
 	write_out(connection, &part, 1);
 }
 
+/* A peer that asks and asks and reads no answer is not read either. */
+static bool is_congested(const struct fw_http_connection *connection)
+{
+	return connection->out.length - connection->out_sent > UNREAD_BYTES;
+}
+
 static bool may_read(const struct fw_http_connection *connection)
 {
-	return !connection->closed && !connection->parked && !connection->close_after;
+	return !connection->closed && !connection->parked && !connection->close_after && !is_congested(connection);
+}
+
+/* Many connections with a large body each: those past what the server keeps are too large, as one alone can be. */
+static void count_body(struct fw_http_connection *connection)
+{
+	struct fw_http_server *server = connection->server;
+	struct fw_buffer *body = &connection->message.body;
+
+	server->body_bytes += body->length - connection->held;
+	connection->held = body->length;
+	if (server->body_bytes <= BODIES * server->limits.body_bytes)
+		return;
+	fw_buffer_done(body);
+	body->failed = true;
+	server->body_bytes -= connection->held;
+	connection->held = 0;
 }
 
 /* Takes bytes for as long as requests are answered at once; returns how many. */
@@ -238,6 +264,7 @@ static size_t feed(struct fw_http_connection *connection, const char *bytes, siz
 	while (taken < length && may_read(connection)) {
 		taken += fw_http_message_feed(&connection->message, bytes + taken, length - taken);
 		connection->more_read = taken < length;
+		count_body(connection);
 		if (connection->message.wants_continue)
 			say_continue(connection);
 		if (connection->message.phase == FW_HTTP_BAD)
@@ -337,13 +364,20 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 	connection->depth++;
 	if (connection->parked)
 		look_at_parked(connection);
-	else if (connection->close_after)
-		event_del(connection->readable); /* only its answer is still to be written */
+	else if (connection->close_after || is_congested(connection))
+		event_del(connection->readable); /* its answers are still to be written */
 	else
 		read_requests(connection);
 	watch_head(connection);
 	close_if_written(connection);
 	leave(connection);
+}
+
+static void read_again(struct fw_http_connection *connection)
+{
+	event_add(connection->readable, NULL);
+	if (connection->ahead.length || connection->close_after)
+		event_active(connection->readable, EV_READ, 0);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *context)
@@ -353,8 +387,12 @@ static void on_writable(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	connection->depth++;
+	bool congested = is_congested(connection);
+
 	if (!send_kept(connection))
 		peer_is_gone(connection);
+	else if (congested && !is_congested(connection))
+		read_again(connection);
 	close_if_written(connection);
 	leave(connection);
 }
@@ -400,11 +438,10 @@ void fw_http_reply(struct fw_http_request *request, int status, const struct fw_
 	write_answer(connection, status, fields, field_count, content_type, body, length);
 	connection->parked = false;
 	fw_http_message_clear(&connection->message);
+	count_body(connection);
 	if (connection->depth)
 		return; /* read_requests() goes on */
-	event_add(connection->readable, NULL);
-	if (connection->ahead.length || connection->close_after)
-		event_active(connection->readable, EV_READ, 0);
+	read_again(connection);
 }
 
 const char *fw_http_method(const struct fw_http_request *request)

@@ -20,6 +20,7 @@ struct fw_http_server {
 	void *context;
 	struct fw_http_connection *first; /* all connections, newest first */
 	size_t count;
+	size_t body_bytes; /* received of bodies, on all connections */
 };
 
 /* Takes the descriptor over and links the connection to its server. */

@@ -18,7 +18,8 @@ struct fw_http_request; /* valid until answered */
 
 struct fw_http_limits {
 	size_t header_bytes;
-	size_t body_bytes;  /* a larger body is read, thrown away and answered 413 by `too_large`, or plainly */
+	size_t body_bytes;  /* a larger body is read, thrown away and answered 413 by `too_large`, or plainly; so is one that
+	                     * comes while other connections hold two of the largest */
 	size_t connections; /* at once; more are closed as they come */
 	uint64_t head_ns;   /* from a request's first byte to the end of its head: then 408, and the connection is closed */
 };

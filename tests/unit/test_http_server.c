@@ -23,7 +23,7 @@ static bool accept_peer(void *context, int fd)
 	return !fixture->refuse_peers;
 }
 
-/* /park waits, everything else is echoed. */
+/* /park waits, /quiet has no body, everything else is echoed. */
 static void on_request(void *context, struct fw_http_request *request)
 {
 	struct fixture *fixture = context;
@@ -35,6 +35,8 @@ static void on_request(void *context, struct fw_http_request *request)
 		fixture->server = NULL;
 	} else if (strcmp(fw_http_path(request), "/park") == 0) {
 		fixture->parked = request;
+	} else if (strcmp(fw_http_path(request), "/quiet") == 0) {
+		fw_http_reply(request, 200, NULL, 0, NULL, NULL, 0);
 	} else {
 		fw_http_reply(request, 200, NULL, 0, "text/plain", body.text, body.length);
 	}
@@ -250,6 +252,59 @@ static void waits_for_a_body_past_the_deadline_of_its_head(void **state)
 	fixture_free(fixture);
 }
 
+/* A peer that sends without end and reads nothing is stopped by its own socket; what it asked is answered when it reads. */
+static void does_not_read_on_while_answers_are_not_taken(void **state)
+{
+	static const char request[] = "GET / HTTP/1.1\r\n\r\n";
+	enum { MOST = 64 << 20, PIECE = 3000 };
+	struct fixture *fixture = fixture_new();
+	struct client client = client_of(fixture->loop, fixture->port);
+	fw_cleanup_free char *piece = fw_alloc((sizeof request - 1) * PIECE + 1);
+	size_t sent = 0, stalled = 0, at = 0, length = (sizeof request - 1) * PIECE;
+
+	(void)state;
+	for (size_t i = 0; i < PIECE; i++)
+		memcpy(piece + i * (sizeof request - 1), request, sizeof request - 1);
+	while (sent < MOST && stalled < 200) {
+		ssize_t rc = send(client.fd, piece + at, length - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		stalled = rc > 0 ? 0 : stalled + 1;
+		sent += rc > 0 ? (size_t)rc : 0;
+		at = (at + (rc > 0 ? (size_t)rc : 0)) % length;
+		turn(fixture->loop, rc > 0 ? 0 : FW_NS_PER_MS / 10);
+	}
+	assert_true(sent < MOST);
+	for (size_t i = 0; i < sent / (sizeof request - 1); i++)
+		assert_int_equal(client_answer(&client), 200);
+	assert_int_equal(fixture->requests, sent / (sizeof request - 1));
+	client_close(&client);
+	fixture_free(fixture);
+}
+
+static void keeps_two_of_the_largest_bodies_at_once(void **state)
+{
+	struct fixture *fixture = fixture_new();
+	struct client clients[3];
+	fw_cleanup_free char *bytes = fw_alloc(100000);
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		clients[i] = client_of(fixture->loop, fixture->port);
+		client_send(&clients[i], "POST /quiet HTTP/1.1\r\nContent-Length: 100000\r\n\r\n");
+		client_send_bytes(&clients[i], bytes, 99999);
+		turn(fixture->loop, FW_NS_PER_MS);
+	}
+	for (size_t i = 3; i-- > 0;) {
+		client_send(&clients[i], "x");
+		assert_int_equal(client_answer(&clients[i]), i == 2 ? 413 : 200);
+	}
+	client_send(&clients[2], "POST /e HTTP/1.1\r\nContent-Length: 1\r\n\r\nx"); /* the others have theirs back */
+	assert_int_equal(client_answer(&clients[2]), 200);
+	for (size_t i = 0; i < 3; i++)
+		client_close(&clients[i]);
+	fixture_free(fixture);
+}
+
 static void closes_connections_past_their_number(void **state)
 {
 	struct fixture *fixture = fixture_new();
@@ -297,5 +352,6 @@ FW_TESTS(serves_many_requests_on_one_connection, answers_requests_sent_ahead_in_
          an_answer_does_not_wait_for_that_of_a_parked_request_behind_it, tells_when_a_parked_peer_went_away,
          reads_a_body_past_the_limit_and_answers_413, says_continue_before_a_body_that_waits_for_it,
          answers_garbage_once_and_closes, writes_a_large_answer_to_a_slow_reader, ends_a_head_that_does_not_end,
-         waits_for_a_body_past_the_deadline_of_its_head, closes_connections_past_their_number,
+         waits_for_a_body_past_the_deadline_of_its_head, does_not_read_on_while_answers_are_not_taken,
+         keeps_two_of_the_largest_bodies_at_once, closes_connections_past_their_number,
          closes_a_peer_that_the_service_refuses, may_be_freed_inside_a_request)
