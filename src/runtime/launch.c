@@ -118,14 +118,17 @@ static int take_python_probe(struct fw_launch *launch, const char *interpreter, 
 	return FW_OK;
 }
 
+/* Isolated, and without the package among the places that Python imports from: it runs as us and outside of any sandbox,
+ * where no line of the function's may be executed (sitecustomize, a module that hides one of the library's). */
 static int prepare_python(struct fw_launch *launch, const struct fw_function *function, struct fw_error **err)
 {
 	static const char script[] =
-		"import sys, importlib.util as u; s = u.find_spec('awslambdaric')\n"
-		"print(sys.prefix); print(sys.base_prefix); print(s.origin if s else '')";
+		"import sys, site; from importlib.machinery import PathFinder as finder\n"
+		"user = [site.getusersitepackages()] if sys.prefix == sys.base_prefix else []\n"
+		"s = finder.find_spec('awslambdaric', [sys.argv[1], *user, *sys.path])\n"
+		"print(sys.prefix); print(sys.base_prefix); print(s.origin or '' if s else '')";
 	fw_cleanup_free char *interpreter = python_of(function);
-	fw_cleanup_free char *path = fw_printf("PYTHONPATH=%s", launch->package);
-	const char *const argv[] = {interpreter, "-c", script, NULL}, *const envp[] = {path, NULL};
+	const char *const argv[] = {interpreter, "-I", "-c", script, launch->package, NULL}, *const envp[] = {NULL};
 	fw_cleanup_buffer struct fw_buffer output;
 
 	fw_buffer_init(&output, (size_t)3 * PATH_MAX);

@@ -55,6 +55,28 @@ def test_an_interpreter_of_the_package_is_found_there(flexwatt):
     flexwatt("check", "workflow.yaml")
 
 
+def test_nothing_of_a_python_function_is_executed_while_its_client_is_looked_for(flexwatt):
+    """That happens outside of any sandbox, as the user."""
+    spy = f"open({str(flexwatt.directory / 'seen')!r}, 'a').write(__name__)\n"
+    for module in ("sitecustomize.py", "usercustomize.py", "importlib/__init__.py", "site.py", "encodings/__init__.py"):
+        flexwatt.write(f"function/{module}", spy)
+    flexwatt.workflow("""
+        name: start
+        storage: ./data
+        function: {python: {path: ./function, interpreter: /usr/bin/python3}, handler: main.handle}
+        stages:
+          only: {workers: 1, retries: 0}
+    """)
+    flexwatt.write("function/main.py", "def handle(event, context): pass\n")
+    done = flexwatt("run", "workflow.yaml", status=2)
+    assert "cannot import awslambdaric" in done.stderr
+    assert not (flexwatt.directory / "seen").exists()
+    shutil.rmtree(flexwatt.directory / "function")
+    flexwatt.write("function/main.py", "def handle(event, context): pass\n")
+    flexwatt.write("function/awslambdaric/__init__.py", "")
+    flexwatt("run", "workflow.yaml", status=1)  # it is found there, and is no client
+
+
 def only_failure(flexwatt):
     run = flexwatt.json("run", "workflow.yaml", status=1)["run"]
     record, = flexwatt.records(run)
