@@ -19,6 +19,7 @@ struct fw_driver {
 	struct fw_engine *engine;
 	struct fw_store *store;
 	char *run;
+	bool claimed, inserted; /* this new run's place in the storage and its row in the store are ours: they may be removed */
 	char *state_directory; /* the backend borrows it */
 	uint64_t start_ns; /* CLOCK_MONOTONIC of the run's time zero */
 	int64_t sequence;  /* of the last logged event */
@@ -71,7 +72,7 @@ void fw_driver_dispatch(struct fw_driver *driver, const struct fw_engine_action 
 /* Ends a run whose engine has finished, once every record is final (driver.c). */
 void fw_driver_maybe_finish(struct fw_driver *driver);
 void fw_driver_begin_turns(struct fw_driver *driver);
-/* driver_open.c: removes all traces of a run that never took place. */
+/* driver_open.c: removes all traces of a run that never took place, and nothing of another that has its name. */
 void fw_driver_forget_run(struct fw_driver *driver);
 
 /* driver_resume.c: reads the row of options.run, refuses what has changed, makes the engine as the run began. */

@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "backend/driver_task.h"
 #include "base/log.h"
@@ -24,6 +25,15 @@ static int check_region(const struct fw_driver *driver, struct fw_error **err)
 	if (rc == FW_OK)
 		rc = fw_catalogue_grid(driver->catalogue, region, &grid, err);
 	return rc == FW_OK ? rc : fw_error_wrap(err, FW_E_USAGE, "%s %s", driver->options.region_said, region);
+}
+
+/* Ids are of a second and some chance: two runs may have been given the same. */
+static int claim(struct fw_driver *driver, struct fw_error **err)
+{
+	int rc = driver->storage->ops->claim(driver->storage, driver->run, err);
+
+	driver->claimed = rc == FW_OK;
+	return rc == FW_E_CONFLICT ? fw_error_hint(err, rc, "start it again: it gets another name") : rc;
 }
 
 static int open_parts(struct fw_driver *driver, struct fw_error **err)
@@ -47,6 +57,8 @@ static int open_parts(struct fw_driver *driver, struct fw_error **err)
 		                     : fw_engine_new(driver->workflow, &driver->engine, err);
 	if (rc == FW_OK && options->resume)
 		rc = fw_driver_replay(driver, err); /* sets start_ns */
+	else if (rc == FW_OK)
+		rc = claim(driver, err);
 	if (rc != FW_OK)
 		return rc;
 	context = (struct fw_backend_context){
@@ -106,9 +118,10 @@ static int write_row(struct fw_driver *driver, struct fw_error **err)
 	                             driver->history);
 	int rc = own_row(row, err);
 
-	if (rc == FW_OK)
-		rc = driver->options.resume ? fw_store_run_update(driver->store, row, err)
-		                            : fw_store_run_insert(driver->store, row, err);
+	if (rc != FW_OK || driver->options.resume)
+		return rc == FW_OK ? fw_store_run_update(driver->store, row, err) : rc;
+	rc = fw_store_run_insert(driver->store, row, err);
+	driver->inserted = rc == FW_OK;
 	return rc;
 }
 
@@ -157,8 +170,12 @@ void fw_driver_forget_run(struct fw_driver *driver)
 {
 	fw_cleanup_free char *logs = fw_printf("%s/logs/%s", driver->state_directory, driver->run);
 
-	if (driver->storage)
+	if (driver->claimed)
 		driver->storage->ops->remove_run(driver->storage, driver->run, NULL);
+	if (!driver->inserted) {
+		rmdir(logs); /* nothing was logged yet; what is there is another's */
+		return;
+	}
 	fw_tree_remove(AT_FDCWD, logs, NULL);
 	fw_store_run_delete(driver->store, driver->run, NULL);
 	fw_store_flush(driver->store, NULL);

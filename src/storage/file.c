@@ -107,6 +107,18 @@ static char *file_local_path(struct fw_storage *base, const char *key)
 	return fw_printf("%s/%s", of(base)->root, key);
 }
 
+static int file_claim(struct fw_storage *base, const char *run, struct fw_error **err)
+{
+	struct fw_file_storage *storage = of(base);
+	fw_cleanup_free char *path = fw_printf("runs/%s", run);
+	int rc = fw_make_directories(storage->root_fd, "runs", 0755, err);
+
+	if (rc == FW_OK && mkdirat(storage->root_fd, path, 0755) < 0)
+		rc = errno == EEXIST ? fw_fail(err, FW_E_CONFLICT, "%s is there already: another run has this name", path)
+		                     : fw_fail_errno(err, errno, "make directory %s", path);
+	return rc == FW_OK ? rc : fw_error_wrap(err, rc, "prepare storage %s", storage->root);
+}
+
 /* Workers pass through this directory to reach their own; none can list it. */
 static int file_attempts_root(struct fw_storage *base, const char *run, char **directory, struct fw_error **err)
 {
@@ -275,6 +287,7 @@ const struct fw_storage_ops fw_storage_file = {
 	.open = file_open,
 	.list = file_list,
 	.local_path = file_local_path,
+	.claim = file_claim,
 	.attempts_root = file_attempts_root,
 	.publish = file_publish,
 	.discard = file_discard,

@@ -74,6 +74,9 @@ struct fw_storage_ops {
 	/* Path of an object that is a local file (not copied), else NULL; newly allocated. */
 	char *(*local_path)(struct fw_storage *storage, const char *key);
 
+	/* Makes a new run's place; FW_E_CONFLICT when there is one already: then it is another's, whose outputs must stay. */
+	int (*claim)(struct fw_storage *storage, const char *run, struct fw_error **err);
+
 	/* The directory below which workers of a run write: made if absent, on the same filesystem as runs/. Newly allocated. */
 	int (*attempts_root)(struct fw_storage *storage, const char *run, char **directory, struct fw_error **err);
 

@@ -491,6 +491,18 @@ static void removes_a_run_and_tells_its_disk(void **state)
 	assert_int_equal(bytes, 0);
 }
 
+static void a_name_is_one_runs_alone(void **state)
+{
+	(void)state;
+	fw_cleanup_fixture struct fixture fixture = open_on(tree_of("runs/old/a/0.1/out/x", "1", NULL));
+	struct fw_error *error = NULL;
+
+	assert_ok(fixture.storage->ops->claim(fixture.storage, "new", &error), error);
+	assert_error_is(fixture.storage->ops->claim(fixture.storage, "new", &error), &error, FW_E_CONFLICT, "runs/new");
+	assert_error_is(fixture.storage->ops->claim(fixture.storage, "old", &error), &error, FW_E_CONFLICT, "runs/old");
+	assert_true(exists(&fixture, "runs/old/a/0.1/out/x"));
+}
+
 static void says_that_the_storage_is_not_there(void **state)
 {
 	(void)state;
@@ -551,7 +563,7 @@ FW_TESTS(lists_by_glob_sorted_and_never_what_runs_made, refuses_a_link_that_leav
          refuses_a_directory_that_is_a_link_out_of_the_storage,
          publishes_what_is_declared_in_its_order, resets_modes, refuses_links_devices_and_fifos, refuses_names_that_are_not_text,
          refuses_a_declared_object_that_was_not_written, a_second_publication_of_an_attempt_changes_nothing,
-         sweeps_what_lost, removes_a_run_and_tells_its_disk, says_that_the_storage_is_not_there,
+         sweeps_what_lost, removes_a_run_and_tells_its_disk, a_name_is_one_runs_alone, says_that_the_storage_is_not_there,
          a_full_disk_leaves_nothing_half_visible, what_was_checked_cannot_be_exchanged,
          a_writer_of_our_own_uid_cannot_change_what_is_published, a_writer_of_another_uid_cannot_change_what_is_published,
          a_kept_directory_does_not_lead_to_what_is_published, a_file_that_nobody_writes_to_is_not_copied,
