@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The binding of libflexwatt's meter (include/flexwatt/flexwatt.h), by ctypes: nothing is compiled.
+
+The library is $FLEXWATT_LIBRARY, else the one beside this installation, else what the dynamic linker finds. What is not known is NaN.
+"""
+from __future__ import annotations
+
+import ctypes
+import os
+import pathlib
+import threading
+from dataclasses import dataclass, fields
+from types import TracebackType
+
+_NAME = "libflexwatt.so.0"
+_ERROR_SIZE = 512
+_DOUBLES = ("seconds", "cpu_seconds", "memory_peak_mb", "joules", "joules_low", "joules_high", "joules_dynamic", "joules_idle",
+            "watts", "operational_gco2e", "embodied_gco2e")
+
+
+class MeterError(RuntimeError):
+    """What the meter could not do, and what would help."""
+
+
+class _Options(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("pid", ctypes.c_int64), ("cpus", ctypes.c_double), ("region", ctypes.c_char_p)]
+
+
+class _Figures(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), *((name, ctypes.c_double) for name in _DOUBLES), ("modelled", ctypes.c_int),
+                ("source", ctypes.c_char * 32), ("methods", ctypes.c_char * 256)]
+
+
+class _Energy(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("source", ctypes.c_char * 32), ("domain", ctypes.c_char * 16), ("flags", ctypes.c_char * 64),
+                *((name, ctypes.c_double) for name in ("joules", "low", "high", "dynamic_j", "idle_j"))]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was found between start and stop, or so far."""
+
+    seconds: float
+    cpu_seconds: float
+    memory_peak_mb: float
+    joules: float
+    joules_low: float
+    joules_high: float
+    joules_dynamic: float
+    joules_idle: float
+    watts: float
+    operational_gco2e: float
+    embodied_gco2e: float
+    modelled: bool
+    source: str
+    methods: str
+
+
+@dataclass(frozen=True)
+class Energy:
+    """One figure by source and domain; domains may hold each other."""
+
+    source: str
+    domain: str
+    flags: str
+    joules: float
+    low: float
+    high: float
+    dynamic_j: float
+    idle_j: float
+
+
+_library: ctypes.CDLL | None = None
+_loading = threading.Lock()
+
+
+def _candidates() -> list[str]:
+    named = os.environ.get("FLEXWATT_LIBRARY")
+    if named:
+        return [named]
+    beside = []
+    for prefix in list(pathlib.Path(__file__).resolve().parents)[4:5]:  # PREFIX/share/flexwatt/python/flexwatt/meter.py
+        beside = sorted(prefix.glob(f"lib*/{_NAME}")) + sorted(prefix.glob(f"lib/*/{_NAME}"))
+    return [*map(str, beside), _NAME]
+
+
+def _load() -> ctypes.CDLL:
+    global _library
+    with _loading:
+        if _library is not None:
+            return _library
+        reasons = []
+        for name in _candidates():
+            try:
+                library = ctypes.CDLL(name)
+                break
+            except OSError as error:
+                reasons.append(str(error))
+        else:
+            raise MeterError(f"libflexwatt is not there ({'; '.join(reasons)}): install flexwatt, or set FLEXWATT_LIBRARY")
+        meter, text, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
+        library.fw_meter_start.argtypes = [ctypes.POINTER(_Options), ctypes.POINTER(meter), text, size]
+        library.fw_meter_read.argtypes = [meter, ctypes.POINTER(_Figures), text, size]
+        library.fw_meter_energies.argtypes = [meter, ctypes.POINTER(_Energy), size]
+        library.fw_meter_energies.restype = size
+        library.fw_meter_stop.argtypes = [meter, ctypes.POINTER(_Figures), text, size]
+        library.fw_meter_version.restype = text
+        _library = library
+        return library
+
+
+class Meter:
+    """Meters this process and its children, or those of `pid`, from start() to stop() or within a `with` block.
+
+    `cpus`: CPUs whose idle power is its own (default: all that it may use; N workers that share a machine: all / N). `region`: whose
+    grid counts. After stop() its figures are attributes: joules, joules_low, joules_high, seconds, watts, source, … (Figures).
+    """
+
+    seconds: float
+    cpu_seconds: float
+    memory_peak_mb: float
+    joules: float
+    joules_low: float
+    joules_high: float
+    joules_dynamic: float
+    joules_idle: float
+    watts: float
+    operational_gco2e: float
+    embodied_gco2e: float
+    modelled: bool
+    source: str
+    methods: str
+
+    def __init__(self, pid: int | None = None, cpus: float | None = None, region: str | None = None) -> None:
+        self._options = _Options(ctypes.sizeof(_Options), pid or 0, cpus or 0.0, region.encode() if region else None)
+        self._meter = ctypes.c_void_p()
+        self.figures: Figures | None = None
+        self.energies: list[Energy] = []
+
+    def start(self) -> Meter:
+        if self._meter:
+            raise MeterError("the meter runs already")
+        error = ctypes.create_string_buffer(_ERROR_SIZE)
+        if _load().fw_meter_start(ctypes.byref(self._options), ctypes.byref(self._meter), error, _ERROR_SIZE) != 0:
+            raise MeterError(error.value.decode(errors="replace"))
+        return self
+
+    def read(self) -> Figures:
+        """The figures so far; the meter runs on."""
+        if not self._meter:
+            raise MeterError("the meter does not run")
+        figures, error = _Figures(ctypes.sizeof(_Figures)), ctypes.create_string_buffer(_ERROR_SIZE)
+        if _load().fw_meter_read(self._meter, ctypes.byref(figures), error, _ERROR_SIZE) != 0:
+            raise MeterError(error.value.decode(errors="replace"))
+        self._take(figures)
+        assert self.figures is not None
+        return self.figures
+
+    def stop(self) -> Figures:
+        """The last figures. The meter may be started again."""
+        try:
+            figures = self.read()
+        finally:
+            self._free()
+        return figures
+
+    def _free(self) -> None:
+        meter, self._meter = self._meter, ctypes.c_void_p()
+        if meter:
+            _load().fw_meter_stop(meter, None, None, 0)
+
+    def _take(self, figures: _Figures) -> None:
+        values: dict[str, float | bool | str] = {name: getattr(figures, name) for name in _DOUBLES}
+        values |= {"modelled": bool(figures.modelled), "source": figures.source.decode(), "methods": figures.methods.decode()}
+        self.figures = Figures(**values)  # type: ignore[arg-type]
+        for field in fields(Figures):
+            setattr(self, field.name, values[field.name])
+        count = _load().fw_meter_energies(self._meter, None, 0)
+        found = (_Energy * count)(*(_Energy(ctypes.sizeof(_Energy)) for _ in range(count)))
+        _load().fw_meter_energies(self._meter, found, count)
+        self.energies = [Energy(one.source.decode(), one.domain.decode(), one.flags.decode(), one.joules, one.low, one.high,
+                                one.dynamic_j, one.idle_j) for one in found]
+
+    def __enter__(self) -> Meter:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self.stop()
+        else:
+            self._free()  # what failed keeps its own error
+
+    def __del__(self) -> None:
+        if self._meter and _library is not None:
+            self._free()

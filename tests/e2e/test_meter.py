@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embeddable meter, from an installed tree: the examples in C and Python, and what the binding promises."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from conftest import BUILD, DEADLINE_S, SOURCE
+
+EXAMPLES = SOURCE / "examples/meter"
+LINE = re.compile(r"sum [\d.]+: ([\d.]+) s, ([\d.]+) s of CPU, ([\d.]+) J \(([\d.]+) to ([\d.]+)\), (modelled|measured) by (\S+)")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The tree as `make install` makes it, below a directory of its own."""
+    if not shutil.which("meson") or not shutil.which("pkg-config"):
+        pytest.skip("meson or pkg-config is not installed")
+    top = tmp_path_factory.mktemp("installed")
+    subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", top], check=True, stdout=subprocess.DEVNULL,
+                   timeout=DEADLINE_S)
+    yield top
+    shutil.rmtree(top)
+
+
+@pytest.fixture
+def library(installed):
+    return next(installed.rglob("libflexwatt.so.0"))
+
+
+@pytest.fixture
+def environment(installed, library):
+    """A library with the address sanitizer in it wants the sanitizer's own first; what an interpreter leaks is its own affair."""
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(library.parent), "FLEXWATT_DATA": str(next(installed.rglob("share/flexwatt"))),
+                   "PYTHONPATH": str(next(installed.rglob("flexwatt/python"))), "ASAN_OPTIONS": "detect_leaks=0:exitcode=99",
+                   "PKG_CONFIG_LIBDIR": str(library.parent / "pkgconfig"), "PKG_CONFIG_SYSROOT_DIR": str(installed)}
+    needed = subprocess.run(["ldd", library], check=True, capture_output=True, text=True).stdout
+    found = re.findall(r"(/\S*/lib[au]+san\.so\S*)", needed)
+    if found:
+        environment["LD_PRELOAD"] = " ".join(found)
+    return environment
+
+
+def python(environment, script, status=0):
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode == status, done.stderr
+    return done.stdout
+
+
+def check_line(text):
+    seconds, cpu, joules, low, high = map(float, LINE.match(text).groups()[:5])
+    assert seconds > 0 and 0 < cpu < seconds * 1.1 + 0.05 and low <= joules <= high and joules > 0
+
+
+def test_only_the_meter_is_seen_from_outside(library):
+    seen = subprocess.run(["nm", "-D", "--defined-only", library], check=True, capture_output=True, text=True).stdout
+    names = {line.split()[-1] for line in seen.splitlines()} - {"_init", "_fini"}
+    assert names == {"fw_meter_start", "fw_meter_read", "fw_meter_energies", "fw_meter_stop", "fw_meter_version"}
+
+
+@pytest.mark.parametrize("compiler, language", [("cc", "c"), ("c++", "c++")])
+def test_the_example_in_c_builds_against_the_installed_tree(tmp_path, environment, compiler, language):
+    if not shutil.which(compiler):
+        pytest.skip(f"{compiler} is not installed")
+    plain = {name: value for name, value in environment.items() if name != "LD_PRELOAD"}
+    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "flexwatt"], env=plain, check=True, capture_output=True, text=True).stdout.split()
+    assert "-lflexwatt" in flags
+    sanitized = ["-fsanitize=address,undefined"] if "LD_PRELOAD" in environment else []
+    subprocess.run([compiler, "-x", language, "-Wall", "-Wextra", "-Werror", *sanitized, EXAMPLES / "meter.c", "-x", "none", *flags, "-o", tmp_path / "meter"],
+                   env=plain, check=True, timeout=DEADLINE_S)
+    done = subprocess.run([tmp_path / "meter"], env={**plain, "ASAN_OPTIONS": "detect_leaks=1:exitcode=99"}, check=True, capture_output=True,
+                          text=True, timeout=DEADLINE_S)
+    check_line(done.stdout)
+    assert "g CO2e" in done.stdout
+
+
+def test_the_example_in_python_runs_from_the_installed_tree(environment):
+    done = subprocess.run([sys.executable, EXAMPLES / "meter.py"], env=environment, check=True, capture_output=True, text=True, timeout=DEADLINE_S)
+    check_line(done.stdout)
+    assert re.search(r"^  \w+ package: [\d.]+ J \((measured|modelled)", done.stdout, re.M)
+
+
+def test_children_are_counted_and_idle_power_follows_the_cpus(environment):
+    output = python(environment, """
+import flexwatt, subprocess, sys
+burn = "import time; end = time.monotonic() + 0.4\\nwhile time.monotonic() < end: pass"
+with flexwatt.Meter(cpus=1) as one:
+    subprocess.run([sys.executable, "-S", "-c", burn], check=True)
+with flexwatt.Meter(cpus=0.25) as quarter:
+    import time; time.sleep(0.4)
+print(one.cpu_seconds, one.joules_idle / one.seconds, quarter.joules_idle / quarter.seconds, one.figures.methods)
+""").split()
+    assert float(output[0]) > 0.05 and "system/" in output[3]
+    assert float(output[2]) < float(output[1]) * 0.6
+
+
+def test_a_meter_can_be_read_while_it_runs_and_started_again(environment):
+    python(environment, """
+import flexwatt, time
+meter = flexwatt.Meter().start()
+time.sleep(0.05)
+first = meter.read()
+time.sleep(0.05)
+last = meter.stop()
+assert 0.04 < first.seconds < last.seconds and first.joules < last.joules, (first, last)
+assert last.joules == meter.joules and last.watts > 0 and meter.energies
+try:
+    meter.read()
+except flexwatt.MeterError as error:
+    assert "does not run" in str(error)
+else:
+    raise AssertionError
+again = meter.start().stop()
+assert again.seconds < last.seconds
+""")
+
+
+@pytest.mark.parametrize("options, said", [("pid=4194304", "no process 4194304"), ("region='mars-1'", "mars-1"), ("cpus=-1", "no number of CPUs"),
+                                           ("pid=-5", "no process -5")])
+def test_what_cannot_be_metered_is_said(environment, options, said):
+    output = python(environment, f"""
+import flexwatt
+try:
+    flexwatt.Meter({options}).start()
+except flexwatt.MeterError as error:
+    print(error)
+""")
+    assert said in output
+
+
+def test_a_fork_does_not_hang_on_the_parents_meter(environment):
+    output = python(environment, """
+import flexwatt, os
+meter = flexwatt.Meter().start()
+pid = os.fork()
+if pid == 0:
+    try:
+        meter.stop()
+    except flexwatt.MeterError as error:
+        print(error, flush=True)
+    os._exit(0)
+os.waitpid(pid, 0)
+print(meter.stop().seconds > 0)
+""")
+    assert "before fork()" in output and output.endswith("True\n")
+
+
+def test_an_error_within_the_block_stays_its_own(environment):
+    output = python(environment, """
+import flexwatt
+try:
+    with flexwatt.Meter() as meter:
+        raise KeyError("mine")
+except KeyError as error:
+    print(error, meter.figures)
+""")
+    assert output == "'mine' None\n"
+
+
+def test_a_missing_library_is_said_with_the_remedy(environment):
+    environment = {**environment, "FLEXWATT_LIBRARY": "/nowhere/libflexwatt.so"}
+    assert "set FLEXWATT_LIBRARY" in python(environment, "import flexwatt\ntry: flexwatt.Meter().start()\nexcept flexwatt.MeterError as e: print(e)")
