@@ -19,12 +19,7 @@
 
 #include "base/memory.h"
 #include "energy/ebpf_internal.h"
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion" /* generated */
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#include "work.skel.h"
-#pragma GCC diagnostic pop
+#include "energy/ebpf_programs.h"
 
 struct object {
 	struct fw_bpf_programs *programs;

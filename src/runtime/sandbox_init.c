@@ -93,7 +93,7 @@ static void wait_for_engine(void)
 /* Reaps one child: its pid, 0 when none has ended, or -ECHILD when there is none. *status is the function's. */
 static long reap(int *status)
 {
-	int ended;
+	int ended = 0;
 	long pid = call(SYS_wait4, -1, (long)&ended, NUMBER_WNOHANG | NUMBER_WALL, 0, 0);
 
 	/* When the function is no child any more, it was this one: only the first such answer counts. */
@@ -134,7 +134,7 @@ static void kill_children(void)
 		return;
 	while ((got = call(SYS_read, fd, (long)text, sizeof text, 0, 0)) > 0) {
 		for (long i = 0; i < got; i++) {
-			if (text[i] >= '0' && text[i] <= '9') {
+			if (text[i] >= '0' && text[i] <= '9') { /* NOLINT: the kernel has written these */
 				pid = pid * 10 + (text[i] - '0');
 				continue;
 			}

@@ -146,7 +146,7 @@ static int inspect(const struct fw_sandboxes *shared, const struct places *place
 static int add_read_only(const struct fw_sandboxes *shared, const struct fw_sandbox *sandbox, const char *path,
                          const struct places *places, struct fw_steps *own, struct fw_buffer *key, struct fw_error **err)
 {
-	struct shown shown;
+	struct shown shown = {0};
 	int rc = inspect(shared, places, path, &shown, err);
 
 	if (rc != FW_OK)
@@ -211,7 +211,7 @@ int fw_view_own(const struct fw_sandboxes *shared, const struct fw_sandbox *sand
 static int add_common(const struct fw_sandboxes *shared, const struct places *places, const char *path,
                       struct fw_steps *common, struct fw_error **err)
 {
-	struct shown shown;
+	struct shown shown = {0};
 	int rc = inspect(shared, places, path, &shown, err);
 
 	if (rc != FW_OK || shown.own)

@@ -45,7 +45,7 @@ static int read_start(int root_fd, int64_t pid, int64_t *start, struct fw_error 
 int fw_run_row_set_engine(struct fw_run_row *row, int root_fd, struct fw_error **err)
 {
 	fw_cleanup_free char *boot_id = NULL;
-	int64_t start;
+	int64_t start = 0;
 	int rc = read_boot_id(root_fd, &boot_id, err);
 
 	if (rc == FW_OK)
