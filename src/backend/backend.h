@@ -26,6 +26,7 @@ struct fw_backend_context {
 	const char *run;
 	const char *state_directory; /* beside the store: package cache, logs/<run>/ */
 	const char *region;
+	const char *counters_root; /* the directory that stands for "/" for energy counters; NULL: "/" */
 	uint64_t start_ns;
 	bool oversubscribe;
 	bool resume; /* end_orphans() follows: until then groups of this run's name are a killed engine's */

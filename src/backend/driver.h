@@ -24,6 +24,7 @@ struct fw_driver_options {
 	bool resume;
 	const char *from_stage;               /* resume: this stage and its descendants start afresh, or NULL */
 	bool oversubscribe;
+	const char *counters_root;            /* stands for "/" for energy counters, or NULL */
 	json_t *options;                      /* what the command line said, kept in the run's row; borrowed */
 	uint64_t seed;
 };

@@ -130,6 +130,7 @@ static void first_event(struct fw_driver *driver)
 	struct fw_engine_event event = {
 		.kind = driver->options.resume ? FW_EV_RESUMED : FW_EV_RUN_STARTED,
 		.oversubscribe = driver->options.oversubscribe,
+		.counters_root = driver->options.counters_root,
 		.seed = driver->options.seed,
 	};
 	struct fw_error *error = NULL;

@@ -23,6 +23,7 @@ struct local {
 	struct fw_machine machine;
 	struct fw_cgroups *cgroups;
 	struct fw_energy_manager *energy;
+	struct fw_root counters_root; /* where energy counters are; fd -1: with everything else */
 	struct fw_runtime *runtime;
 	char *storage_root;
 	char *attempts_root;
@@ -331,6 +332,7 @@ static void local_close(struct fw_backend *base)
 	}
 	fw_cgroups_close(local->cgroups);
 	fw_root_close(&local->root);
+	fw_root_close(&local->counters_root);
 	free(local->storage_root);
 	free(local->attempts_root);
 	free(local->missing);
@@ -398,6 +400,13 @@ static void collect_missing(struct local *local)
 	local->missing = reason && missing ? fw_printf("%s\n%s", reason, missing) : missing ? fw_strdup(missing) : FW_TAKE(reason);
 }
 
+static int open_counters_root(struct local *local, struct fw_error **err)
+{
+	int rc = fw_root_open(local->context.counters_root, &local->counters_root, err);
+
+	return rc == FW_OK ? rc : fw_error_hint(err, rc, "--counters-root is the directory that holds the host's sys");
+}
+
 static int open_parts(struct local *local, struct fw_error **err)
 {
 	const struct fw_backend_context *context = &local->context;
@@ -405,6 +414,8 @@ static int open_parts(struct local *local, struct fw_error **err)
 
 	if (rc == FW_OK)
 		rc = fw_machine_read(&local->root, &local->machine, err);
+	if (rc == FW_OK && context->counters_root)
+		rc = open_counters_root(local, err);
 	if (rc == FW_OK)
 		rc = context->storage->ops->attempts_root(context->storage, context->run, &local->attempts_root, err);
 	if (rc != FW_OK)
@@ -415,6 +426,7 @@ static int open_parts(struct local *local, struct fw_error **err)
 	struct fw_energy_options energy = {
 		.loop = context->loop,
 		.context = {&local->root, &local->machine, context->catalogue},
+		.counters_root = context->counters_root ? &local->counters_root : NULL,
 	};
 
 	rc = fw_energy_manager_new(&energy, &local->energy, err);
@@ -429,7 +441,7 @@ static int local_open(const struct fw_backend_context *context, struct fw_backen
 
 	local->base.ops = &fw_backend_local;
 	local->context = *context;
-	local->root.fd = -1;
+	local->root.fd = local->counters_root.fd = -1;
 	int rc = open_parts(local, err);
 
 	if (rc != FW_OK) {

@@ -51,20 +51,24 @@ static int print_table(const struct fw_machine *machine, const struct fw_monitor
 	return fw_print(&out, err);
 }
 
-static int show(bool json, struct fw_error **err)
+static int show(bool json, const char *counters, struct fw_error **err)
 {
-	struct fw_root root = {-1};
+	struct fw_root root = {-1}, counters_root = {-1};
 	fw_cleanup_free struct fw_machine *machine = fw_alloc(sizeof *machine);
 	FW_CLEANUP(fw_catalogue_close) struct fw_catalogue *catalogue = NULL;
 	FW_CLEANUP(fw_energy_manager_free) struct fw_energy_manager *manager = NULL;
 	const struct fw_monitor_report *reports = NULL;
 	int rc = fw_root_open("/", &root, err);
 
+	if (rc == FW_OK && counters)
+		rc = fw_root_open(counters, &counters_root, err);
 	if (rc == FW_OK)
 		rc = fw_machine_read(&root, machine, err);
 	if (rc == FW_OK)
 		rc = fw_catalogue_open(NULL, &catalogue, err);
-	struct fw_energy_options options = {.context = {&root, machine, catalogue}, .no_sampler = true};
+	struct fw_energy_options options = {.context = {&root, machine, catalogue},
+	                                    .no_sampler = true,
+	                                    .counters_root = counters ? &counters_root : NULL};
 
 	if (rc == FW_OK)
 		rc = fw_energy_manager_new(&options, &manager, err);
@@ -73,6 +77,7 @@ static int show(bool json, struct fw_error **err)
 
 		rc = json ? fw_print_json(to_json(manager, reports, count), err) : print_table(machine, reports, count, err);
 	}
+	fw_root_close(&counters_root);
 	fw_root_close(&root);
 	return rc;
 }
@@ -80,13 +85,21 @@ static int show(bool json, struct fw_error **err)
 static int run(int argc, char **argv, struct fw_error **err)
 {
 	fw_cleanup_text_list struct fw_text_list positional = {0};
+	const char *counters = NULL, *counters_variable = NULL;
 	bool json = false, help = false;
 	const struct fw_option options[] = {
 		{"json", NULL, "with all system metrics, as JSON", FW_OPTION_FLAG, &json, NULL},
+		{"counters-root", "DIR", "directory that stands for / for energy counters: the host's, in a container",
+	     FW_OPTION_TEXT, &counters, "FLEXWATT_COUNTERS_ROOT"},
+	};
+	const struct fw_option variables[] = {
+		{"counters-root", NULL, NULL, FW_OPTION_TEXT, &counters_variable, "FLEXWATT_COUNTERS_ROOT"},
 	};
 	int rc = fw_options_read(&fw_command_monitors, options, FW_COUNT_OF(options), argc, argv, 0, 0, &positional, &help, err);
 
-	return rc == FW_OK && !help ? show(json, err) : rc;
+	if (rc == FW_OK && !help)
+		rc = fw_options_read_variables(variables, FW_COUNT_OF(variables), err);
+	return rc == FW_OK && !help ? show(json, counters ? counters : counters_variable, err) : rc;
 }
 
 const struct fw_command fw_command_monitors = {

@@ -27,7 +27,7 @@ enum { LOG_LINES = 5 };
 
 struct settings {
 	struct fw_override_options overrides;
-	const char *region, *resume, *from;
+	const char *region, *resume, *from, *counters_root;
 	bool oversubscribe, json;
 };
 
@@ -41,8 +41,12 @@ static void take_from_row(struct fw_collected *collected, struct settings *setti
 
 	for (size_t i = 0; i < json_array_size(set); i++)
 		fw_collected_add(collected, fw_strdup(json_string_value(json_array_get(set, i))), NULL);
+	const char *counters = json_string_value(fw_json_at(row->environment, "options.counters_root"));
+
 	if (region)
 		settings->region = region;
+	if (counters && !settings->counters_root)
+		settings->counters_root = counters;
 	settings->oversubscribe = json_is_true(fw_json_at(row->environment, "options.oversubscribe"));
 }
 
@@ -131,16 +135,23 @@ static const char *region_of(const struct session *session)
 	return session->variables.region ? session->variables.region : "eu-central-1";
 }
 
+static const char *counters_root_of(const struct session *session)
+{
+	return session->settings.counters_root ? session->settings.counters_root : session->variables.counters_root;
+}
+
 static json_t *options_json(const struct session *session)
 {
 	const json_t *before = fw_json_at(session->previous.environment, "options.directory");
 	fw_cleanup_free char *here = before ? NULL : realpath(".", NULL);
+	fw_cleanup_free char *counters = counters_root_of(session) ? realpath(counters_root_of(session), NULL) : NULL;
 	json_t *set = json_array();
 
 	for (size_t i = 0; i < session->collected.overrides.settings.count; i++)
 		json_array_append_new(set, json_string(session->collected.overrides.settings.items[i].text));
-	return json_pack("{s:o, s:b, s:s, s:s?}", "set", set, "oversubscribe", session->settings.oversubscribe, "region",
-	                 region_of(session), "directory", before ? json_string_value(before) : here);
+	return json_pack("{s:o, s:b, s:s, s:s?, s:s?}", "set", set, "oversubscribe", session->settings.oversubscribe, "region",
+	                 region_of(session), "directory", before ? json_string_value(before) : here,
+	                 "counters_root", counters);
 }
 
 static int open_driver(struct session *session, struct fw_error **err)
@@ -164,6 +175,7 @@ static int open_driver(struct session *session, struct fw_error **err)
 		.resume = session->settings.resume != NULL,
 		.from_stage = session->settings.from,
 		.oversubscribe = session->settings.oversubscribe,
+		.counters_root = counters_root_of(session),
 		.options = options,
 		.seed = (uint64_t)random[1] << 32 | random[2],
 	};
@@ -369,6 +381,8 @@ static bool has_settings(const struct settings *settings)
 	     NULL},                                                                                                          \
 		{"oversubscribe", NULL, "promise more than the machine has; figures are flagged contended", FW_OPTION_FLAG,       \
 	     &(settings)->oversubscribe, NULL},                                                                              \
+		{"counters-root", "DIR", "directory that stands for / for energy counters: the host's, in a container",            \
+	     FW_OPTION_TEXT, &(settings)->counters_root, "FLEXWATT_COUNTERS_ROOT"},                                           \
 		{"json", NULL, "the summary as JSON", FW_OPTION_FLAG, &(settings)->json, NULL}
 
 static int run(int argc, char **argv, struct fw_error **err)

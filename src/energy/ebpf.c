@@ -85,9 +85,15 @@ static void ebpf_unmeter(struct fw_monitor *monitor, void *state)
 static void ebpf_count(struct fw_monitor *monitor, void *state, bool edge, struct fw_reading *reading)
 {
 	const struct metered *metered = state;
+	struct fw_work_sum sums[FW_WORK_PACKAGES];
+	const int *physical;
 
-	(void)monitor;
 	(void)edge; /* costs no system call */
+	if (fw_work_read(monitor->work, metered->key, sums)) {
+		reading->work_ns = 0;
+		for (size_t i = 0; i < fw_work_packages(monitor->work, &physical); i++)
+			reading->work_ns += (int64_t)sums[i].ns;
+	}
 	if (metered->traffic)
 		fw_traffic_meter_read(metered->traffic, reading);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/time.h"
+#include "energy/counters.h"
 #include "energy/manager_internal.h"
 
 /* A worker that waited this long may have used CPU for itself: the chain of readings is begun anew. */
@@ -49,6 +50,7 @@ static void read_parked(struct fw_energy_worker *worker, struct fw_reading *read
 	pthread_mutex_lock(&worker->state);
 	worker->last = *reading;
 	worker->parked_serial = worker->serial;
+	worker->held_bytes = reading->stat.memory_bytes;
 	pthread_mutex_unlock(&worker->state);
 	fw_energy_pay(manager, paid_ns);
 }
@@ -92,11 +94,16 @@ void fw_energy_begin(struct fw_energy_worker *worker)
 	worker->active = true;
 	worker->serial++;
 	worker->begin_ns = worker->begin.after_ns;
+	if (worker->manager->counters)
+		worker->begin_edge = fw_counters_edge(worker, &worker->begin);
 	worker->memory = (struct fw_memory_samples){.peak_bytes = NAN, .until_ns = worker->begin_ns};
 	worker->base_off_ns = read_since ? 0 : UINT64_MAX;
 	if (read_since)
 		worker->base = worker->last;
 	pthread_mutex_unlock(&worker->state);
+	if (worker->manager->counters)
+		fw_energy_sampler_edge(worker->manager, worker->begin_ns,
+		                       worker->lasted_ns == 0 || worker->lasted_ns >= FW_ALWAYS_READ_NS);
 }
 
 static int64_t sample_memory(struct fw_energy_worker *worker)
@@ -167,6 +174,8 @@ void fw_energy_end(struct fw_energy_worker *worker, bool alive, struct fw_record
 	pthread_mutex_lock(&worker->state);
 	worker->active = false;
 	worker->end_ns = ended->end.after_ns;
+	worker->lasted_ns = worker->end_ns > worker->begin_ns ? worker->end_ns - worker->begin_ns : 0;
+	worker->held_ns += worker->lasted_ns;
 	ended->serial = worker->serial;
 	ended->base_off_ns = worker->base_off_ns;
 	if (worker->base_off_ns != UINT64_MAX)
@@ -177,6 +186,10 @@ void fw_energy_end(struct fw_energy_worker *worker, bool alive, struct fw_record
 		read_at_end(worker, ended);
 	manager->invocations++;
 	fw_ended_push(&manager->ended, ended);
+	if (worker->lasted_ns < FW_NS_PER_S)
+		manager->short_ns = worker->end_ns;
+	if (manager->counters)
+		fw_energy_sampler_edge(manager, worker->end_ns, worker->lasted_ns >= FW_ALWAYS_READ_NS);
 	if (!manager->has_sampler)
 		fw_energy_flush(manager);
 }

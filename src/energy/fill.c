@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/time.h"
+#include "energy/counters.h"
 #include "energy/manager_internal.h"
 
 #define FOREIGN_SHARE 0.02
@@ -44,6 +45,7 @@ void fw_energy_sample_worker(struct fw_energy_worker *worker)
 	int64_t bytes = fw_reading_memory(&worker->manager->source, &worker->metered);
 
 	worker->manager->samples++;
+	worker->held_bytes = bytes;
 	pthread_mutex_lock(&worker->state);
 	if (worker->active && before_ns >= worker->begin_ns)
 		fw_energy_add_sample(&worker->memory, before_ns, bytes);
@@ -58,6 +60,7 @@ static void keep_reading(struct fw_energy_worker *worker, const struct fw_readin
 	if (!parked && worker->parked_serial == worker->serial)
 		return;
 	worker->last = *reading;
+	worker->held_bytes = reading->stat.memory_bytes;
 	if (parked)
 		worker->parked_serial = worker->serial;
 }
@@ -171,6 +174,8 @@ static void fill_one(struct fw_energy_manager *manager, struct fw_ended *ended)
 	if (ended->begin.stat.cpu_total_ns >= 0 && ended->end.stat.cpu_total_ns >= ended->begin.stat.cpu_total_ns)
 		interval.cpu_s = (double)(ended->end.stat.cpu_total_ns - ended->begin.stat.cpu_total_ns) / 1e9;
 	finish_memory(ended, ends_alone && ended->alive ? after.stat.memory_bytes : -1, &interval);
+	if (manager->counters)
+		fw_counters_fill(manager->counters, ended);
 	attribute(manager, &interval, record);
 }
 
@@ -201,16 +206,48 @@ void fw_energy_read_ended(struct fw_energy_manager *manager, const struct fw_end
 	}
 }
 
-void fw_energy_fill_ended(struct fw_energy_manager *manager, struct fw_ended *list)
+/* What the worker does next must not take away the reading that was this invocation's. */
+static void keep_after(struct fw_ended *ended)
 {
+	struct fw_reading after;
+
+	if (!ended->has_after && reading_after(ended, &after)) {
+		ended->after = after;
+		ended->has_after = true;
+	}
+}
+
+/* Those that wait come before those that have just ended. */
+static struct fw_ended *behind_waiting(struct fw_energy_manager *manager, struct fw_ended *list)
+{
+	struct fw_ended *all = manager->waiting, **end = &all;
+
+	while (*end)
+		end = &(*end)->next;
+	*end = list;
+	manager->waiting = NULL;
+	return all;
+}
+
+void fw_energy_fill_ended(struct fw_energy_manager *manager, struct fw_ended *list, bool last_chance)
+{
+	struct fw_ended **waits = &manager->waiting;
 	bool first = false;
 
+	list = behind_waiting(manager, list);
 	while (list) {
-		struct fw_ended *next = list->next;
+		struct fw_ended *ended = list;
 
-		fill_one(manager, list);
-		first = fw_ended_push(&manager->filled, list) || first;
-		list = next;
+		list = ended->next;
+		if (manager->counters && !last_chance && !fw_counters_covers(ended)) {
+			keep_after(ended);
+			ended->next = NULL;
+			*waits = ended;
+			waits = &ended->next;
+			continue;
+		}
+		fill_one(manager, ended);
+		first = fw_ended_push(&manager->filled, ended) || first;
 	}
 	if (first && manager->filled_fd >= 0) {
 		uint64_t one = 1;

@@ -11,9 +11,9 @@
 #define VARIANCE_OF_BOUND (1.0 / 3.0)
 #define Z95 1.96
 
-struct fw_price fw_price_of(const struct fw_slice *slice, double known_work)
+struct fw_slice_price fw_price_of(const struct fw_slice *slice, double known_work)
 {
-	struct fw_price price = {
+	struct fw_slice_price price = {
 		.seconds = slice->seconds,
 		.work = fmax(slice->work, known_work),
 		.counter_half_j = slice->counter_half_j,
@@ -50,7 +50,7 @@ static double edge_half_j(const struct fw_part *part, double part_j, double shar
 	return part->at_edge ? 0.5 * part_j * (1 - share) : 0;
 }
 
-void fw_account_add(struct fw_account *account, const struct fw_price *price, const struct fw_part *part)
+void fw_account_add(struct fw_account *account, const struct fw_slice_price *price, const struct fw_part *part)
 {
 	double share = ratio(part->work, price->work), time = ratio(part->seconds, price->seconds);
 	double dynamic_j = price->dynamic_j * share, idle_j = price->idle_j * part->reserved * time;
@@ -89,7 +89,7 @@ struct fw_figure fw_account_figure(const struct fw_account *account)
 	};
 }
 
-void fw_books_add(struct fw_books *books, const struct fw_price *price, double workers_dynamic_j, double workers_idle_j)
+void fw_books_add(struct fw_books *books, const struct fw_slice_price *price, double workers_dynamic_j, double workers_idle_j)
 {
 	assert(workers_dynamic_j <= price->dynamic_j * (1 + 1e-9) + 1e-12);
 	assert(workers_idle_j <= price->idle_j * (1 + 1e-9) + 1e-12);

@@ -34,7 +34,7 @@ struct fw_slice {
 };
 
 /* The slice, priced: `idle_j` + `dynamic_j` = its joules. */
-struct fw_price {
+struct fw_slice_price {
 	double seconds;
 	double idle_j, dynamic_j;
 	double per_work_j;   /* dynamic joules for one unit of work; 0 when nobody worked */
@@ -45,7 +45,7 @@ struct fw_price {
 };
 
 /* known_work: the sum over the workers, which the machine's own figure may fall short of because it was read earlier. */
-struct fw_price fw_price_of(const struct fw_slice *slice, double known_work);
+struct fw_slice_price fw_price_of(const struct fw_slice *slice, double known_work);
 
 /* The part of a slice that belongs to one invocation, or to one worker. */
 struct fw_part {
@@ -66,7 +66,7 @@ struct fw_account {
 	unsigned flags;
 };
 
-void fw_account_add(struct fw_account *account, const struct fw_price *price, const struct fw_part *part);
+void fw_account_add(struct fw_account *account, const struct fw_slice_price *price, const struct fw_part *part);
 
 /* joules = dynamic + idle; low and high enclose the truth in 95 of 100 cases. */
 struct fw_figure {
@@ -85,6 +85,6 @@ struct fw_books {
 	double seconds;
 };
 /* Once for each slice, with what its workers got in all. Debug builds assert that nothing is handed out twice. */
-void fw_books_add(struct fw_books *books, const struct fw_price *price, double workers_dynamic_j, double workers_idle_j);
+void fw_books_add(struct fw_books *books, const struct fw_slice_price *price, double workers_dynamic_j, double workers_idle_j);
 /* measured - (all parts): rounding errors and nothing else. */
 double fw_books_residual(const struct fw_books *books);

@@ -12,8 +12,12 @@
 #include <unistd.h>
 
 #include "base/time.h"
+#include "energy/counters.h"
 #include "energy/manager_internal.h"
 #include "energy/system.h"
+
+/* For the last slice of a run. */
+#define MOST_WAIT_NS FW_NS_PER_S
 
 static const struct fw_monitor_ops *const all_monitors[FW_MONITOR_COUNT] = {
 	&fw_monitor_system,
@@ -25,12 +29,16 @@ static const struct fw_monitor_ops *const all_monitors[FW_MONITOR_COUNT] = {
 	&fw_monitor_tdp,
 };
 
-static void open_monitor(struct fw_energy_manager *manager, size_t index, const struct fw_monitor_context *context)
+/* Energy counters may be mounted elsewhere than the rest of the machine. */
+static void open_monitor(struct fw_energy_manager *manager, size_t index, const struct fw_monitor_ops *ops,
+                         const struct fw_energy_options *options)
 {
-	const struct fw_monitor_ops *ops = all_monitors[index];
+	struct fw_monitor_context own = options->context, *context = &own;
 	struct fw_monitor_report *report = &manager->reports[index];
 	fw_cleanup_error struct fw_error *err = NULL;
 
+	if (ops->domains && options->counters_root)
+		own.root = options->counters_root;
 	report->ops = ops;
 	report->works = ops->open(context, &manager->monitors[index], &err) == FW_OK;
 	if (report->works) {
@@ -48,7 +56,7 @@ static char *methods_of(const struct fw_energy_manager *manager)
 	fw_buffer_init(&text, 512);
 	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)
 		if (manager->monitors[i])
-			fw_buffer_printf(&text, "%s%s", text.length ? " " : "", all_monitors[i]->method);
+			fw_buffer_printf(&text, "%s%s", text.length ? " " : "", manager->reports[i].ops->method);
 	return fw_buffer_take(&text);
 }
 
@@ -57,8 +65,8 @@ static void count(void *context, const struct fw_metered *worker, bool edge, str
 	struct fw_energy_manager *manager = context;
 
 	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)
-		if (worker->states[i] && all_monitors[i]->count)
-			all_monitors[i]->count(manager->monitors[i], worker->states[i], edge, reading);
+		if (worker->states[i] && manager->reports[i].ops->count)
+			manager->reports[i].ops->count(manager->monitors[i], worker->states[i], edge, reading);
 }
 
 /* In portions, so that a tick's records do not hold up the loop: what is left comes at its next turn. More than have ended
@@ -73,6 +81,15 @@ static void deliver(void *context, int fd)
 	(void)!read(fd, &count, sizeof count);
 	if (!fw_energy_deliver(manager, 32 + 2 * fresh))
 		(void)!write(fd, &one, sizeof one);
+}
+
+static void open_monitors(struct fw_energy_manager *manager, const struct fw_energy_options *options)
+{
+	const struct fw_monitor_ops *const *monitors = options->monitors ? options->monitors : all_monitors;
+
+	for (size_t i = 0; i < FW_MONITOR_COUNT && monitors[i]; i++)
+		open_monitor(manager, i, monitors[i], options);
+	manager->methods = methods_of(manager);
 }
 
 static int connect_loop(struct fw_energy_manager *manager, struct fw_error **err)
@@ -92,12 +109,11 @@ int fw_energy_manager_new(const struct fw_energy_options *options, struct fw_ene
 
 	fresh->loop = options->loop;
 	fresh->source = (struct fw_reading_source){options->context.root, fw_root_is_live(options->context.root), count, fresh};
-	fresh->filled_fd = fresh->stop_fd = fresh->timer_fd = -1;
+	fresh->filled_fd = fresh->stop_fd = fresh->timer_fd = fresh->edge_fd = -1;
 	fw_budget_init(&fresh->budget, fw_monotonic_ns());
 	pthread_mutex_init(&fresh->pass, NULL);
-	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)
-		open_monitor(fresh, i, &options->context);
-	fresh->methods = methods_of(fresh);
+	open_monitors(fresh, options);
+	fresh->counters = fw_counters_new(fresh, options->context.machine);
 	if (fresh->loop)
 		rc = connect_loop(fresh, err);
 	if (rc == FW_OK && !options->no_sampler)
@@ -116,9 +132,11 @@ void fw_energy_manager_free(struct fw_energy_manager *manager)
 		return;
 	fw_energy_flush(manager);
 	fw_energy_sampler_stop(manager);
+	fw_energy_settle(manager, true);
+	fw_counters_free(manager->counters);
 	for (size_t i = 0; i < FW_MONITOR_COUNT; i++) {
 		if (manager->monitors[i])
-			all_monitors[i]->close(manager->monitors[i]);
+			manager->reports[i].ops->close(manager->monitors[i]);
 		free(manager->reports[i].detail);
 		free(manager->reports[i].hint);
 	}
@@ -134,19 +152,26 @@ void fw_energy_manager_free(struct fw_energy_manager *manager)
 	pthread_mutex_destroy(&manager->pass);
 	fw_budget_done(&manager->budget);
 	free(manager->workers.items);
+	free(manager->leaving.items);
 	free(manager->methods);
 	free(manager);
 }
 
 size_t fw_energy_manager_monitors(const struct fw_energy_manager *manager, const struct fw_monitor_report **reports)
 {
+	size_t count = 0;
+
+	while (count < FW_MONITOR_COUNT && manager->reports[count].ops)
+		count++;
 	*reports = manager->reports;
-	return FW_MONITOR_COUNT;
+	return count;
 }
 
 json_t *fw_energy_manager_metrics(struct fw_energy_manager *manager)
 {
-	return manager->monitors[0] ? fw_system_metrics(fw_monitor_system_of(manager->monitors[0])) : json_object();
+	return manager->monitors[0] && manager->reports[0].ops == &fw_monitor_system
+	           ? fw_system_metrics(fw_monitor_system_of(manager->monitors[0]))
+	           : json_object();
 }
 
 struct fw_energy_worker *fw_energy_worker_new(struct fw_energy_manager *manager, const struct fw_metered *worker)
@@ -158,11 +183,14 @@ struct fw_energy_worker *fw_energy_worker_new(struct fw_energy_manager *manager,
 	fresh->metered.states = fresh->states;
 	fresh->base_off_ns = UINT64_MAX;
 	fresh->parked_serial = UINT64_MAX;
+	fresh->held_bytes = -1;
 	pthread_mutex_init(&fresh->state, NULL);
 	pthread_mutex_lock(&manager->pass);
 	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)
-		if (manager->monitors[i] && all_monitors[i]->meter)
-			fresh->states[i] = all_monitors[i]->meter(manager->monitors[i], worker);
+		if (manager->monitors[i] && manager->reports[i].ops->meter)
+			fresh->states[i] = manager->reports[i].ops->meter(manager->monitors[i], worker);
+	if (manager->counters)
+		fw_counters_join(manager->counters, fresh);
 	FW_PUSH(&manager->workers, fresh);
 	if (manager->workers.count == 1)
 		fw_energy_sampler_tick(manager, true);
@@ -170,13 +198,43 @@ struct fw_energy_worker *fw_energy_worker_new(struct fw_energy_manager *manager,
 	return fresh;
 }
 
-/* With `pass` held: everything that has ended, now and whatever it costs. */
-static void finish_all(struct fw_energy_manager *manager)
+/* With `pass` held: everything that has ended, now and whatever it costs, but for the energy of the open slice. */
+static void finish_all(struct fw_energy_manager *manager, bool last_chance)
 {
 	struct fw_ended *list = fw_ended_take(&manager->ended);
 
 	fw_energy_read_ended(manager, list, true);
-	fw_energy_fill_ended(manager, list);
+	fw_energy_fill_ended(manager, list, last_chance);
+}
+
+static void free_worker(struct fw_energy_worker *worker)
+{
+	fw_counters_forget(worker);
+	pthread_mutex_destroy(&worker->state);
+	free(worker);
+}
+
+static bool is_waited_for(const struct fw_energy_manager *manager, const struct fw_energy_worker *worker)
+{
+	for (const struct fw_ended *ended = manager->waiting; ended; ended = ended->next)
+		if (ended->worker == worker)
+			return true;
+	return false;
+}
+
+void fw_energy_settle(struct fw_energy_manager *manager, bool last_chance)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < manager->leaving.count; i++) {
+		struct fw_energy_worker *worker = manager->leaving.items[i];
+
+		if (!is_waited_for(manager, worker) && (last_chance || fw_counters_is_settled(worker)))
+			free_worker(worker);
+		else
+			manager->leaving.items[kept++] = worker;
+	}
+	manager->leaving.count = kept;
 }
 
 void fw_energy_worker_free(struct fw_energy_worker *worker)
@@ -186,7 +244,9 @@ void fw_energy_worker_free(struct fw_energy_worker *worker)
 	struct fw_energy_manager *manager = worker->manager;
 
 	pthread_mutex_lock(&manager->pass);
-	finish_all(manager);
+	finish_all(manager, false);
+	if (manager->counters)
+		fw_counters_leave(manager->counters, worker);
 	for (size_t i = 0; i < manager->workers.count; i++)
 		if (manager->workers.items[i] == worker) {
 			manager->workers.items[i] = manager->workers.items[--manager->workers.count];
@@ -194,19 +254,46 @@ void fw_energy_worker_free(struct fw_energy_worker *worker)
 		}
 	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)
 		if (worker->states[i])
-			all_monitors[i]->unmeter(manager->monitors[i], worker->states[i]);
+			manager->reports[i].ops->unmeter(manager->monitors[i], worker->states[i]);
 	if (manager->workers.count == 0)
 		fw_energy_sampler_tick(manager, false);
+	if (manager->counters)
+		FW_PUSH(&manager->leaving, worker);
+	else
+		free_worker(worker);
 	pthread_mutex_unlock(&manager->pass);
-	pthread_mutex_destroy(&worker->state);
-	free(worker);
+}
+
+/* A slice that is too short says nothing: waits until the counters have moved on. */
+static void wait_for_counters(struct fw_energy_manager *manager)
+{
+	uint64_t now_ns = fw_monotonic_ns(), due_ns;
+
+	pthread_mutex_lock(&manager->pass);
+	due_ns = fw_counters_due_ns(manager->counters);
+	pthread_mutex_unlock(&manager->pass);
+	if (due_ns > now_ns + MOST_WAIT_NS)
+		due_ns = now_ns + MOST_WAIT_NS;
+	if (due_ns > now_ns)
+		usleep((useconds_t)((due_ns - now_ns) / 1000 + 1));
 }
 
 void fw_energy_flush(struct fw_energy_manager *manager)
 {
+	bool waits;
+
 	pthread_mutex_lock(&manager->pass);
-	finish_all(manager);
+	finish_all(manager, !manager->counters);
+	waits = manager->waiting != NULL;
 	pthread_mutex_unlock(&manager->pass);
+	if (waits) {
+		wait_for_counters(manager);
+		pthread_mutex_lock(&manager->pass);
+		fw_counters_tick(manager->counters);
+		finish_all(manager, true);
+		fw_energy_settle(manager, false);
+		pthread_mutex_unlock(&manager->pass);
+	}
 	fw_energy_deliver(manager, SIZE_MAX);
 }
 
@@ -216,5 +303,5 @@ void fw_energy_cost(struct fw_energy_manager *manager, struct fw_energy_cost *co
 		.thread_ns = manager->thread_ns, .filling_ns = manager->filling_ns,
 		.metering_ns = fw_budget_spent_ns(&manager->budget), .wake_ups = manager->wake_ups,
 		.readings = manager->readings, .samples = manager->samples, .left_out = manager->left_out, .missed_ticks = manager->missed_ticks,
-		.invocations = manager->invocations};
+		.invocations = manager->invocations, .ticks = manager->ticks};
 }

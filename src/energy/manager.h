@@ -17,6 +17,10 @@ struct fw_energy_options {
 	struct fw_monitor_context context;
 	double rate_hz;        /* memory and counters while an invocation runs; 0: default 10 */
 	bool no_sampler;       /* tests: everything on the calling thread */
+	/* The directory that stands for "/" for energy counters alone; NULL: as everything else. Borrowed. */
+	const struct fw_root *counters_root;
+	/* Tests: these monitors, up to a NULL, instead of all. */
+	const struct fw_monitor_ops *const *monitors;
 };
 
 /* Opens every monitor that works here; never fails because one does not. */
@@ -44,7 +48,7 @@ void fw_energy_worker_free(struct fw_energy_worker *worker);
 void fw_energy_begin(struct fw_energy_worker *worker);
 /* Before the host kills a worker within an invocation: the last sample of its memory. */
 void fw_energy_last_sample(struct fw_energy_worker *worker);
-/* Ends it. `alive`: the worker waits for its next event and still holds what it had. `record` (owned by the caller, at rest
+/* Ends it; its energy is final with the first reading of the counters after that. `alive`: the worker waits for its next event and still holds what it had. `record` (owned by the caller, at rest
  * until then) gets its figures; `done` comes on the loop's thread with the next tick, also when the worker is freed before.
  * duration_ms of the record must be set. */
 typedef void fw_energy_done_fn(void *context, struct fw_record *record);
@@ -68,5 +72,6 @@ struct fw_energy_cost {
 	uint64_t left_out;       /* readings and samples that the budget did not allow */
 	uint64_t missed_ticks;   /* expirations of the timer that came too late to be served */
 	uint64_t invocations;
+	uint64_t ticks;          /* readings of all energy counters */
 };
 void fw_energy_cost(struct fw_energy_manager *manager, struct fw_energy_cost *cost);

@@ -10,9 +10,11 @@
 #include <stdatomic.h>
 
 #include "base/memory.h"
+#include "energy/attribution.h"
 #include "energy/budget.h"
 #include "energy/manager.h"
 #include "energy/reading.h"
+#include "energy/work.h"
 
 enum { FW_MONITOR_COUNT = 7 };
 
@@ -52,18 +54,27 @@ struct fw_energy_worker {
 	/* Loop thread. */
 	struct fw_reading begin, last_end;
 	bool read_before; /* the first begin has taken its whole reading */
+	uint64_t lasted_ns; /* its latest invocation; 0: none yet */
 
 	pthread_mutex_t state;
 	bool active;
 	uint64_t serial;       /* of the invocation that began last */
 	uint64_t begin_ns, end_ns;
+	struct fw_edge begin_edge; /* for the counters of energy */
+	uint64_t held_ns;      /* all invocations that have ended */
 	struct fw_reading base;
 	uint64_t base_off_ns;
 	struct fw_memory_samples memory;
 	struct fw_reading last; /* the latest whole reading; after_ns 0: none yet */
 	uint64_t parked_serial; /* it was taken after the end of this invocation and before the next begin */
 
+	_Atomic int64_t held_bytes; /* of memory, at the latest sample; -1 unknown */
+
 	/* With `pass` held. */
+	struct fw_holder *holder; /* NULL where nothing counts energy */
+	struct fw_work_key key;
+	uint64_t held_at_ns, held_then_ns;
+	uint64_t left_ns;       /* when it left: it stays until its last slice is closed */
 	int64_t high_bytes;     /* high-water mark of the group at high_at_ns, later than `last` */
 	uint64_t high_at_ns;
 };
@@ -77,6 +88,9 @@ struct fw_energy_manager {
 
 	pthread_mutex_t pass;
 	FW_VECTOR(struct fw_energy_worker *) workers;
+	FW_VECTOR(struct fw_energy_worker *) leaving; /* gone, with energy still to be handed out */
+	struct fw_energy_counters *counters; /* NULL where nothing counts energy */
+	struct fw_ended *waiting;          /* oldest first: until a slice covers their end */
 
 	_Atomic(struct fw_ended *) ended;  /* newest first: from the loop to the sampler */
 	_Atomic(struct fw_ended *) filled; /* newest first: from the sampler to the loop */
@@ -89,11 +103,16 @@ struct fw_energy_manager {
 	bool has_sampler;
 	pthread_t sampler;
 	int stop_fd, timer_fd;
+	int edge_fd;                       /* eventfd: an edge wants a reading now */
 	atomic_bool stopping;
-	uint64_t period_ns;
+	uint64_t period_ns;                /* of samples */
+	atomic_ullong ticking_ns;          /* of the timer as it is set; 0: off */
+	double stretch;                    /* sampler: the budget lowers the rate, 1 or more */
+	uint64_t sampled_ns;               /* sampler: when everything was sampled last */
+	atomic_ullong short_ns;            /* when an invocation of less than a second ended last */
 
 	struct fw_budget budget;
-	atomic_ullong thread_ns, filling_ns, wake_ups, readings, samples, left_out, missed_ticks, invocations;
+	atomic_ullong thread_ns, filling_ns, wake_ups, readings, samples, left_out, missed_ticks, invocations, ticks;
 };
 
 /* Pops all, oldest first. */
@@ -111,13 +130,18 @@ void fw_energy_read_worker(struct fw_energy_worker *worker);
 /* With `pass` held: bounds for every invocation in the list: one whole reading for each worker, `always` or as far as the
  * budget allows, else its high-water mark alone. */
 void fw_energy_read_ended(struct fw_energy_manager *manager, const struct fw_ended *list, bool always);
-/* With `pass` held: fills the records of the list and moves them to `filled`. */
-void fw_energy_fill_ended(struct fw_energy_manager *manager, struct fw_ended *list);
+/* With `pass` held: fills the records of those that wait and of the list, and moves them to `filled`; those whose energy
+ * only the next slice tells wait, unless this is the last chance. */
+void fw_energy_fill_ended(struct fw_energy_manager *manager, struct fw_ended *list, bool last_chance);
+/* Frees workers that have left and are settled. */
+void fw_energy_settle(struct fw_energy_manager *manager, bool last_chance);
 
 /* sampler.c */
 int fw_energy_sampler_start(struct fw_energy_manager *manager, double rate_hz, struct fw_error **err);
 void fw_energy_sampler_stop(struct fw_energy_manager *manager);
 void fw_energy_sampler_tick(struct fw_energy_manager *manager, bool on); /* with `pass` held */
+/* Loop thread: an edge of an invocation. `wanted`: the counters shall be read now, as far as the budget goes. */
+void fw_energy_sampler_edge(struct fw_energy_manager *manager, uint64_t now_ns, bool wanted);
 
 /* edges.c: at most `most` of them; false when there are more */
 bool fw_energy_deliver(struct fw_energy_manager *manager, size_t most);

@@ -51,6 +51,7 @@ struct fw_reading {
 	int64_t network_sent_bytes, network_received_bytes;
 	int64_t counts[FW_COUNTS];
 	bool counts_scaled; /* the PMU was shared: scaled by the time that it counted */
+	int64_t work_ns; /* on-CPU time by BPF, also of what runs right now */
 };
 
 /* An invocation between two edges, with what the samples in between gave. CPU times and the clock are those of the

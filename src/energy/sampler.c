@@ -5,6 +5,7 @@
  * It allocates nothing for readings, and the budget decides which of them are taken.
  */
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -13,7 +14,14 @@
 #include <unistd.h>
 
 #include "base/time.h"
+#include "energy/counters.h"
 #include "energy/manager_internal.h"
+
+#define FAST_NS (FW_NS_PER_S / 100)
+#define IDLE_NS FW_NS_PER_S
+#define SHORT_NS FW_NS_PER_S
+#define COALESCE_NS FW_NS_PER_MS
+#define MOST_STRETCH 50.0
 
 /* An invocation that has no reading near its begin gets one now: it is near enough when the invocation is long. */
 static void sample_active(struct fw_energy_worker *worker)
@@ -60,15 +68,16 @@ static uint64_t fill_ended(struct fw_energy_manager *manager, uint64_t paid_ns)
 	pthread_mutex_lock(&manager->pass);
 	struct fw_ended *list = fw_ended_take(&manager->ended);
 
-	if (list) {
+	if (list || manager->waiting) {
 		fw_energy_read_ended(manager, list, false);
 		paid_ns = fw_energy_pay(manager, paid_ns);
-		fw_energy_fill_ended(manager, list);
+		fw_energy_fill_ended(manager, list, false);
 		uint64_t now_ns = fw_thread_cpu_ns();
 
 		manager->filling_ns += now_ns - paid_ns;
 		paid_ns = now_ns;
 	}
+	fw_energy_settle(manager, false);
 	pthread_mutex_unlock(&manager->pass);
 	return paid_ns;
 }
@@ -83,18 +92,102 @@ static bool take_ticks(struct fw_energy_manager *manager)
 	return true;
 }
 
+static bool take_edges(struct fw_energy_manager *manager)
+{
+	uint64_t edges;
+
+	return read(manager->edge_fd, &edges, sizeof edges) == sizeof edges;
+}
+
+static void set_timer(struct fw_energy_manager *manager, uint64_t period_ns)
+{
+	uint64_t first_ns = fw_monotonic_ns() + period_ns;
+	struct itimerspec times = {0};
+
+	if (atomic_exchange(&manager->ticking_ns, period_ns) == period_ns)
+		return;
+	if (period_ns > 0)
+		times = (struct itimerspec){.it_value = {(time_t)(first_ns / FW_NS_PER_S), (long)(first_ns % FW_NS_PER_S)},
+		                            .it_interval = {(time_t)(period_ns / FW_NS_PER_S), (long)(period_ns % FW_NS_PER_S)}};
+	timerfd_settime(manager->timer_fd, TFD_TIMER_ABSTIME, &times, NULL);
+}
+
+/* ---- counters of energy ---- */
+
+/* Without work, so that no counter goes round unseen; with long work as memory is sampled; with short work as fast as the
+ * budget allows. */
+static uint64_t wanted_period_ns(struct fw_energy_manager *manager)
+{
+	uint64_t now_ns = fw_monotonic_ns(), youngest_ns, short_ns = manager->short_ns;
+	size_t active = fw_counters_active(manager->counters, &youngest_ns);
+	bool brief = youngest_ns < SHORT_NS || (short_ns > 0 && now_ns - short_ns < SHORT_NS);
+
+	if (active == 0 && !brief && !manager->waiting)
+		return IDLE_NS;
+	return brief ? (uint64_t)((double)FAST_NS * manager->stretch) : manager->period_ns;
+}
+
+static void adapt(struct fw_energy_manager *manager)
+{
+	bool may = fw_energy_may(manager, FW_KEEP_FOR_TICKS);
+
+	manager->stretch = may ? fmax(manager->stretch * 0.95, 1) : fmin(manager->stretch * 1.5, MOST_STRETCH);
+	set_timer(manager, wanted_period_ns(manager));
+}
+
+/* Regular ticks are the least that can be done: they give way by coming more seldom. What an edge asks for is done when
+ * it can be paid for and the last reading is not of the same moment. */
+static uint64_t read_counters(struct fw_energy_manager *manager, bool ticked, uint64_t paid_ns)
+{
+	uint64_t since_ns = fw_monotonic_ns() - fw_counters_tick_ns(manager->counters);
+
+	if (since_ns < COALESCE_NS || (!ticked && since_ns < IDLE_NS / 2 && !fw_energy_may(manager, FW_KEEP_FOR_ENDS)))
+		return paid_ns;
+	pthread_mutex_lock(&manager->pass);
+	fw_counters_tick(manager->counters);
+	adapt(manager);
+	pthread_mutex_unlock(&manager->pass);
+	return fw_energy_pay(manager, paid_ns);
+}
+
+void fw_energy_sampler_edge(struct fw_energy_manager *manager, uint64_t now_ns, bool wanted)
+{
+	uint64_t one = 1, last_ns = fw_counters_tick_ns(manager->counters);
+	bool slow = atomic_load(&manager->ticking_ns) >= IDLE_NS;
+
+	if (manager->has_sampler && (wanted || slow) && now_ns > last_ns && now_ns - last_ns >= COALESCE_NS)
+		(void)!write(manager->edge_fd, &one, sizeof one);
+}
+
+/* Memory is sampled at its own rate, however often the counters are read. */
+static bool samples_are_due(struct fw_energy_manager *manager)
+{
+	uint64_t now_ns = fw_monotonic_ns();
+
+	if (manager->counters && now_ns - manager->sampled_ns < manager->period_ns - manager->period_ns / 8)
+		return false;
+	manager->sampled_ns = now_ns;
+	return true;
+}
+
 static void *sampler_main(void *context)
 {
 	struct fw_energy_manager *manager = context;
-	struct pollfd waits[] = {{manager->timer_fd, POLLIN, 0}, {manager->stop_fd, POLLIN, 0}};
+	struct pollfd waits[] = {
+		{manager->timer_fd, POLLIN, 0}, {manager->stop_fd, POLLIN, 0}, {manager->edge_fd, POLLIN, 0}};
 	uint64_t paid_ns = fw_thread_cpu_ns();
 
 	while (!atomic_load(&manager->stopping)) {
-		poll(waits, 2, -1);
-		if (!take_ticks(manager))
+		poll(waits, FW_COUNT_OF(waits), -1);
+		bool edge = take_edges(manager), ticked = take_ticks(manager);
+
+		if (!edge && !ticked)
 			continue;
 		manager->wake_ups++;
-		paid_ns = sample_all(manager, paid_ns);
+		if (manager->counters)
+			paid_ns = read_counters(manager, ticked, paid_ns);
+		if (ticked && samples_are_due(manager))
+			paid_ns = sample_all(manager, paid_ns);
 		paid_ns = fill_ended(manager, paid_ns);
 		paid_ns = fw_energy_pay(manager, paid_ns);
 		atomic_store(&manager->thread_ns, paid_ns);
@@ -102,18 +195,15 @@ static void *sampler_main(void *context)
 	return NULL;
 }
 
+/* Counters are read without workers as well, if seldom: none may go round unseen. */
 void fw_energy_sampler_tick(struct fw_energy_manager *manager, bool on)
 {
-	uint64_t first_ns = fw_monotonic_ns() + manager->period_ns;
-	struct itimerspec times = {0};
-
 	if (!manager->has_sampler)
 		return;
-	if (on)
-		times = (struct itimerspec){
-			.it_value = {(time_t)(first_ns / FW_NS_PER_S), (long)(first_ns % FW_NS_PER_S)},
-			.it_interval = {(time_t)(manager->period_ns / FW_NS_PER_S), (long)(manager->period_ns % FW_NS_PER_S)}};
-	timerfd_settime(manager->timer_fd, TFD_TIMER_ABSTIME, &times, NULL);
+	if (manager->counters)
+		set_timer(manager, on ? manager->period_ns : IDLE_NS);
+	else
+		set_timer(manager, on ? manager->period_ns : 0);
 }
 
 /* The last CPU that we may use: the first ones serve interrupts and the loop. */
@@ -154,15 +244,19 @@ int fw_energy_sampler_start(struct fw_energy_manager *manager, double rate_hz, s
 {
 	int errnum;
 
+	manager->stretch = 1;
 	manager->period_ns = (uint64_t)(1e9 / (rate_hz > 1000 ? 1000 : rate_hz));
 	manager->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	manager->edge_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	manager->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (manager->stop_fd < 0 || manager->timer_fd < 0)
+	if (manager->stop_fd < 0 || manager->timer_fd < 0 || manager->edge_fd < 0)
 		return fw_fail_errno(err, errno, "make the timer of the sampler");
 	errnum = start_thread(manager);
 	if (errnum != 0)
 		return fw_fail_errno(err, errnum, "start the sampler thread");
 	manager->has_sampler = true;
+	if (manager->counters)
+		fw_energy_sampler_tick(manager, false);
 	return FW_OK;
 }
 
@@ -180,5 +274,7 @@ void fw_energy_sampler_stop(struct fw_energy_manager *manager)
 		close(manager->stop_fd);
 	if (manager->timer_fd >= 0)
 		close(manager->timer_fd);
-	manager->stop_fd = manager->timer_fd = -1;
+	if (manager->edge_fd >= 0)
+		close(manager->edge_fd);
+	manager->stop_fd = manager->timer_fd = manager->edge_fd = -1;
 }

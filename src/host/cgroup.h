@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "base/str.h"
 #include "host/root.h"
 
 enum fw_cgroup_mode { FW_CGROUP_NONE, FW_CGROUP_V1, FW_CGROUP_V2, FW_CGROUP_HYBRID };
@@ -99,6 +100,11 @@ int64_t fw_cgroup_read_memory_high(struct fw_cgroup *group);
 /* CPU time alone (one or two preads), for the edges of an invocation; throttled_ns too where the same file tells it (v2).
  * What it cannot read it leaves as it is. */
 void fw_cgroup_read_cpu(struct fw_cgroup *group, struct fw_cgroup_stat *stat);
+
+/* CPU time on each CPU, where it is told (v1): calls back with every CPU's number. False: it is not. */
+bool fw_cgroup_read_cpus(struct fw_cgroup *group, void (*visit)(void *context, size_t cpu, int64_t ns), void *context);
+/* The same of a text of cpuacct.usage_percpu. False when it is none; some may have been called back by then. */
+bool fw_cgroup_cpus_parse(struct fw_str text, void (*visit)(void *context, size_t cpu, int64_t ns), void *context);
 
 /* Processes that the kernel killed in it for memory, since it was made; -1 when it cannot be known. One pread. */
 int64_t fw_cgroup_read_oom_kills(struct fw_cgroup *group);

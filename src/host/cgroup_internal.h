@@ -43,6 +43,7 @@ enum fw_controller {
 	X(V1_CPU_QUOTA, FW_CONTROLLER_CPU, true, "cpu.cfs_quota_us")            \
 	X(V1_CPU_USAGE, FW_CONTROLLER_CPUACCT, true, "cpuacct.usage")           \
 	X(V1_CPU_USAGE_USER, FW_CONTROLLER_CPUACCT, true, "cpuacct.usage_user") \
+	X(V1_CPU_USAGE_EACH, FW_CONTROLLER_CPUACCT, true, "cpuacct.usage_percpu") \
 	X(V1_MEMORY_LIMIT, FW_CONTROLLER_MEMORY, true, "memory.limit_in_bytes") \
 	X(V1_MEMORY_SWAP, FW_CONTROLLER_MEMORY, true, "memory.memsw.limit_in_bytes") \
 	X(V1_MEMORY_STAT, FW_CONTROLLER_MEMORY, true, "memory.stat")            \

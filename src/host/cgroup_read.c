@@ -57,6 +57,30 @@ void fw_cgroup_read_cpu(struct fw_cgroup *group, struct fw_cgroup_stat *stat)
 	stat->cpu_system_ns = stat->cpu_total_ns - stat->cpu_user_ns;
 }
 
+bool fw_cgroup_cpus_parse(struct fw_str text, void (*visit)(void *context, size_t cpu, int64_t ns), void *context)
+{
+	struct fw_str word;
+	uint64_t ns;
+	size_t cpu = 0;
+
+	text = fw_str_trim(text);
+	while (fw_str_next_word(&text, &word)) {
+		if (!fw_str_to_u64(word, &ns) || ns > INT64_MAX)
+			return false;
+		visit(context, cpu++, (int64_t)ns);
+	}
+	return cpu > 0;
+}
+
+bool fw_cgroup_read_cpus(struct fw_cgroup *group, void (*visit)(void *context, size_t cpu, int64_t ns), void *context)
+{
+	char text[24576]; /* 1024 CPUs */
+	struct fw_str read;
+
+	return fw_cgroup_file_text(group, FW_FILE_V1_CPU_USAGE_EACH, text, sizeof text, &read) &&
+	       fw_cgroup_cpus_parse(read, visit, context);
+}
+
 /* Kernels before 5.18 do not sum what they use for a group. */
 static int64_t v2_kernel_memory(struct fw_str stat)
 {

@@ -20,7 +20,7 @@ static double uniform(uint64_t *seed)
 static void a_slice_is_idle_up_to_the_floor_and_dynamic_above(void **state)
 {
 	struct fw_slice slice = {.seconds = 2, .joules = 100, .work = 4e9, .floor_w = 20};
-	struct fw_price price = fw_price_of(&slice, 0);
+	struct fw_slice_price price = fw_price_of(&slice, 0);
 
 	(void)state;
 	assert_near(price.idle_j, 40, 1e-12);
@@ -31,7 +31,7 @@ static void a_slice_is_idle_up_to_the_floor_and_dynamic_above(void **state)
 static void a_floor_above_the_measured_makes_no_negative_energy(void **state)
 {
 	struct fw_slice slice = {.seconds = 1, .joules = 5, .work = 1e9, .floor_w = 20};
-	struct fw_price price = fw_price_of(&slice, 0);
+	struct fw_slice_price price = fw_price_of(&slice, 0);
 
 	(void)state;
 	assert_true(price.is_clipped);
@@ -42,7 +42,7 @@ static void a_floor_above_the_measured_makes_no_negative_energy(void **state)
 static void a_hole_hands_out_nothing(void **state)
 {
 	struct fw_slice slice = {.seconds = 1, .joules = NAN, .work = 1e9, .floor_w = 20};
-	struct fw_price price = fw_price_of(&slice, 0);
+	struct fw_slice_price price = fw_price_of(&slice, 0);
 
 	(void)state;
 	assert_near(price.idle_j + price.dynamic_j, 0, 0);
@@ -52,7 +52,7 @@ static void a_hole_hands_out_nothing(void **state)
 static void mistake_26_shares_never_exceed_the_measured_total(void **state)
 {
 	struct fw_slice slice = {.seconds = 1, .joules = 50, .work = 1.0e9};
-	struct fw_price price = fw_price_of(&slice, 1.6e9);
+	struct fw_slice_price price = fw_price_of(&slice, 1.6e9);
 	struct fw_account first = {0}, second = {0};
 
 	(void)state;
@@ -77,7 +77,7 @@ static void what_is_handed_out_and_what_is_left_is_what_was_measured(void **stat
 			for (unsigned i = 0; i < 4; i++)
 				known += works[i] = uniform(&seed) < 0.3 ? 0 : 1e9 * uniform(&seed);
 			slice.work = known * (0.5 + uniform(&seed)); /* also less than its parts */
-			struct fw_price price = fw_price_of(&slice, known);
+			struct fw_slice_price price = fw_price_of(&slice, known);
 
 			for (unsigned i = 0; i < 4; i++) {
 				struct fw_account account = {0};
@@ -100,7 +100,7 @@ static void what_is_handed_out_and_what_is_left_is_what_was_measured(void **stat
 static void mistake_24_edges_inside_a_slice_leave_no_gap(void **state)
 {
 	struct fw_slice slice = {.seconds = 1, .joules = 30, .work = 2e9, .floor_w = 10};
-	struct fw_price price = fw_price_of(&slice, 0);
+	struct fw_slice_price price = fw_price_of(&slice, 0);
 	struct fw_account first = {0}, second = {0};
 
 	(void)state;
@@ -114,7 +114,7 @@ static void mistake_24_edges_inside_a_slice_leave_no_gap(void **state)
 static void an_interval_encloses_the_figure_and_is_never_negative(void **state)
 {
 	struct fw_slice slice = {.seconds = 0.01, .joules = 0.2, .work = 1e7, .counter_half_j = 1, .floor_w = 10, .floor_half_w = 5};
-	struct fw_price price = fw_price_of(&slice, 0);
+	struct fw_slice_price price = fw_price_of(&slice, 0);
 	struct fw_account account = {0};
 
 	(void)state;
@@ -129,7 +129,7 @@ static void an_interval_encloses_the_figure_and_is_never_negative(void **state)
 static void an_uncertain_floor_widens_the_parts_and_not_the_sum(void **state)
 {
 	struct fw_slice slice = {.seconds = 1, .joules = 30, .work = 1e9, .floor_w = 10, .floor_half_w = 5};
-	struct fw_price price = fw_price_of(&slice, 0);
+	struct fw_slice_price price = fw_price_of(&slice, 0);
 	struct fw_account account = {0};
 
 	(void)state;
@@ -143,7 +143,7 @@ static void an_uncertain_floor_widens_the_parts_and_not_the_sum(void **state)
 static void what_a_gap_may_hide_raises_the_upper_end_alone(void **state)
 {
 	struct fw_slice slice = {.seconds = 1, .joules = 30, .work = 1e9, .lost_j = 100, .flags = 4};
-	struct fw_price price = fw_price_of(&slice, 0);
+	struct fw_slice_price price = fw_price_of(&slice, 0);
 	struct fw_account account = {0};
 
 	(void)state;

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Slices: at a tick each pool that can be read is closed, priced and handed out to everyone who worked since it was
+ * closed last. What nobody of ours did is the system's. Every joule is handed out once, or not at all and written down
+ * as the system's: the books are checked in debug builds at each slice.
+ */
+#include "energy/attribution.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/time.h"
+#include "energy/attribution_internal.h"
+
+#define FLOOR_WINDOW_NS (50 * FW_NS_PER_MS)
+/* A slice holds at least so many updates of its counter, and so many of its steps. */
+#define LEAST_UPDATES 2
+#define LEAST_STEPS 100
+#define LEAST_S 0.001
+#define MOST_S_FOR_STEPS 0.1 /* of a domain that counts: records wait for its slices */
+#define UNKNOWN_UPDATE_S 0.001
+#define SKEW_SHARE 0.05
+
+double fw_holder_work(const struct fw_holder *holder, const struct fw_pool *pool, const struct fw_work_now *now)
+{
+	double sum = 0;
+
+	if (fw_pool_is_memory(pool))
+		return holder->bytes_work;
+	if (pool->domain.kind == FW_DOMAIN_GPU)
+		return 0; /* whose work a GPU does, no CPU counter tells */
+	if (pool->package >= 0)
+		return now->ns[pool->package];
+	for (size_t i = 0; i < holder->attribution->machine.packages; i++)
+		sum += now->ns[i];
+	return sum;
+}
+
+double fw_holder_reserved(const struct fw_holder *holder, const struct fw_pool *pool)
+{
+	const struct fw_attribution *attribution = holder->attribution;
+	double whole = fw_pool_is_memory(pool) ? attribution->machine.memory_bytes : attribution->all_cpus;
+	double part = fw_pool_is_memory(pool) ? holder->reserved_bytes : holder->reserved_cpus;
+
+	return whole > 0 ? fmin(fmax(part / whole, 0), 1) : 0;
+}
+
+static double busy_ns(const struct fw_attribution *attribution, const struct fw_pool *pool)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < attribution->machine.packages; i++)
+		if (pool->package < 0 || pool->package == (int)i)
+			sum += attribution->now.ns[i];
+	return sum;
+}
+
+static double machine_work(const struct fw_attribution *attribution, const struct fw_pool *pool)
+{
+	return fw_pool_is_memory(pool)                ? attribution->bytes_work
+	       : pool->domain.kind == FW_DOMAIN_GPU ? 0
+	                                              : busy_ns(attribution, pool);
+}
+
+static uint64_t middle_ns(const struct fw_domain_reading *reading)
+{
+	return reading->before_ns + (reading->after_ns - reading->before_ns) / 2;
+}
+
+static double least_s(const struct fw_pool *pool)
+{
+	const struct fw_domain *domain = &pool->domain;
+	double steps_s = pool->watts > 0 && domain->quantum_j > 0 ? LEAST_STEPS * domain->quantum_j / pool->watts : 0;
+	double updates_s = domain->update_s > 0 ? LEAST_UPDATES * domain->update_s : 0;
+
+	if (pool->counts)
+		steps_s = fmin(steps_s, MOST_S_FOR_STEPS);
+	return fmax(fmax(steps_s, updates_s), LEAST_S);
+}
+
+static void set_base(struct fw_attribution *attribution, struct fw_pool *pool, const struct fw_domain_reading *reading)
+{
+	pool->until_ns = middle_ns(reading);
+	pool->joules = reading->joules;
+	pool->lost_j = reading->lost_j;
+	pool->work = machine_work(attribution, pool);
+	pool->busy_ns = busy_ns(attribution, pool);
+	pool->flags = 0;
+}
+
+/* The floor learns from windows that are long against the counter's updates, and from whole ones alone. */
+static void teach_floor(struct fw_attribution *attribution, struct fw_pool *pool, const struct fw_slice *slice,
+                        uint64_t now_ns)
+{
+	double busy = busy_ns(attribution, pool);
+
+	if (pool->window_from_ns == 0) {
+		pool->window_from_ns = pool->until_ns;
+		pool->window_busy_ns = pool->busy_ns;
+	}
+	pool->window_j += slice->joules;
+	pool->window_spoilt |= (slice->flags & (FW_DOMAIN_GAP | FW_DOMAIN_RESET | FW_DOMAIN_STALE)) != 0;
+	if (now_ns - pool->window_from_ns < FLOOR_WINDOW_NS)
+		return;
+	double seconds = (double)(now_ns - pool->window_from_ns) / 1e9;
+
+	if (!pool->window_spoilt && pool->cpus > 0)
+		fw_floor_add(&pool->floor, now_ns, seconds, pool->window_j,
+		             fmax(busy - pool->window_busy_ns, 0) / 1e9 / (seconds * pool->cpus));
+	pool->window_from_ns = now_ns;
+	pool->window_j = 0;
+	pool->window_busy_ns = busy;
+	pool->window_spoilt = false;
+}
+
+/* Before anything is known of the floor, any part of the power may be idle. */
+static void set_floor(const struct fw_pool *pool, struct fw_slice *slice)
+{
+	if (isnan(pool->floor.least_w)) {
+		slice->floor_w = slice->floor_half_w = pool->watts / 2;
+		return;
+	}
+	slice->floor_w = pool->floor.floor_w;
+	slice->floor_half_w = pool->floor.half_w;
+}
+
+static struct fw_slice slice_of(struct fw_attribution *attribution, struct fw_pool *pool,
+                                const struct fw_domain_reading *reading)
+{
+	double skew_s = (double)(reading->after_ns - reading->before_ns) / 2e9;
+	double update_s = pool->domain.update_s > 0 ? pool->domain.update_s : UNKNOWN_UPDATE_S;
+	struct fw_slice slice = {
+		.seconds = (double)(middle_ns(reading) - pool->until_ns) / 1e9,
+		.joules = fmax(reading->joules - pool->joules, 0),
+		.lost_j = fmax(reading->lost_j - pool->lost_j, 0),
+		.work = fmax(machine_work(attribution, pool) - pool->work, 0),
+		.flags = pool->flags,
+	};
+
+	pool->watts = slice.joules / slice.seconds;
+	slice.counter_half_j = pool->domain.quantum_j + (update_s + skew_s) * pool->watts;
+	if (2 * skew_s > SKEW_SHARE * slice.seconds)
+		slice.flags |= FW_DOMAIN_SKEW;
+	teach_floor(attribution, pool, &slice, middle_ns(reading));
+	set_floor(pool, &slice);
+	return slice;
+}
+
+static double held_share(const struct fw_stake *stake, double seconds)
+{
+	return fmin(stake->held_ns / 1e9 / seconds, 1);
+}
+
+static void hand_out(struct fw_holder *holder, size_t index, double *dynamic_j, double *idle_j)
+{
+	struct fw_pool *pool = &holder->attribution->pools[index];
+	struct fw_stake *stake = &holder->stakes[index];
+	size_t at = pool->number % FW_SLICES_KEPT;
+	const struct fw_slice_price *price = &pool->slices[at].price;
+	double work = fw_holder_work(holder, pool, &holder->now);
+	struct fw_account before = stake->account;
+	struct fw_part part = {.seconds = price->seconds,
+	                       .work = fmax(work - stake->work, 0),
+	                       .reserved = fw_holder_reserved(holder, pool) * pool->slices[at].scale};
+
+	fw_account_add(&stake->account, price, &part);
+	*dynamic_j += stake->account.dynamic_j - before.dynamic_j;
+	*idle_j += (stake->account.idle_j - before.idle_j) * held_share(stake, price->seconds);
+	stake->slices[at].from_ns = stake->until_ns;
+	stake->slices[at].until_ns = stake->until_ns = holder->now.at_ns;
+	stake->slices[at].work = part.work;
+	stake->slices[at].total_from_ns = stake->total_ns;
+	stake->slices[at].total_until_ns = holder->now.total_ns;
+	stake->slices[at].account = stake->account;
+	stake->open_flags |= stake->is_open ? price->flags : 0;
+	stake->work = work;
+	stake->total_ns = holder->now.total_ns;
+	stake->held_ns = 0;
+}
+
+static void close_slice(struct fw_attribution *attribution, size_t index, const struct fw_domain_reading *reading)
+{
+	struct fw_pool *pool = &attribution->pools[index];
+	struct fw_slice slice = slice_of(attribution, pool, reading);
+	double known = 0, reserved = 0, dynamic_j = 0, idle_j = 0;
+
+	for (size_t i = 0; i < attribution->holders.count; i++) {
+		const struct fw_holder *holder = attribution->holders.items[i];
+		const struct fw_stake *stake = &holder->stakes[index];
+
+		known += fmax(fw_holder_work(holder, pool, &holder->now) - stake->work, 0);
+		reserved += fw_holder_reserved(holder, pool) * held_share(stake, slice.seconds);
+	}
+	size_t at = ++pool->number % FW_SLICES_KEPT;
+
+	pool->slices[at].price = fw_price_of(&slice, known);
+	pool->slices[at].scale = reserved > 1 ? 1 / reserved : 1;
+	for (size_t i = 0; i < attribution->holders.count; i++)
+		hand_out(attribution->holders.items[i], index, &dynamic_j, &idle_j);
+	if (pool->counts)
+		fw_books_add(&pool->books, &pool->slices[at].price, dynamic_j, idle_j);
+	set_base(attribution, pool, reading);
+}
+
+/* A clock that went back closes no slice: what the counter says since then comes with the next one. */
+static void tick_pool(struct fw_attribution *attribution, size_t index, const struct fw_domain_reading *reading)
+{
+	struct fw_pool *pool = &attribution->pools[index];
+	uint64_t now_ns = middle_ns(reading);
+
+	pool->flags |= reading->flags;
+	pool->all_flags |= reading->flags;
+	pool->is_hole = isnan(reading->joules);
+	if (pool->is_hole) {
+		pool->holes++;
+	} else if (!pool->has_baseline) {
+		pool->has_baseline = true;
+		set_base(attribution, pool, reading);
+	} else if (now_ns < pool->until_ns) {
+		pool->until_ns = now_ns;
+		pool->flags |= FW_DOMAIN_GAP;
+		pool->all_flags |= FW_DOMAIN_GAP;
+		pool->window_from_ns = 0;
+		pool->window_j = 0;
+	} else if ((double)(now_ns - pool->until_ns) >= least_s(pool) * 1e9) {
+		close_slice(attribution, index, reading);
+	}
+}
+
+static uint64_t latest_ns(const struct fw_attribution *attribution, const struct fw_domain_reading *readings)
+{
+	uint64_t latest = 0;
+
+	for (size_t i = 0; i < attribution->count; i++)
+		if (middle_ns(&readings[i]) > latest)
+			latest = middle_ns(&readings[i]);
+	return latest;
+}
+
+/* Bytes x seconds: what is held now stands for the time since the last tick. */
+static void add_bytes(struct fw_attribution *attribution, double seconds)
+{
+	double used = attribution->now.bytes;
+
+	attribution->bytes_work += (used >= 0 ? used : attribution->machine.memory_bytes) * seconds;
+	for (size_t i = 0; i < attribution->holders.count; i++) {
+		struct fw_holder *holder = attribution->holders.items[i];
+
+		if (holder->now.bytes >= 0)
+			holder->bytes_work += holder->now.bytes * seconds;
+	}
+}
+
+void fw_attribution_tick(struct fw_attribution *attribution, const struct fw_domain_reading *readings,
+                         const struct fw_work_now *machine)
+{
+	uint64_t now_ns = latest_ns(attribution, readings);
+	double passed_ns = attribution->tick_ns && now_ns > attribution->tick_ns ? (double)(now_ns - attribution->tick_ns) : 0;
+
+	attribution->now = *machine;
+	attribution->tick_ns = now_ns;
+	add_bytes(attribution, passed_ns / 1e9);
+	for (size_t i = 0; i < attribution->holders.count; i++) {
+		struct fw_holder *holder = attribution->holders.items[i];
+
+		for (size_t p = 0; p < attribution->count; p++)
+			holder->stakes[p].held_ns += holder->held_ns * passed_ns;
+		holder->held_ns = 0;
+	}
+	for (size_t p = 0; p < attribution->count; p++)
+		tick_pool(attribution, p, &readings[p]);
+}
+
+/* ---- life ---- */
+
+static int package_of(const struct fw_attribution_machine *machine, const struct fw_domain *domain)
+{
+	if (machine->packages == 1)
+		return 0;
+	for (size_t i = 0; i < machine->packages; i++)
+		if (domain->package >= 0 && machine->physical[i] == domain->package)
+			return (int)i;
+	return -1;
+}
+
+struct fw_attribution *fw_attribution_new(const struct fw_attribution_machine *machine, const struct fw_domain *domains,
+                                          size_t count)
+{
+	struct fw_attribution *attribution = fw_alloc(sizeof *attribution + count * sizeof attribution->pools[0]);
+
+	assert(machine->packages >= 1 && machine->packages <= FW_ATTRIBUTION_PACKAGES);
+	attribution->machine = *machine;
+	attribution->count = count;
+	for (size_t i = 0; i < machine->packages; i++)
+		attribution->all_cpus += machine->cpus[i];
+	for (size_t i = 0; i < count; i++) {
+		struct fw_pool *pool = &attribution->pools[i];
+
+		pool->domain = domains[i];
+		pool->counts = domains[i].is_root;
+		pool->package = package_of(machine, &domains[i]);
+		pool->cpus = pool->package >= 0 ? machine->cpus[pool->package] : attribution->all_cpus;
+		fw_floor_init(&pool->floor);
+	}
+	return attribution;
+}
+
+void fw_attribution_free(struct fw_attribution *attribution)
+{
+	if (!attribution)
+		return;
+	for (size_t i = 0; i < attribution->holders.count; i++)
+		free(attribution->holders.items[i]);
+	free(attribution->holders.items);
+	free(attribution);
+}
+
+struct fw_holder *fw_attribution_join(struct fw_attribution *attribution, double reserved_cpus, double reserved_bytes,
+                                      const struct fw_work_now *now)
+{
+	struct fw_holder *holder = fw_alloc(sizeof *holder + attribution->count * sizeof holder->stakes[0]);
+
+	holder->attribution = attribution;
+	holder->reserved_cpus = reserved_cpus;
+	holder->reserved_bytes = reserved_bytes;
+	holder->now = *now;
+	for (size_t i = 0; i < attribution->count; i++) {
+		holder->stakes[i].work = fw_holder_work(holder, &attribution->pools[i], now);
+		holder->stakes[i].total_ns = now->total_ns;
+		holder->stakes[i].until_ns = now->at_ns;
+		holder->stakes[i].joined = attribution->pools[i].number + 1;
+	}
+	FW_PUSH(&attribution->holders, holder);
+	return holder;
+}
+
+void fw_holder_free(struct fw_holder *holder)
+{
+	if (!holder)
+		return;
+	struct fw_attribution *attribution = holder->attribution;
+
+	for (size_t i = 0; i < attribution->holders.count; i++)
+		if (attribution->holders.items[i] == holder) {
+			attribution->holders.items[i] = attribution->holders.items[--attribution->holders.count];
+			break;
+		}
+	free(holder);
+}
+
+/* A counter that went back (its group is gone) stays where it was. */
+void fw_holder_set(struct fw_holder *holder, const struct fw_work_now *now, double held)
+{
+	for (size_t i = 0; i < holder->attribution->machine.packages; i++)
+		holder->now.ns[i] = fmax(holder->now.ns[i], now->ns[i]);
+	holder->now.total_ns = fmax(holder->now.total_ns, now->total_ns);
+	holder->now.bytes = now->bytes;
+	holder->now.at_ns = now->at_ns;
+	holder->held_ns = held;
+}
+
+/* ---- books ---- */
+
+size_t fw_attribution_books(const struct fw_attribution *attribution, struct fw_pool_books *books, size_t capacity)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < attribution->count && count < capacity; i++) {
+		const struct fw_pool *pool = &attribution->pools[i];
+
+		if (pool->counts)
+			books[count++] = (struct fw_pool_books){
+				&pool->domain, pool->books, pool->floor, pool->all_flags, pool->number, pool->holes};
+	}
+	return count;
+}
+
+double fw_attribution_residual_j(const struct fw_attribution *attribution)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < attribution->count; i++)
+		if (attribution->pools[i].counts)
+			sum += fabs(fw_books_residual(&attribution->pools[i].books));
+	return sum;
+}
+
+uint64_t fw_attribution_due_ns(const struct fw_attribution *attribution)
+{
+	uint64_t due_ns = 0;
+
+	for (size_t i = 0; i < attribution->count; i++) {
+		const struct fw_pool *pool = &attribution->pools[i];
+		uint64_t own_ns = pool->until_ns + (uint64_t)(least_s(pool) * 1e9);
+
+		if (pool->counts && pool->has_baseline && !pool->is_hole && own_ns > due_ns)
+			due_ns = own_ns;
+	}
+	return due_ns;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Pools, their latest slices, and the accounts of holders in them. Slices of a pool are numbered from 1; slice n is at
+ * n % FW_SLICES_KEPT, in the pool and in each stake alike.
+ */
+#pragma once
+
+#include "base/memory.h"
+#include "energy/attribution.h"
+
+enum { FW_SLICES_KEPT = 32 };
+
+struct fw_pool {
+	struct fw_domain domain;
+	bool counts;           /* in the machine's total */
+	int package;           /* index of its work; -1: all packages */
+	double cpus;           /* that it feeds */
+	bool has_baseline, is_hole;
+	uint64_t until_ns;     /* end of the latest slice, or of the baseline */
+	double joules, lost_j; /* then */
+	double work;           /* of the machine, then */
+	double bytes_work;     /* of the machine since the baseline: bytes x seconds; of memory alone */
+	double busy_ns;        /* of the CPUs that it feeds, then */
+	double watts;          /* of the latest slice */
+	unsigned flags;        /* of readings that closed no slice */
+	uint64_t number;
+	struct {
+		struct fw_slice_price price;
+		double scale;      /* of reservations: less than 1 where more was promised than there is */
+	} slices[FW_SLICES_KEPT];
+
+	struct fw_floor floor;
+	uint64_t window_from_ns;
+	double window_j, window_busy_ns;
+	bool window_spoilt;    /* by a gap or reset */
+	struct fw_books books;
+	unsigned all_flags;
+	unsigned long holes;
+};
+
+/* A holder in one pool. */
+struct fw_stake {
+	uint64_t until_ns;          /* when its work was read for the pool's latest slice, or when it joined */
+	double work, total_ns;      /* then */
+	double held_ns;             /* since then: how long it had an invocation */
+	struct fw_account account;  /* as if it had had one all the time */
+	uint64_t joined;            /* first slice that it can have a part in */
+	struct {
+		uint64_t from_ns, until_ns;
+		double work, total_from_ns, total_until_ns;
+		struct fw_account account; /* at its end */
+	} slices[FW_SLICES_KEPT];
+
+	/* The invocation that is open. */
+	bool is_open;
+	uint64_t open_slice;
+	struct fw_account first;    /* in its first slice */
+	struct fw_account from;     /* at the end of that slice */
+	unsigned open_flags;        /* since */
+};
+
+struct fw_holder {
+	struct fw_attribution *attribution;
+	double reserved_cpus, reserved_bytes;
+	struct fw_work_now now;
+	double bytes_work;          /* bytes x seconds since it joined */
+	double held_ns;
+	bool gone;
+	bool has_open;
+	uint64_t open_serial;
+	struct fw_stake stakes[];
+};
+
+struct fw_attribution {
+	struct fw_attribution_machine machine;
+	double all_cpus;
+	FW_VECTOR(struct fw_holder *) holders;
+	struct fw_work_now now;
+	uint64_t tick_ns;           /* of the latest tick */
+	double bytes_work;
+	size_t count;
+	struct fw_pool pools[];
+};
+
+/* The holder's work in a pool, cumulative. */
+double fw_holder_work(const struct fw_holder *holder, const struct fw_pool *pool, const struct fw_work_now *now);
+/* The part of the machine that it reserves, in that pool. */
+double fw_holder_reserved(const struct fw_holder *holder, const struct fw_pool *pool);
+static inline bool fw_pool_is_memory(const struct fw_pool *pool)
+{
+	return pool->domain.kind == FW_DOMAIN_DRAM;
+}

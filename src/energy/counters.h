@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The energy counters of all monitors, read together at each tick, and what that makes of records: the impure side of
+ * attribution.h. All calls with the manager's `pass` held, but for what says otherwise.
+ */
+#pragma once
+
+#include "energy/attribution.h"
+#include "energy/manager.h"
+#include "energy/work_meter.h"
+
+struct fw_energy_counters;
+struct fw_ended;
+
+/* NULL where no monitor that works has counters. Takes the baseline. */
+struct fw_energy_counters *fw_counters_new(struct fw_energy_manager *manager, const struct fw_machine *machine);
+void fw_counters_free(struct fw_energy_counters *counters);
+
+void fw_counters_join(struct fw_energy_counters *counters, struct fw_energy_worker *worker);
+/* Its last reading, before its group goes. The worker itself must stay until fw_counters_forget(). */
+void fw_counters_leave(struct fw_energy_counters *counters, struct fw_energy_worker *worker);
+/* True when nothing of it is in an open slice: the worker may be freed. */
+bool fw_counters_is_settled(const struct fw_energy_worker *worker);
+void fw_counters_forget(struct fw_energy_worker *worker);
+
+/* Reads everything and closes slices. No allocation. */
+void fw_counters_tick(struct fw_energy_counters *counters);
+/* When the latest tick was; any thread. */
+uint64_t fw_counters_tick_ns(const struct fw_energy_counters *counters);
+/* When the next one closes a slice. */
+uint64_t fw_counters_due_ns(const struct fw_energy_counters *counters);
+/* Workers that had an invocation at the latest tick, and how long the youngest of these had run; any thread. */
+size_t fw_counters_active(const struct fw_energy_counters *counters, uint64_t *youngest_ns);
+
+/* What a reading at an edge of this worker is for the account. Any thread. */
+struct fw_edge fw_counters_edge(const struct fw_energy_worker *worker, const struct fw_reading *reading);
+bool fw_counters_covers(const struct fw_ended *ended);
+/* Adds the rows of energy to the record. */
+void fw_counters_fill(struct fw_energy_counters *counters, struct fw_ended *ended);
+const struct fw_attribution *fw_counters_attribution(const struct fw_energy_counters *counters);
+/* How the work is told apart, for `flexwatt monitors` and the run's row. */
+const char *fw_counters_work_name(const struct fw_energy_counters *counters);

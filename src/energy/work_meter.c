@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The ladder of meters of work. Which rung is stood on is decided once, at the opening, and named with every figure.
+ */
+#include "energy/work_meter.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/time.h"
+#include "host/procfs.h"
+
+enum { TEXT_BYTES = 65536 };
+
+enum rung { RUNG_BPF, RUNG_EACH_CPU, RUNG_ROOT_GROUP, RUNG_PROC };
+
+struct fw_work_meter {
+	struct fw_reading_source source;
+	enum rung rung;
+	struct fw_work *bpf;
+	struct fw_work_snapshot *snapshot;
+	struct fw_attribution_machine machine;
+	uint8_t package_of[FW_MAX_CPUS]; /* index, of each CPU */
+	struct fw_work_now now;
+	int work_fd, memory_fd;
+	char text[TEXT_BYTES];
+};
+
+/* A clock tick: so late a running task's time is booked by the kernel's own accounting. */
+#define GROUP_LAG_NS 4e6
+#define BPF_LAG_NS 2e4
+#define PROC_LAG_NS 10e6
+/* The root group must know of nearly all that /proc/stat knows; else it is a container's and no root. */
+#define LEAST_OF_ALL 0.8
+
+static struct fw_str read_text(struct fw_work_meter *meter, int fd)
+{
+	ssize_t length = fd >= 0 ? fw_pread_text(fd, meter->text, sizeof meter->text) : -1;
+
+	return (struct fw_str){meter->text, length < 0 ? 0 : (size_t)length};
+}
+
+struct adding {
+	const struct fw_work_meter *meter;
+	struct fw_work_now *now;
+};
+
+static void add_cpu(void *context, size_t cpu, int64_t ns)
+{
+	struct adding *adding = context;
+	size_t package = cpu < FW_MAX_CPUS ? adding->meter->package_of[cpu] : 0;
+
+	adding->now->ns[package] += (double)ns;
+	adding->now->total_ns += (double)ns;
+}
+
+static bool read_each_cpu(struct fw_work_meter *meter, struct fw_work_now *now)
+{
+	return fw_cgroup_cpus_parse(read_text(meter, meter->work_fd), add_cpu, &(struct adding){meter, now});
+}
+
+static bool read_root_group(struct fw_work_meter *meter, struct fw_work_now *now)
+{
+	int64_t usec = -1;
+
+	if (!fw_key_number(read_text(meter, meter->work_fd), "usage_usec", &usec) || usec < 0)
+		return false;
+	now->ns[0] = now->total_ns = (double)usec * 1e3;
+	return true;
+}
+
+static bool read_proc(struct fw_work_meter *meter, struct fw_work_now *now)
+{
+	struct fw_cpu_times times;
+
+	if (!fw_cpu_times_parse(read_text(meter, meter->work_fd), -1, &times))
+		return false;
+	now->ns[0] = now->total_ns = (double)fw_cpu_times_busy_ns(&times);
+	return now->ns[0] >= 0;
+}
+
+static bool read_bpf(struct fw_work_meter *meter, struct fw_work_now *now)
+{
+	struct fw_work_machine machine;
+
+	if (!fw_work_take(meter->bpf, meter->snapshot))
+		return false;
+	machine = fw_work_machine_of(meter->snapshot);
+	now->at_ns = machine.before_ns + (machine.after_ns - machine.before_ns) / 2;
+	for (size_t i = 0; i < meter->machine.packages; i++) {
+		now->ns[i] = (double)machine.busy[i].ns;
+		now->total_ns += now->ns[i];
+	}
+	return true;
+}
+
+static double used_bytes(struct fw_work_meter *meter)
+{
+	int64_t total = -1, available = -1;
+	struct fw_str text = read_text(meter, meter->memory_fd);
+
+	if (!fw_key_number(text, "MemTotal", &total) || !fw_key_number(text, "MemAvailable", &available) || available > total)
+		return NAN;
+	return (double)(total - available);
+}
+
+bool fw_work_meter_read(struct fw_work_meter *meter, struct fw_work_now *machine)
+{
+	static bool (*const readers[])(struct fw_work_meter *, struct fw_work_now *) = {
+		[RUNG_BPF] = read_bpf, [RUNG_EACH_CPU] = read_each_cpu, [RUNG_ROOT_GROUP] = read_root_group, [RUNG_PROC] = read_proc};
+	struct fw_work_now now = {.at_ns = fw_monotonic_ns()};
+
+	if (!readers[meter->rung](meter, &now))
+		return false;
+	now.bytes = used_bytes(meter);
+	*machine = meter->now = now;
+	return true;
+}
+
+/* Where nobody tells on which package it worked: as all the machine did. */
+static void spread(const struct fw_work_meter *meter, struct fw_work_now *now)
+{
+	for (size_t i = 0; i < meter->machine.packages; i++)
+		now->ns[i] = meter->now.total_ns > 0 ? now->total_ns * meter->now.ns[i] / meter->now.total_ns : 0;
+}
+
+static void take_sums(const struct fw_work_meter *meter, const struct fw_work_sum *sums, struct fw_work_now *now)
+{
+	for (size_t i = 0; i < meter->machine.packages; i++) {
+		now->ns[i] = (double)sums[i].ns;
+		now->total_ns += now->ns[i];
+	}
+}
+
+static bool is_by_bpf(const struct fw_work_meter *meter, struct fw_work_key key)
+{
+	return meter->rung == RUNG_BPF && key.slot != 0;
+}
+
+/* By its own group or processes. */
+static void read_worker(struct fw_work_meter *meter, const struct fw_metered *worker, struct fw_work_now *now)
+{
+	struct fw_reading reading;
+
+	*now = (struct fw_work_now){.bytes = NAN};
+	now->at_ns = fw_monotonic_ns();
+	if (meter->rung == RUNG_EACH_CPU && worker->cgroup &&
+	    fw_cgroup_read_cpus(worker->cgroup, add_cpu, &(struct adding){meter, now}))
+		return;
+	*now = (struct fw_work_now){.bytes = NAN};
+	fw_reading_take_cpu(&meter->source, worker, &reading);
+	now->at_ns = reading.after_ns;
+	now->total_ns = fmax((double)reading.stat.cpu_total_ns, 0);
+	spread(meter, now);
+}
+
+void fw_work_meter_worker(struct fw_work_meter *meter, const struct fw_metered *worker, struct fw_work_key key,
+                          struct fw_work_now *now)
+{
+	struct fw_work_sum sums[FW_WORK_PACKAGES];
+
+	if (!is_by_bpf(meter, key)) {
+		read_worker(meter, worker, now);
+		return;
+	}
+	*now = (struct fw_work_now){.at_ns = meter->now.at_ns, .bytes = NAN};
+	if (fw_work_of(meter->snapshot, key, sums)) /* else it joined since: nothing yet */
+		take_sums(meter, sums, now);
+}
+
+void fw_work_meter_now(struct fw_work_meter *meter, const struct fw_metered *worker, struct fw_work_key key,
+                       struct fw_work_now *now)
+{
+	struct fw_work_sum sums[FW_WORK_PACKAGES];
+
+	if (!is_by_bpf(meter, key)) {
+		read_worker(meter, worker, now);
+		return;
+	}
+	*now = (struct fw_work_now){.at_ns = fw_monotonic_ns(), .bytes = NAN};
+	if (fw_work_read(meter->bpf, key, sums))
+		take_sums(meter, sums, now);
+}
+
+double fw_work_meter_edge(const struct fw_work_meter *meter, struct fw_work_key key, const struct fw_reading *reading)
+{
+	if (is_by_bpf(meter, key))
+		return (double)reading->work_ns;
+	return (double)reading->stat.cpu_total_ns;
+}
+
+/* ---- opening ---- */
+
+static void count_cpus(struct fw_work_meter *meter, const struct fw_machine *machine)
+{
+	struct fw_attribution_machine *shape = &meter->machine;
+
+	for (unsigned cpu = 0; cpu < machine->cpu_count && cpu < FW_MAX_CPUS; cpu++) {
+		size_t index = 0;
+
+		while (index + 1 < shape->packages && shape->physical[index] != machine->cpus[cpu].package)
+			index++;
+		if (shape->packages > 1 && shape->physical[index] != machine->cpus[cpu].package)
+			index = 0;
+		meter->package_of[cpu] = (uint8_t)index;
+		if (machine->cpus[cpu].online)
+			shape->cpus[index]++;
+	}
+}
+
+static void list_packages(struct fw_work_meter *meter, const struct fw_machine *machine)
+{
+	struct fw_attribution_machine *shape = &meter->machine;
+
+	for (unsigned cpu = 0; cpu < machine->cpu_count; cpu++) {
+		size_t index = 0;
+
+		while (index < shape->packages && shape->physical[index] != machine->cpus[cpu].package)
+			index++;
+		if (index == shape->packages && machine->cpus[cpu].package >= 0 && index < FW_ATTRIBUTION_PACKAGES)
+			shape->physical[shape->packages++] = machine->cpus[cpu].package;
+	}
+}
+
+static void one_package(struct fw_attribution_machine *shape)
+{
+	shape->packages = 1;
+	shape->physical[0] = -1;
+}
+
+static bool knows_all(struct fw_work_meter *meter, const struct fw_root *root, enum rung rung, const char *path)
+{
+	struct fw_work_now now;
+	struct fw_cpu_times times;
+	char text[512];
+
+	meter->work_fd = openat(root->fd, path, O_RDONLY | O_CLOEXEC);
+	meter->rung = rung;
+	ssize_t length = fw_root_peek(root, "proc/stat", text, sizeof text);
+
+	if (meter->work_fd >= 0 && fw_work_meter_read(meter, &now) &&
+	    (length < 0 || !fw_cpu_times_parse((struct fw_str){text, (size_t)length}, -1, &times) ||
+	     now.total_ns >= LEAST_OF_ALL * (double)fw_cpu_times_busy_ns(&times)))
+		return true;
+	if (meter->work_fd >= 0)
+		close(meter->work_fd);
+	meter->work_fd = -1;
+	return false;
+}
+
+static void choose_rung(struct fw_work_meter *meter, const struct fw_machine *machine)
+{
+	static const struct {
+		enum rung rung;
+		const char *path;
+	} places[] = {
+		{RUNG_EACH_CPU, "sys/fs/cgroup/cpuacct/cpuacct.usage_percpu"},
+		{RUNG_EACH_CPU, "sys/fs/cgroup/cpu,cpuacct/cpuacct.usage_percpu"},
+		{RUNG_ROOT_GROUP, "sys/fs/cgroup/cpu.stat"},
+		{RUNG_ROOT_GROUP, "sys/fs/cgroup/unified/cpu.stat"},
+		{RUNG_PROC, "proc/stat"},
+	};
+
+	for (size_t i = 0; i < FW_COUNT_OF(places); i++) {
+		meter->machine.packages = 0;
+		if (places[i].rung == RUNG_EACH_CPU)
+			list_packages(meter, machine);
+		if (meter->machine.packages < 2)
+			one_package(&meter->machine);
+		for (size_t p = 0; p < FW_ATTRIBUTION_PACKAGES; p++)
+			meter->machine.cpus[p] = 0;
+		count_cpus(meter, machine);
+		meter->machine.lag_ns = places[i].rung == RUNG_PROC ? PROC_LAG_NS : GROUP_LAG_NS;
+		if (knows_all(meter, meter->source.root, places[i].rung, places[i].path))
+			return;
+	}
+}
+
+static void use_bpf(struct fw_work_meter *meter, const struct fw_machine *machine, struct fw_work *bpf)
+{
+	const int *physical;
+
+	meter->rung = RUNG_BPF;
+	meter->bpf = bpf;
+	meter->snapshot = fw_work_snapshot_new(bpf);
+	meter->machine.packages = fw_work_packages(bpf, &physical);
+	for (size_t i = 0; i < meter->machine.packages; i++)
+		meter->machine.physical[i] = physical[i];
+	meter->machine.lag_ns = BPF_LAG_NS;
+	count_cpus(meter, machine);
+}
+
+struct fw_work_meter *fw_work_meter_new(const struct fw_reading_source *source, const struct fw_machine *machine,
+                                        struct fw_work *bpf)
+{
+	struct fw_work_meter *meter = fw_alloc(sizeof *meter);
+
+	meter->source = *source;
+	meter->work_fd = -1;
+	meter->memory_fd = openat(source->root->fd, "proc/meminfo", O_RDONLY | O_CLOEXEC);
+	if (bpf)
+		use_bpf(meter, machine, bpf);
+	else
+		choose_rung(meter, machine);
+	meter->machine.memory_bytes = (double)machine->memory_bytes;
+	return meter;
+}
+
+void fw_work_meter_free(struct fw_work_meter *meter)
+{
+	if (!meter)
+		return;
+	fw_work_snapshot_free(meter->snapshot);
+	if (meter->work_fd >= 0)
+		close(meter->work_fd);
+	if (meter->memory_fd >= 0)
+		close(meter->memory_fd);
+	free(meter);
+}
+
+const char *fw_work_meter_name(const struct fw_work_meter *meter)
+{
+	static const char *const names[] = {"ebpf", "cgroup", "cgroup", "proc"};
+
+	return names[meter->rung];
+}
+
+const struct fw_attribution_machine *fw_work_meter_machine(const struct fw_work_meter *meter)
+{
+	return &meter->machine;
+}
