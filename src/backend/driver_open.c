@@ -72,6 +72,7 @@ static int open_parts(struct fw_driver *driver, struct fw_error **err)
 		.region = options->region,
 		.start_ns = driver->start_ns,
 		.oversubscribe = options->oversubscribe,
+		.counters_root = options->counters_root,
 		.resume = options->resume,
 	};
 	rc = options->backend->open(&context, &driver->backend, err);
@@ -130,7 +131,6 @@ static void first_event(struct fw_driver *driver)
 	struct fw_engine_event event = {
 		.kind = driver->options.resume ? FW_EV_RESUMED : FW_EV_RUN_STARTED,
 		.oversubscribe = driver->options.oversubscribe,
-		.counters_root = driver->options.counters_root,
 		.seed = driver->options.seed,
 	};
 	struct fw_error *error = NULL;

@@ -19,6 +19,8 @@
 #define LEAST_STEPS 100
 #define LEAST_S 0.001
 #define MOST_S_FOR_STEPS 0.1 /* of a domain that counts: records wait for its slices */
+#define MOST_STILL_S 0.25
+#define STILL_UPDATES 3
 #define UNKNOWN_UPDATE_S 0.001
 #define SKEW_SHARE 0.05
 
@@ -203,6 +205,22 @@ static void close_slice(struct fw_attribution *attribution, size_t index, const 
 	set_base(attribution, pool, reading);
 }
 
+/* No part that counts in the machine's total draws nothing: a counter that stands still has not been updated yet, and
+ * after a while it is none. */
+static bool stands_still(struct fw_pool *pool, const struct fw_domain_reading *reading)
+{
+	double seconds = (double)(middle_ns(reading) - pool->until_ns) / 1e9;
+
+	if (!pool->counts || pool->domain.kind == FW_DOMAIN_GPU || reading->joules > pool->joules)
+		return false;
+	pool->is_hole = seconds > fmax(MOST_STILL_S, STILL_UPDATES * pool->domain.update_s);
+	if (pool->is_hole) {
+		pool->flags |= FW_DOMAIN_GAP;
+		pool->all_flags |= FW_DOMAIN_GAP;
+	}
+	return true;
+}
+
 /* A clock that went back closes no slice: what the counter says since then comes with the next one. */
 static void tick_pool(struct fw_attribution *attribution, size_t index, const struct fw_domain_reading *reading)
 {
@@ -223,7 +241,7 @@ static void tick_pool(struct fw_attribution *attribution, size_t index, const st
 		pool->all_flags |= FW_DOMAIN_GAP;
 		pool->window_from_ns = 0;
 		pool->window_j = 0;
-	} else if ((double)(now_ns - pool->until_ns) >= least_s(pool) * 1e9) {
+	} else if (!stands_still(pool, reading) && (double)(now_ns - pool->until_ns) >= least_s(pool) * 1e9) {
 		close_slice(attribution, index, reading);
 	}
 }

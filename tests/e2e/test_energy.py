@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Energy counters that advance while a run takes place: every record has joules of them, what is handed out and what is left
+is what was measured, and trouble with a counter is told and stops nothing."""
+import os
+import threading
+import time
+
+import pytest
+
+IDLE_W, CPU_W = 20.0, 15.0
+
+WORKFLOW = """
+    name: energy
+    storage: ./data
+    function: {package: ./functions}
+    defaults: {memory: 1769, timeout: 30, retries: 0}
+    stages:
+      burn: {handler: burn, workers: 4, params: {cpu_ms: 300}}
+"""
+
+
+def busy_s():
+    with open("/proc/stat") as stat:
+        user, nice, system, _, _, irq, softirq, *_ = map(int, stat.readline().split()[1:])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+class Powercap(threading.Thread):
+    """One package and its memory below a directory that stands for /; a thread advances them by the machine's work."""
+
+    def __init__(self, root, range_uj=262143328850):
+        super().__init__(daemon=True)
+        self.zone = root / "sys/devices/virtual/powercap/intel-rapl/intel-rapl:0"
+        self.dram = self.zone / "intel-rapl:0:0"
+        self.range_uj, self.offset_uj = range_uj, range_uj - 2_000_000
+        self.done, self.joules, self.stuck = threading.Event(), 0.0, False
+        links = root / "sys/class/powercap"
+        links.mkdir(parents=True)
+        for zone, name in ((self.zone, "package-0"), (self.dram, "dram")):
+            zone.mkdir(parents=True)
+            (zone / "name").write_text(name + "\n")
+            (zone / "max_energy_range_uj").write_text(f"{range_uj}\n")
+            (links / zone.name).symlink_to(os.path.relpath(zone, links))
+        self.show()
+
+    def show(self):
+        for zone, factor in ((self.zone, 1), (self.dram, 0.1)):
+            with open(zone / "energy_uj", "r+" if (zone / "energy_uj").exists() else "w") as file:
+                file.write(f"{(self.offset_uj + int(self.joules * factor * 1e6)) % self.range_uj:<20}\n")
+
+    def run(self):
+        began, work = time.monotonic(), busy_s()
+        while not self.done.wait(0.002):
+            self.joules = IDLE_W * (time.monotonic() - began) + CPU_W * (busy_s() - work)
+            if not self.stuck:
+                self.show()
+
+
+@pytest.fixture
+def powercap(tmp_path):
+    thread = Powercap(tmp_path / "host")
+    thread.start()
+    yield thread
+    thread.done.set()
+    thread.join(10)
+
+
+def run(flexwatt, *options, workflow=WORKFLOW, status=0):
+    flexwatt.workflow(workflow)
+    return flexwatt.json("run", "workflow.yaml", "--counters-root", flexwatt.directory / "host", *options, status=status)["run"]
+
+
+def rows(record, domain="package"):
+    return [row for row in record["energy"] if row["flags"].startswith("measured") and row["domain"] == domain]
+
+
+def test_a_run_with_counters_has_measured_joules_beside_the_model(flexwatt, functions, powercap):
+    records = flexwatt.records(run(flexwatt))
+    assert len(records) == 4
+    for record in records:
+        package, = rows(record)
+        memory, = rows(record, "dram")
+        assert package["source"] in ("rapl", "ebpf+rapl") and "ledger/1" in package["method"]
+        assert 0 <= package["low"] <= package["joules"] <= package["high"]
+        assert package["joules"] == pytest.approx(package["dynamic_j"] + package["idle_j"])
+        assert memory["joules"] > 0
+        seconds = record["duration_ms"] / 1000
+        assert package["joules"] < (IDLE_W + os.cpu_count() * CPU_W) * seconds * 1.3
+        cpu_s = (record["cpu_user_ms"] + record["cpu_system_ms"]) / 1000
+        if cpu_s > 0.1:  # how much of the power is idle, no quiet moment may have told
+            assert 0.5 * CPU_W * cpu_s < package["dynamic_j"] < (CPU_W + IDLE_W) * cpu_s * 1.5, package
+        modelled = [row for row in record["energy"] if row["source"] == "model"]
+        assert modelled and all(row["flags"].startswith("modelled") for row in modelled)
+        assert record["operational_gco2e"] == pytest.approx(
+            (package["joules"] + memory["joules"]) / 3.6e6 * record["grid_gco2e_per_kwh"] * record["pue"])
+
+
+def test_monitors_read_the_counters_of_the_directory_that_is_given(flexwatt, powercap):
+    rapl = {m["monitor"]: m for m in flexwatt.json("monitors", "--counters-root", flexwatt.directory / "host")["monitors"]}["rapl"]
+    assert rapl["works"] and "1 x package" in rapl["detail"]
+    flexwatt.env["FLEXWATT_COUNTERS_ROOT"] = str(flexwatt.directory / "host")
+    assert {m["monitor"]: m for m in flexwatt.json("monitors")["monitors"]}["rapl"]["works"]
+
+
+def test_a_counters_root_that_is_not_there_is_refused_before_anything_starts(flexwatt, functions):
+    flexwatt.workflow(WORKFLOW)
+    failed = flexwatt("run", "workflow.yaml", "--counters-root", "nowhere", status=3)
+    assert "--counters-root" in failed.stderr and "nowhere" in failed.stderr
+
+
+def test_mistake_17_zones_that_vanish_during_a_run_stop_nothing(flexwatt, functions, powercap):
+    """The thread ends and takes its files along: what was not measured has no measured figure, and the model stands in."""
+    vanish = threading.Timer(0.8, lambda: (powercap.done.set(), powercap.join(), (powercap.zone / "energy_uj").unlink()))
+    vanish.start()
+    records = flexwatt.records(run(flexwatt, workflow=WORKFLOW.replace("handler: burn", "handler: make, outputs: {out: {}}").replace("cpu_ms: 300", "pause_ms: 1500")))
+    vanish.join()
+    for record in records:
+        assert record["status"] == "ok" and record["operational_gco2e"] > 0
+        for row in rows(record):
+            assert row["joules"] > 0 and row["low"] >= 0
+    assert any(not rows(record) for record in records)
