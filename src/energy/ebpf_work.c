@@ -4,7 +4,6 @@
  * the counter has risen since the account was opened, so that a slot can be given again. The programs write a CPU's
  * records with an odd version; a reading in between is taken again.
  */
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -97,21 +96,21 @@ uint64_t fw_work_group_of(int directory_fd)
 	return directory_fd < 0 || fstat(directory_fd, &status) != 0 ? 0 : (uint64_t)status.st_ino;
 }
 
-/* The programs write these words on other CPUs. */
+/* The programs write these words on other CPUs. Nothing that is read after a word is read before it: so the look at the
+ * version that ends a reading comes last. */
 static uint64_t peek(const __u64 *word)
 {
-	return __atomic_load_n(word, __ATOMIC_RELAXED);
+	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
 
 static bool begin_read(const __u64 *version, uint64_t *seen)
 {
-	*seen = __atomic_load_n(version, __ATOMIC_ACQUIRE);
+	*seen = peek(version);
 	return !(*seen & 1);
 }
 
 static bool read_stood_still(const __u64 *version, uint64_t seen)
 {
-	atomic_thread_fence(memory_order_acquire);
 	return peek(version) == seen;
 }
 
@@ -128,7 +127,7 @@ static uint64_t running_on(const struct fw_bpf_cpu *cpu, uint32_t *slot)
 {
 	uint64_t since_ns = peek(&cpu->since_ns), now_ns = fw_monotonic_ns() - CLOCKS_APART_NS;
 
-	*slot = __atomic_load_n(&cpu->slot, __ATOMIC_RELAXED);
+	*slot = __atomic_load_n(&cpu->slot, __ATOMIC_ACQUIRE);
 	return since_ns == 0 || now_ns < since_ns ? 0 : now_ns - since_ns;
 }
 
@@ -163,7 +162,7 @@ static bool read_slot(const struct fw_bpf *bpf, unsigned index, uint32_t slot, s
 
 static bool add_up(const struct fw_work *work, uint32_t slot, struct fw_work_sum *sums)
 {
-	struct fw_work_sum sum;
+	struct fw_work_sum sum = {0};
 
 	memset(sums, 0, work->packages * sizeof *sums);
 	for (unsigned cpu = 0; cpu < work->bpf->cpu_count; cpu++) {
