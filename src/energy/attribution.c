@@ -205,6 +205,20 @@ static void close_slice(struct fw_attribution *attribution, size_t index, const 
 	set_base(attribution, pool, reading);
 }
 
+/* A clock that went back closes no slice: what the counter says since then comes with the next one. */
+static void begin_anew(struct fw_attribution *attribution, size_t index, uint64_t now_ns)
+{
+	struct fw_pool *pool = &attribution->pools[index];
+
+	pool->until_ns = now_ns;
+	pool->flags |= FW_DOMAIN_GAP;
+	pool->all_flags |= FW_DOMAIN_GAP;
+	pool->window_from_ns = 0;
+	pool->window_j = 0;
+	for (size_t i = 0; i < attribution->holders.count; i++)
+		attribution->holders.items[i]->stakes[index].until_ns = attribution->holders.items[i]->now.at_ns;
+}
+
 /* No part that counts in the machine's total draws nothing: a counter that stands still has not been updated yet, and
  * after a while it is none. */
 static bool stands_still(struct fw_pool *pool, const struct fw_domain_reading *reading)
@@ -221,7 +235,6 @@ static bool stands_still(struct fw_pool *pool, const struct fw_domain_reading *r
 	return true;
 }
 
-/* A clock that went back closes no slice: what the counter says since then comes with the next one. */
 static void tick_pool(struct fw_attribution *attribution, size_t index, const struct fw_domain_reading *reading)
 {
 	struct fw_pool *pool = &attribution->pools[index];
@@ -236,11 +249,7 @@ static void tick_pool(struct fw_attribution *attribution, size_t index, const st
 		pool->has_baseline = true;
 		set_base(attribution, pool, reading);
 	} else if (now_ns < pool->until_ns) {
-		pool->until_ns = now_ns;
-		pool->flags |= FW_DOMAIN_GAP;
-		pool->all_flags |= FW_DOMAIN_GAP;
-		pool->window_from_ns = 0;
-		pool->window_j = 0;
+		begin_anew(attribution, index, now_ns);
 	} else if (!stands_still(pool, reading) && (double)(now_ns - pool->until_ns) >= least_s(pool) * 1e9) {
 		close_slice(attribution, index, reading);
 	}

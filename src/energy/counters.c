@@ -232,7 +232,7 @@ bool fw_counters_covers(const struct fw_ended *ended)
 
 /* ---- records ---- */
 
-static char *flags_of(const struct fw_record *record, unsigned flags)
+void fw_counters_flag_words(unsigned flags, char **text)
 {
 	static const struct {
 		unsigned bits;
@@ -243,14 +243,20 @@ static char *flags_of(const struct fw_record *record, unsigned flags)
 		{FW_DOMAIN_GAP | FW_DOMAIN_STALE, "gap"},
 		{FW_DOMAIN_SKEW, "skew"},
 	};
+
+	for (size_t i = 0; i < FW_COUNT_OF(words); i++)
+		if (flags & words[i].bits)
+			fw_record_flag(text, words[i].word);
+}
+
+static char *flags_of(const struct fw_record *record, unsigned flags)
+{
 	char *text = fw_strdup("measured");
 	bool contended = fw_record_has_flag(record->flags, "contended");
 
 	if (flags == 0 && !contended)
 		fw_record_flag(&text, "ok");
-	for (size_t i = 0; i < FW_COUNT_OF(words); i++)
-		if (flags & words[i].bits)
-			fw_record_flag(&text, words[i].word);
+	fw_counters_flag_words(flags, &text);
 	if (contended)
 		fw_record_flag(&text, "contended");
 	return text;

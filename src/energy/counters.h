@@ -37,6 +37,10 @@ struct fw_edge fw_counters_edge(const struct fw_energy_worker *worker, const str
 bool fw_counters_covers(const struct fw_ended *ended);
 /* Adds the rows of energy to the record. */
 void fw_counters_fill(struct fw_energy_counters *counters, struct fw_ended *ended);
+/* counters_books.c: the books as JSON. New reference. */
+json_t *fw_counters_books(const struct fw_energy_counters *counters);
 const struct fw_attribution *fw_counters_attribution(const struct fw_energy_counters *counters);
-/* How the work is told apart, for `flexwatt monitors` and the run's row. */
+/* How the work is told apart: "ebpf", "cgroup" or "proc". */
 const char *fw_counters_work_name(const struct fw_energy_counters *counters);
+/* Adds a word for each flag that is set: "wrap", "gap". */
+void fw_counters_flag_words(unsigned flags, char **text);

@@ -174,6 +174,19 @@ json_t *fw_energy_manager_metrics(struct fw_energy_manager *manager)
 	           : json_object();
 }
 
+json_t *fw_energy_manager_books(struct fw_energy_manager *manager)
+{
+	json_t *books = NULL;
+
+	pthread_mutex_lock(&manager->pass);
+	if (manager->counters)
+		books = fw_counters_books(manager->counters);
+	pthread_mutex_unlock(&manager->pass);
+	if (books)
+		json_object_set_new(books, "missed_ticks", json_integer((json_int_t)manager->missed_ticks));
+	return books;
+}
+
 struct fw_energy_worker *fw_energy_worker_new(struct fw_energy_manager *manager, const struct fw_metered *worker)
 {
 	struct fw_energy_worker *fresh = fw_alloc(sizeof *fresh);

@@ -39,6 +39,10 @@ size_t fw_energy_manager_monitors(const struct fw_energy_manager *manager, const
 /* All normalised system-wide metrics as one JSON object {"name": {"value": …, "unit": …}}: at least 50. New reference. */
 json_t *fw_energy_manager_metrics(struct fw_energy_manager *manager);
 
+/* What all counters measured since the start and to whom it was handed out, domain by domain, with the residual; NULL where
+ * there are none. New reference. After fw_energy_flush() nothing is in the open. */
+json_t *fw_energy_manager_books(struct fw_energy_manager *manager);
+
 /* Loop thread. The worker's cgroup must stay open until fw_energy_worker_free(), which takes the last reading. */
 struct fw_energy_worker *fw_energy_worker_new(struct fw_energy_manager *manager, const struct fw_metered *worker);
 void fw_energy_worker_free(struct fw_energy_worker *worker);

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The manager with a scripted monitor of energy: a package of which every joule is known. What the counter does wrong
+ * ends in flags and reasons, never in a zero, a negative or the end of the run.
+ */
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/time.h"
+#include "energy/attribution.h"
+#include "tests/unit/energy_support.h"
+
+/* 30 W at rest and 20 W more while the script says so. */
+static struct script {
+	struct fw_domain domain;
+	_Atomic double extra_w;
+	double joules;
+	uint64_t at_ns, skew_ns;
+	atomic_uint fail, flags, reads;
+	atomic_bool gone;
+	atomic_llong step_back_ns;
+	atomic_size_t allocations; /* within reads and between them, on the thread that reads */
+} script;
+
+static _Thread_local bool counts_allocations;
+
+/* Of the address sanitizer's runtime; without it the test of allocations is skipped. */
+int __sanitizer_install_malloc_and_free_hooks(void (*allocated)(const volatile void *memory, size_t size),
+                                              void (*freed)(const volatile void *memory)) __attribute__((weak));
+
+static void on_malloc(const volatile void *memory, size_t size)
+{
+	(void)memory;
+	(void)size;
+	if (counts_allocations)
+		atomic_fetch_add(&script.allocations, 1);
+}
+
+static void on_free(const volatile void *memory)
+{
+	(void)memory;
+}
+
+static int scripted_open(const struct fw_monitor_context *context, struct fw_monitor **monitor, struct fw_error **err)
+{
+	(void)context;
+	(void)err;
+	*monitor = (struct fw_monitor *)&script;
+	script.at_ns = 0;
+	script.joules = 5e5;
+	return FW_OK;
+}
+
+static char *scripted_describe(struct fw_monitor *monitor)
+{
+	(void)monitor;
+	return fw_strdup("a script");
+}
+
+static size_t scripted_domains(struct fw_monitor *monitor, const struct fw_domain **domains)
+{
+	(void)monitor;
+	*domains = &script.domain;
+	return 1;
+}
+
+static void scripted_read(struct fw_monitor *monitor, struct fw_domain_reading *reading)
+{
+	uint64_t now_ns = fw_monotonic_ns() - (uint64_t)script.step_back_ns;
+
+	(void)monitor;
+	if (script.at_ns > 0 && now_ns > script.at_ns)
+		script.joules += (30 + script.extra_w) * (double)(now_ns - script.at_ns) / 1e9;
+	script.at_ns = now_ns;
+	script.reads++;
+	*reading = (struct fw_domain_reading){.before_ns = now_ns - script.skew_ns, .after_ns = now_ns + script.skew_ns,
+	                                      .joules = script.joules, .flags = script.flags};
+	if (script.gone || script.fail > 0) {
+		script.fail -= script.fail > 0;
+		reading->joules = NAN;
+		reading->flags |= FW_DOMAIN_GAP;
+	}
+}
+
+static void scripted_close(struct fw_monitor *monitor)
+{
+	(void)monitor;
+}
+
+static const struct fw_monitor_ops scripted = {
+	.name = "rapl", .method = "script/1", .gives = "energy", .open = scripted_open, .describe = scripted_describe,
+	.domains = scripted_domains, .read = scripted_read, .close = scripted_close};
+
+static const struct fw_monitor_ops *const monitors[] = {&fw_monitor_system, &scripted, &fw_monitor_model, NULL};
+
+/* ---- a manager with it ---- */
+
+struct bench {
+	struct fixture fixture;
+	struct child child;
+	struct fw_energy_worker *worker;
+};
+
+static void bench_open(struct bench *bench)
+{
+	struct fw_error *err = NULL;
+
+	script.extra_w = 0;
+	script.fail = script.flags = script.reads = 0;
+	script.skew_ns = 0;
+	script.gone = false;
+	script.step_back_ns = 0;
+	script.domain = (struct fw_domain){.source = "rapl", .kind = FW_DOMAIN_PACKAGE, .name = "package-0", .package = 0,
+	                                   .gpu = -1, .quantum_j = 6e-5, .update_s = 0.001, .most_w = 100, .is_root = true};
+	*bench = (struct bench){.child = child_new()};
+	assert_ok(fw_loop_new(&bench->fixture.loop, &err), err);
+	struct fw_energy_options options = {.loop = bench->fixture.loop,
+	                                    .context = {&world.root, &world.machine, world.catalogue},
+	                                    .monitors = monitors};
+	assert_ok(fw_energy_manager_new(&options, &bench->fixture.manager, &err), err);
+	bench->worker = fw_energy_worker_new(bench->fixture.manager,
+	                                     &(struct fw_metered){.pid = bench->child.pid, .vcpus = 1, .memory_mb = 128});
+}
+
+static void bench_close(struct bench *bench)
+{
+	fw_energy_worker_free(bench->worker);
+	fixture_close(&bench->fixture);
+	child_end(&bench->child);
+}
+
+static const struct fw_energy *measured(const struct fw_record *record)
+{
+	for (size_t i = 0; i < record->energy.count; i++)
+		if (strcmp(record->energy.items[i].source, "rapl") == 0)
+			return &record->energy.items[i];
+	return NULL;
+}
+
+static const struct fw_energy *invoke(struct bench *bench, char what, struct fw_record *record)
+{
+	size_t done = bench->fixture.done;
+
+	fixture_invoke(&bench->fixture, bench->worker, &bench->child, what, record);
+	fixture_wait(&bench->fixture, done + 1);
+	return measured(record);
+}
+
+static void assert_sound(const struct fw_energy *energy)
+{
+	assert_non_null(energy);
+	assert_true(energy->joules > 0 && energy->low >= 0 && energy->low <= energy->joules && energy->joules <= energy->high);
+	assert_true(energy->dynamic_j >= 0 && energy->idle_j >= 0);
+	assert_near(energy->joules, energy->dynamic_j + energy->idle_j, 1e-9);
+}
+
+static void an_invocation_has_measured_joules_and_the_model_stays_beside(void **state)
+{
+	struct bench bench;
+	struct fw_record record;
+	bool model = false;
+
+	(void)state;
+	bench_open(&bench);
+	const struct fw_energy *energy = invoke(&bench, 'w', &record);
+
+	assert_sound(energy);
+	assert_string_equal(energy->flags, "measured ok");
+	assert_string_equal(energy->domain, "package");
+	assert_non_null(strstr(energy->method, "script/1 ledger/1"));
+	/* 60 ms or more at 30 W, of which one of the CPUs was reserved for it. */
+	assert_true(energy->joules < 30 * record.duration_ms / 1000 * 1.1);
+	for (size_t i = 0; i < record.energy.count; i++)
+		model |= strcmp(record.energy.items[i].source, "model") == 0;
+	assert_true(model);
+	struct fw_energy_sum best;
+
+	assert_true(fw_energy_best(&record, &best));
+	assert_string_equal(best.source, "rapl");
+	assert_false(best.modelled);
+	fw_record_done(&record);
+	bench_close(&bench);
+}
+
+/* It burned 30 ms of CPU time while the package drew 20 W more: at most that, and not the machine's rest. */
+static void work_has_its_price(void **state)
+{
+	struct bench bench;
+	struct fw_record record;
+
+	(void)state;
+	bench_open(&bench);
+	script.extra_w = 20;
+	const struct fw_energy *energy = invoke(&bench, 'b', &record);
+
+	assert_sound(energy);
+	assert_true(energy->dynamic_j <= 50 * record.duration_ms / 1000 * 1.2 + 0.01);
+	fw_record_done(&record);
+	bench_close(&bench);
+}
+
+static void mistake_17_failed_reads_during_a_run_are_gaps_and_no_zeros(void **state)
+{
+	struct bench bench;
+	struct fw_record record;
+
+	(void)state;
+	bench_open(&bench);
+	script.fail = 2; /* EIO, ENODEV or nonsense: the monitor says that it could not be read */
+	const struct fw_energy *energy = invoke(&bench, 'w', &record);
+
+	if (energy) { /* else its end lay in the hole, and the model stands in */
+		assert_sound(energy);
+		assert_true(fw_record_has_flag(energy->flags, "gap"));
+	}
+	assert_true(record.energy.count > 0);
+	fw_record_done(&record);
+	energy = invoke(&bench, 'w', &record);
+	if (energy)
+		assert_sound(energy);
+	fw_record_done(&record);
+	energy = invoke(&bench, 'w', &record); /* it has recovered by now */
+	assert_sound(energy);
+	fw_record_done(&record);
+	bench_close(&bench);
+}
+
+static void a_zone_that_vanishes_leaves_the_model_and_stops_nothing(void **state)
+{
+	struct bench bench;
+	struct fw_record record;
+
+	(void)state;
+	bench_open(&bench);
+	script.gone = true;
+	fixture_invoke(&bench.fixture, bench.worker, &bench.child, 'w', &record);
+	fixture_wait(&bench.fixture, 1);
+	fw_record_done(&record);
+	assert_null(invoke(&bench, 'w', &record));
+	assert_true(record.energy.count > 0);
+	assert_string_equal(record.energy.items[0].source, "model");
+	fw_record_done(&record);
+	bench_close(&bench);
+}
+
+static void mistake_22_a_clock_that_jumps_back_makes_nothing_negative(void **state)
+{
+	struct bench bench;
+	struct fw_record record;
+
+	(void)state;
+	bench_open(&bench);
+	const struct fw_energy *energy = invoke(&bench, 'w', &record);
+
+	assert_sound(energy);
+	fw_record_done(&record);
+	script.step_back_ns = 40 * (long long)FW_NS_PER_MS;
+	energy = invoke(&bench, 'w', &record);
+	if (energy)
+		assert_sound(energy);
+	fw_record_done(&record);
+	energy = invoke(&bench, 'w', &record);
+	assert_sound(energy);
+	fw_record_done(&record);
+	bench_close(&bench);
+}
+
+static void flags_of_readings_reach_the_records(void **state)
+{
+	static const struct {
+		unsigned flag;
+		const char *word;
+	} cases[] = {{FW_DOMAIN_WRAP, "wrap"}, {FW_DOMAIN_RESET, "reset"}, {FW_DOMAIN_GAP, "gap"}, {FW_DOMAIN_STALE, "gap"}};
+
+	(void)state;
+	for (size_t i = 0; i < FW_COUNT_OF(cases); i++) {
+		struct bench bench;
+		struct fw_record record;
+
+		bench_open(&bench);
+		script.flags = cases[i].flag;
+		const struct fw_energy *energy = invoke(&bench, 'w', &record);
+
+		assert_sound(energy);
+		assert_true(fw_record_has_flag(energy->flags, cases[i].word));
+		assert_false(fw_record_has_flag(energy->flags, "ok"));
+		fw_record_done(&record);
+		bench_close(&bench);
+	}
+}
+
+static void figures_of_a_machine_that_is_promised_twice_are_contended(void **state)
+{
+	struct bench bench;
+	struct fw_record record;
+
+	(void)state;
+	bench_open(&bench);
+	fw_record_init(&record);
+	fw_record_flag(&record.flags, "contended");
+	record.duration_ms = 60;
+	fw_energy_begin(bench.worker);
+	child_do(&bench.child, 'w');
+	fw_energy_end(bench.worker, true, &record, fixture_count, &bench.fixture);
+	fixture_wait(&bench.fixture, 1);
+	assert_string_equal(measured(&record)->flags, "measured contended");
+	fw_record_done(&record);
+	bench_close(&bench);
+}
+
+/* The worker goes the moment its invocation ends: its record is filled with the next reading all the same. */
+static void mistake_31_the_last_interval_of_a_worker_that_goes_is_handed_out(void **state)
+{
+	struct bench bench;
+	struct fw_record record;
+
+	(void)state;
+	bench_open(&bench);
+	fixture_invoke(&bench.fixture, bench.worker, &bench.child, 'b', &record);
+	fw_energy_worker_free(bench.worker);
+	bench.worker = NULL;
+	fixture_wait(&bench.fixture, 1);
+	assert_sound(measured(&record));
+	assert_true(measured(&record)->dynamic_j > 0);
+	fw_record_done(&record);
+	bench_close(&bench);
+}
+
+static void counters_are_read_without_workers_too(void **state)
+{
+	struct bench bench;
+	uint64_t deadline_ns = fw_monotonic_ns() + 20 * FW_NS_PER_S;
+
+	(void)state;
+	bench_open(&bench);
+	fw_energy_worker_free(bench.worker);
+	bench.worker = NULL;
+	unsigned reads = script.reads;
+
+	while (script.reads < reads + 2 && fw_monotonic_ns() < deadline_ns)
+		usleep(20000);
+	assert_true(script.reads >= reads + 2);
+	bench_close(&bench);
+}
+
+/* Short invocations in a row are read up to 100 times a second, as far as the budget goes; a quiet worker is not. */
+static void the_rate_follows_what_runs(void **state)
+{
+	struct bench bench;
+	struct fw_energy_cost before, after;
+	static struct fw_record records[40];
+
+	(void)state;
+	bench_open(&bench);
+	fw_energy_cost(bench.fixture.manager, &before);
+	uint64_t start_ns = fw_monotonic_ns();
+
+	for (size_t i = 0; i < 10; i++)
+		fixture_invoke(&bench.fixture, bench.worker, &bench.child, 'w', &records[i]);
+	fw_energy_cost(bench.fixture.manager, &after);
+	double seconds = (double)(fw_monotonic_ns() - start_ns) / 1e9;
+	double rate_hz = (double)(after.ticks - before.ticks) / seconds;
+
+	fixture_wait(&bench.fixture, 10);
+	if (rate_hz > 160) /* 100 and one for each edge */
+		fail_msg("%g readings a second", rate_hz);
+	assert_true(after.ticks > before.ticks + 2);
+	assert_true((double)after.metering_ns < 0.005 * seconds * 1e9 + 12e6 + (double)(after.ticks + after.readings) * 5e5);
+	for (size_t i = 0; i < 10; i++)
+		fw_record_done(&records[i]);
+	bench_close(&bench);
+}
+
+static void a_reading_of_all_counters_allocates_nothing(void **state)
+{
+	static const struct fw_domain domain = {.source = "rapl", .kind = FW_DOMAIN_PACKAGE, .is_root = true, .update_s = 0.001};
+	struct fw_attribution_machine shape = {.packages = 1, .physical = {0}, .cpus = {2}, .memory_bytes = 1e9};
+	struct fw_attribution *attribution = fw_attribution_new(&shape, &domain, 1);
+	struct fw_work_now now = {.bytes = 1e8};
+	struct fw_holder *holder = fw_attribution_join(attribution, 1, 1e8, &now);
+	struct fw_domain_reading reading = {.joules = 0};
+
+	(void)state;
+	if (!__sanitizer_install_malloc_and_free_hooks || !__sanitizer_install_malloc_and_free_hooks(on_malloc, on_free)) {
+		fw_attribution_free(attribution);
+		print_message("skipped: built without the address sanitizer, whose hooks count allocations\n");
+		skip();
+	}
+	counts_allocations = true;
+	free(fw_strdup("one"));
+	size_t once = script.allocations;
+
+	for (unsigned i = 0; i < 1000; i++) {
+		reading.before_ns = reading.after_ns = now.at_ns = (i + 1) * 10 * FW_NS_PER_MS;
+		reading.joules += 0.3;
+		now.ns[0] = now.total_ns += 5e6;
+		fw_holder_set(holder, &now, 1);
+		fw_attribution_tick(attribution, &reading, &now);
+		fw_holder_open(holder, 1, &(struct fw_edge){FW_NS_PER_MS, 0});
+	}
+	counts_allocations = false;
+	assert_int_equal(once, 1); /* the hook works */
+	assert_int_equal(script.allocations, once);
+	fw_attribution_free(attribution);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {FW_TEST_MAP(an_invocation_has_measured_joules_and_the_model_stays_beside,
+		work_has_its_price, mistake_17_failed_reads_during_a_run_are_gaps_and_no_zeros,
+		a_zone_that_vanishes_leaves_the_model_and_stops_nothing,
+		mistake_22_a_clock_that_jumps_back_makes_nothing_negative, flags_of_readings_reach_the_records,
+		figures_of_a_machine_that_is_promised_twice_are_contended,
+		mistake_31_the_last_interval_of_a_worker_that_goes_is_handed_out, counters_are_read_without_workers_too,
+		the_rate_follows_what_runs, a_reading_of_all_counters_allocates_nothing)};
+
+	return cmocka_run_group_tests(tests, energy_set_up, energy_tear_down);
+}
