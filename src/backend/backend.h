@@ -85,6 +85,9 @@ struct fw_backend_ops {
 	/* Ends what a killed engine of this run left on this machine; returns how many sandboxes. Before resume. */
 	int (*end_orphans)(struct fw_backend *backend, size_t *ended, struct fw_error **err);
 
+	/* What energy counters measured during the run and to whom it was handed out, or NULL. After flush. New reference. */
+	json_t *(*energy_books)(struct fw_backend *backend);
+
 	/* Waits for pending `metered` calls. */
 	void (*flush)(struct fw_backend *backend);
 

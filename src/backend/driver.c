@@ -287,6 +287,12 @@ static int close_row(struct fw_driver *driver, struct fw_error **err)
 	driver->row.totals = json_pack("{s:o, s:o, s:o, s:b}", "joules", fw_json_real(driver->totals.joules), "usd",
 	                               fw_json_real(driver->totals.usd), "gco2e", fw_json_real(driver->totals.gco2e), "modelled",
 	                               driver->totals.modelled);
+	if (!driver->fatal)
+		driver->backend->ops->flush(driver->backend);
+	json_t *books = driver->backend->ops->energy_books(driver->backend);
+
+	if (books)
+		json_object_set_new(driver->row.totals, "energy", books);
 	int rc = fw_store_run_update(driver->store, &driver->row, err);
 
 	return rc == FW_OK ? fw_store_flush(driver->store, err) : rc;

@@ -320,6 +320,11 @@ static void local_flush(struct fw_backend *base)
 	fw_energy_flush(((struct local *)base)->energy);
 }
 
+static json_t *local_energy_books(struct fw_backend *base)
+{
+	return fw_energy_manager_books(((struct local *)base)->energy);
+}
+
 static void local_close(struct fw_backend *base)
 {
 	struct local *local = (struct local *)base;
@@ -466,5 +471,6 @@ const struct fw_backend_ops fw_backend_local = {
 	.cancel = local_cancel,
 	.end_orphans = local_end_orphans,
 	.flush = local_flush,
+	.energy_books = local_energy_books,
 	.close = local_close,
 };

@@ -2,11 +2,15 @@
  *
  * The summary of a run as people read it, and as JSON.
  */
+#include <math.h>
 #include <string.h>
 
 #include "report/format.h"
 #include "report/summary.h"
 #include "report/table.h"
+
+/* Sums of a million slices agree as well as doubles do. */
+#define BOOKS_TOLERANCE 1e-6
 
 static const struct {
 	const char *title;
@@ -107,6 +111,29 @@ static void print_kept(const struct fw_summary *summary, struct fw_buffer *out)
 		fw_buffer_text(out, "\n");
 }
 
+/* Where something was not measured whole: what it may hide. Where all is well, no word. */
+static void print_books(const struct fw_summary *summary, struct fw_buffer *out)
+{
+	const json_t *domains = fw_json_at(summary->row.totals, "energy.domains"), *domain;
+	char lost[FW_FORMAT_SIZE];
+	size_t i;
+
+	json_array_foreach(domains, i, domain) {
+		const char *flags = json_string_value(json_object_get(domain, "flags"));
+		double lost_j = json_number_value(json_object_get(domain, "lost_j"));
+		double residual_j = fabs(json_number_value(json_object_get(domain, "residual_j")));
+		double measured_j = json_number_value(json_object_get(domain, "measured_j"));
+
+		if (residual_j > BOOKS_TOLERANCE * (measured_j + 1))
+			fw_buffer_printf(out, "  note: %s: what was handed out differs by %g J from what was measured\n",
+			                 json_string_value(json_object_get(domain, "name")), residual_j);
+		if (lost_j > 0 || fw_record_has_flag(flags, "gap") || fw_record_has_flag(flags, "reset"))
+			fw_buffer_printf(out, "  note: %s was not read whole (%s): up to %s may be missing\n",
+			                 json_string_value(json_object_get(domain, "name")), flags ? flags : "gap",
+			                 fw_format_joules(lost, lost_j));
+	}
+}
+
 /* What was not enforced or measured: one line each, told after the table. */
 static void print_missing(const struct fw_summary *summary, struct fw_buffer *out)
 {
@@ -135,6 +162,7 @@ void fw_summary_print(const struct fw_summary *summary, bool colour, struct fw_b
 	print_makespan(summary, out);
 	print_basis(summary, out);
 	print_kept(summary, out);
+	print_books(summary, out);
 	print_missing(summary, out);
 	fw_buffer_printf(out, "  flexwatt show %s · flexwatt show %s --task STAGE/0 --logs\n", tail ? tail + 1 : summary->row.run,
 	                 tail ? tail + 1 : summary->row.run);
@@ -181,9 +209,10 @@ json_t *fw_summary_to_json(const struct fw_summary *summary)
 
 	for (size_t i = 0; i < summary->count; i++)
 		json_array_append_new(stages, stage_to_json(&summary->stages[i]));
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:s?, s:s?, s:s?, s:o, s:o, s:O?}", "run", row->run, "workflow",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:s?, s:s?, s:s?, s:o, s:o, s:O?, s:O?}", "run", row->run, "workflow",
 	                 row->workflow, "backend", row->backend, "storage", row->storage, "state", summary->state, "wall_ms",
 	                 (json_int_t)row->wall_ms, "makespan_ms", fw_json_real(row->makespan_ms), "error", row->error, "price_basis",
 	                 summary->price_basis, "price_region", summary->price_region, "stages", stages, "total",
-	                 stage_to_json(&summary->total), "environment", row->environment);
+	                 stage_to_json(&summary->total), "environment", row->environment, "energy",
+	                 json_object_get(row->totals, "energy"));
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Energy counters that advance while a run takes place: every record has joules of them, what is handed out and what is left
 is what was measured, and trouble with a counter is told and stops nothing."""
+import json
 import os
 import threading
 import time
@@ -95,6 +96,25 @@ def test_a_run_with_counters_has_measured_joules_beside_the_model(flexwatt, func
             (package["joules"] + memory["joules"]) / 3.6e6 * record["grid_gco2e_per_kwh"] * record["pue"])
 
 
+def test_what_is_handed_out_and_what_is_left_is_what_was_measured(flexwatt, functions, powercap):
+    flexwatt.workflow(WORKFLOW)
+    done = flexwatt("run", "workflow.yaml", "--counters-root", flexwatt.directory / "host", "--json")
+    summary = json.loads(done.stdout)
+    books = flexwatt.json("show", summary["run"])["energy"]
+    assert books == summary["energy"] and books["work"] in ("ebpf", "cgroup")
+    assert {domain["domain"] for domain in books["domains"]} == {"package", "dram"}
+    for domain in books["domains"]:
+        parts = sum(domain[part] for part in ("workers_dynamic_j", "workers_idle_j", "system_dynamic_j", "system_idle_j"))
+        assert parts == pytest.approx(domain["measured_j"], rel=1e-9) and abs(domain["residual_j"]) < 1e-6
+        assert min(domain[part] for part in ("workers_dynamic_j", "workers_idle_j", "system_idle_j")) >= 0
+        figures = [row for record in flexwatt.records(summary["run"]) for row in rows(record, domain["domain"])]
+        assert sum(row["dynamic_j"] for row in figures) <= domain["workers_dynamic_j"] * 1.001 + 1e-6
+        # Between the edges of invocations nothing of the reservation is theirs, and inside nothing is missing.
+        assert sum(row["idle_j"] for row in figures) == pytest.approx(domain["workers_idle_j"], rel=0.05, abs=0.05)
+    assert abs(books["residual_j"]) < 1e-6
+    assert "not read whole" not in flexwatt("show", summary["run"]).stdout
+
+
 def test_monitors_read_the_counters_of_the_directory_that_is_given(flexwatt, powercap):
     rapl = {m["monitor"]: m for m in flexwatt.json("monitors", "--counters-root", flexwatt.directory / "host")["monitors"]}["rapl"]
     assert rapl["works"] and "1 x package" in rapl["detail"]
@@ -119,3 +139,4 @@ def test_mistake_17_zones_that_vanish_during_a_run_stop_nothing(flexwatt, functi
         for row in rows(record):
             assert row["joules"] > 0 and row["low"] >= 0
     assert any(not rows(record) for record in records)
+    assert "package-0 was not read whole (" in flexwatt("show", records[0]["run"]).stdout
