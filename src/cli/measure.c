@@ -384,6 +384,7 @@ static int run(int argc, char **argv, struct fw_error **err)
 {
 	fw_cleanup_text_list struct fw_text_list words = {0};
 	struct wishes wishes = {0};
+	const char *region = getenv("FLEXWATT_REGION");
 	bool help = false;
 	int status = OWN_FAILURE;
 	const struct fw_option options[] = {
@@ -404,8 +405,8 @@ static int run(int argc, char **argv, struct fw_error **err)
 		return 0;
 	if (rc == FW_OK)
 		rc = check_wishes(&wishes, words.texts.count > 0, err);
-	if (rc == FW_OK && !wishes.region && getenv("FLEXWATT_REGION") && *getenv("FLEXWATT_REGION"))
-		wishes.region = getenv("FLEXWATT_REGION");
+	if (!wishes.region && region && *region)
+		wishes.region = region;
 	if (rc == FW_OK)
 		rc = measure(&wishes, &words, &status, err);
 	if (rc < 0)

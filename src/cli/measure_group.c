@@ -7,11 +7,11 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/str.h"
 
 static unsigned long long own_namespace(void)
 {
@@ -20,15 +20,25 @@ static unsigned long long own_namespace(void)
 	return stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
 }
 
+/* "measure-<pid namespace>.<pid>-<n>" of this namespace: the pid, else 0. */
+static pid_t maker_of(const char *name)
+{
+	struct fw_str rest = fw_str_of(name), prefix, space, maker;
+	uint64_t number = 0, pid = 0;
+	bool ours = fw_str_next_field(&rest, '-', &prefix) && fw_str_is(prefix, "measure") && fw_str_next_field(&rest, '.', &space) &&
+	            fw_str_to_u64(space, &number) && number == own_namespace() && fw_str_next_field(&rest, '-', &maker) &&
+	            fw_str_to_u64(maker, &pid) && pid <= INT32_MAX;
+
+	return ours ? (pid_t)pid : 0;
+}
+
 static void remove_if_left(void *context, const char *name)
 {
 	struct fw_cgroups *cgroups = context;
 	struct fw_cgroup *group;
-	unsigned long long space;
-	int pid;
+	pid_t pid = maker_of(name);
 
-	if (sscanf(name, "measure-%llu.%d-", &space, &pid) != 2 || space != own_namespace() || pid <= 0 ||
-	    kill(pid, 0) == 0 || errno != ESRCH || fw_cgroup_open(cgroups, name, &group, NULL) != FW_OK)
+	if (pid <= 0 || kill(pid, 0) == 0 || errno != ESRCH || fw_cgroup_open(cgroups, name, &group, NULL) != FW_OK)
 		return;
 	(void)fw_cgroup_remove(group, NULL); /* busy: left to the next one */
 	fw_cgroup_close(group);

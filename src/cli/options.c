@@ -175,9 +175,10 @@ int fw_options_read(const struct fw_command *command, const struct fw_option *op
 		}
 		if (letter == ':')
 			return fw_fail(err, FW_E_USAGE, "%s: %s needs an argument", command->name, argv[optind - 1]);
-		if (letter == '?')
+		const struct fw_option *option = letter == '?' ? NULL : option_of(letter, options, count);
+
+		if (!option)
 			return unknown_option(command, options, count, argv[optind - 1], err);
-		const struct fw_option *option = option_of(letter, options, count);
 		fw_cleanup_free char *source = fw_printf("%s: --%s", command->name, option->name);
 		int rc = take(source, option, optarg, err);
 

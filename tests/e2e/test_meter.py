@@ -62,6 +62,11 @@ def test_only_the_meter_is_seen_from_outside(library):
     assert names == {"fw_meter_start", "fw_meter_read", "fw_meter_energies", "fw_meter_stop", "fw_meter_version"}
 
 
+def test_the_example_of_the_build_tree_runs(flexwatt):
+    done = subprocess.run([BUILD / "examples/meter/meter"], env=flexwatt.env, check=True, capture_output=True, text=True, timeout=DEADLINE_S)
+    check_line(done.stdout)
+
+
 @pytest.mark.parametrize("compiler, language", [("cc", "c"), ("c++", "c++")])
 def test_the_example_in_c_builds_against_the_installed_tree(tmp_path, environment, compiler, language):
     if not shutil.which(compiler):
