@@ -9,7 +9,10 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "base/buffer.h"
 
 enum fw_domain_kind {
 	FW_DOMAIN_PACKAGE,
@@ -30,6 +33,7 @@ enum fw_domain_flag {
 	FW_DOMAIN_GAP = 1 << 2,   /* too long unread, unreadable or gone: what was used in between is bounded, not known */
 	FW_DOMAIN_SKEW = 1 << 3,  /* the batch took long against the time between two readings */
 	FW_DOMAIN_STALE = 1 << 4, /* the counter did not move although it should have */
+	FW_DOMAIN_EARLY = 1 << 5, /* asked before the counter's next update: as much as the power now says, until it comes */
 };
 
 struct fw_domain {
@@ -54,3 +58,9 @@ struct fw_domain_reading {
 	uint64_t raw;                 /* as read, in the counter's own unit, for the store */
 	unsigned flags;               /* of the time since the reading before */
 };
+
+/* Where several sources count one package (power PMU, powercap, sensors), one of them is the root of each of its kinds:
+ * by a fixed order, the power PMU first. The others lose `is_root`: shown, never added. */
+void fw_domains_choose_roots(struct fw_domain *domains, size_t count);
+/* "2 x package, 1 x psys (not added)", for `flexwatt monitors`. */
+void fw_domains_describe(const struct fw_domain *domains, size_t count, struct fw_buffer *out);

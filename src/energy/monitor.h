@@ -106,6 +106,7 @@ struct fw_monitor_ops {
 };
 
 extern const struct fw_monitor_ops fw_monitor_system;
+extern const struct fw_monitor_ops fw_monitor_perf;
 extern const struct fw_monitor_ops fw_monitor_rapl;
 extern const struct fw_monitor_ops fw_monitor_hwmon;
 extern const struct fw_monitor_ops fw_monitor_ebpf;

@@ -139,20 +139,6 @@ static void rapl_read(struct fw_monitor *rapl, struct fw_domain_reading *reading
 	fw_rapl_judge(rapl, readings);
 }
 
-static void describe_kinds(const struct fw_monitor *rapl, struct fw_buffer *out)
-{
-	unsigned counts[FW_DOMAIN_KINDS] = {0}, roots[FW_DOMAIN_KINDS] = {0};
-
-	for (size_t d = 0; d < rapl->domain_count; d++) {
-		counts[rapl->domains[d].kind]++;
-		roots[rapl->domains[d].kind] += rapl->domains[d].is_root;
-	}
-	for (int kind = 0; kind < FW_DOMAIN_KINDS; kind++)
-		if (counts[kind] > 0)
-			fw_buffer_printf(out, "%s%u x %s%s", out->length ? ", " : "", counts[kind], fw_domain_kind_names[kind],
-			                 roots[kind] ? "" : " (not added)");
-}
-
 static void describe_counters(const struct fw_monitor *rapl, struct fw_buffer *out)
 {
 	size_t first = 0;
@@ -200,7 +186,7 @@ static char *rapl_describe(struct fw_monitor *rapl)
 	fw_cleanup_buffer struct fw_buffer out;
 
 	fw_buffer_init(&out, 16384);
-	describe_kinds(rapl, &out);
+	fw_domains_describe(rapl->domains, rapl->domain_count, &out);
 	describe_counters(rapl, &out);
 	describe_zones(rapl, &out);
 	return fw_buffer_take(&out);

@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 int fw_root_open(const char *path, struct fw_root *root, struct fw_error **err)
@@ -38,6 +40,14 @@ bool fw_root_is_live(const struct fw_root *root)
 
 	return fstat(root->fd, &given) == 0 && stat("/", &own) == 0 && given.st_dev == own.st_dev &&
 	       given.st_ino == own.st_ino;
+}
+
+bool fw_root_has_sysfs(const struct fw_root *root)
+{
+	fw_cleanup_fd int fd = openat(root->fd, "sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct statfs about;
+
+	return fd >= 0 && fstatfs(fd, &about) == 0 && about.f_type == SYSFS_MAGIC;
 }
 
 ssize_t fw_root_peek(const struct fw_root *root, const char *path, char *text, size_t size)

@@ -23,6 +23,8 @@ int fw_root_read(const struct fw_root *root, const char *path, struct fw_buffer 
 
 /* True when the root is this process's own "/": only then may system calls complete what files tell. */
 bool fw_root_is_live(const struct fw_root *root);
+/* True when its /sys is the running kernel's, wherever it is mounted: also a container's view of its host, never a copy. */
+bool fw_root_has_sysfs(const struct fw_root *root);
 
 /* For samplers: no allocation, no error text. Opens, reads into text[size] (NUL-terminated, cut behind a word when longer) and
  * closes.
