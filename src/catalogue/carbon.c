@@ -38,6 +38,21 @@ static bool sum_source(const struct fw_record *record, const char *source, const
 	return found;
 }
 
+/* In the order in which one of several is taken as the machine's: as the domains are chosen that count in its total. */
+static const char *const measured[] = {"perf", "ebpf+rapl", "rapl", "hwmon"};
+
+/* Memory that this source does not count, and another one does. */
+static void add_memory_of_others(const struct fw_record *record, const char *source, struct fw_energy_sum *sum)
+{
+	static const char *const memory[] = {"dram"};
+
+	if (sum->modelled)
+		return;
+	for (size_t i = 0; i < FW_COUNT_OF(measured); i++)
+		if (strcmp(measured[i], source) != 0 && sum_source(record, measured[i], memory, 1, sum))
+			return;
+}
+
 static bool sum_best_domains(const struct fw_record *record, const char *source, struct fw_energy_sum *sum)
 {
 	static const char *const beside[] = {"package", "dram"}, *const inside[] = {"core", "uncore", "dram"};
@@ -45,7 +60,8 @@ static bool sum_best_domains(const struct fw_record *record, const char *source,
 	struct fw_energy_sum package = {0};
 
 	if (sum_source(record, source, beside, 1, &package)) {
-		sum_source(record, source, beside + 1, 1, &package);
+		if (!sum_source(record, source, beside + 1, 1, &package))
+			add_memory_of_others(record, source, &package);
 		*sum = package;
 	} else if (!sum_source(record, source, whole, 1, sum) && !sum_source(record, source, inside, 3, sum) &&
 	           !sum_source(record, source, gpu, 1, sum)) {
@@ -57,13 +73,12 @@ static bool sum_best_domains(const struct fw_record *record, const char *source,
 
 bool fw_energy_best(const struct fw_record *record, struct fw_energy_sum *sum)
 {
-	static const char *const sources[] = {"ebpf+rapl", "perf", "rapl", "hwmon", "model"};
+	static const char *const gpu[] = {"gpu"};
 
-	for (size_t i = 0; i < FW_COUNT_OF(sources); i++) {
-		static const char *const gpu[] = {"gpu"};
+	for (size_t i = 0; i <= FW_COUNT_OF(measured); i++) {
 		struct fw_energy_sum found = {0};
 
-		if (!sum_best_domains(record, sources[i], &found))
+		if (!sum_best_domains(record, i < FW_COUNT_OF(measured) ? measured[i] : "model", &found))
 			continue;
 		if (!found.modelled) /* measured and modelled joules are never added */
 			sum_source(record, "nvml", gpu, 1, &found);

@@ -67,6 +67,7 @@ struct fw_energy_counters *fw_counters_new(struct fw_energy_manager *manager, co
 
 	counters->manager = manager;
 	counters->count = collect(counters, domains);
+	fw_domains_choose_roots(domains, counters->count);
 	if (counters->count == 0 || !machine) {
 		free(counters);
 		return NULL;

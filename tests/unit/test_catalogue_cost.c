@@ -141,6 +141,14 @@ static void measured_energy_wins_and_nested_domains_count_once(void **state)
 	assert_near(sum.joules, 134, 1e-9);
 	assert_near(sum.low, 67, 1e-9);
 	assert_near(sum.dynamic_j, 100.5, 1e-9);
+	/* Another view of the same packages comes first, and lacks their memory. */
+	add(&record, "perf", "package", "measured ok", 31);
+	assert_true(fw_energy_best(&record, &sum));
+	assert_string_equal(sum.source, "perf");
+	assert_near(sum.joules, 135, 1e-9);
+	add(&record, "perf", "dram", "measured ok", 5);
+	assert_true(fw_energy_best(&record, &sum));
+	assert_near(sum.joules, 136, 1e-9);
 	fw_record_done(&record);
 }
 
