@@ -132,6 +132,21 @@ static void catch_up(struct simulator *sim)
 	show(sim, now);
 }
 
+static void name_zone(struct sim_zone *zone, const char *root, unsigned package, bool is_dram)
+{
+	char package_entry[24], entry[sizeof zone->entry];
+
+	snprintf(package_entry, sizeof package_entry, "intel-rapl:%u", package);
+	snprintf(entry, sizeof entry, "%s%s", package_entry, is_dram ? ":0" : "");
+	snprintf(zone->path, sizeof zone->path, "%s/sys/devices/virtual/powercap/intel-rapl/%s%s%s", root, package_entry,
+	         is_dram ? "/" : "", is_dram ? entry : "");
+	memcpy(zone->entry, entry, sizeof entry);
+	if (is_dram)
+		snprintf(zone->name, sizeof zone->name, "dram");
+	else
+		snprintf(zone->name, sizeof zone->name, "package-%u", package);
+}
+
 /* Packages first, in the order of their numbers, then the memory of each. */
 static bool make_zones(struct simulator *sim)
 {
@@ -140,21 +155,11 @@ static bool make_zones(struct simulator *sim)
 	sim->zone_count = sim->packages * (with_dram ? 2 : 1);
 	for (unsigned i = 0; i < sim->zone_count; i++) {
 		struct sim_zone *zone = &sim->zones[i];
-		unsigned package = i % sim->packages;
-		const char *top = "sys/devices/virtual/powercap/intel-rapl";
 		const struct sim_watts *watts = i < sim->packages ? &sim->model.package : &sim->model.dram;
 
 		zone->counter = sim->counter;
 		zone->most_w = 2 * (watts->floor + watts->core * (double)sim->switches.cpu_count);
-		if (i < sim->packages) {
-			snprintf(zone->entry, sizeof zone->entry, "intel-rapl:%u", package);
-			snprintf(zone->name, sizeof zone->name, "package-%u", package);
-			snprintf(zone->path, sizeof zone->path, "%s/%s/%s", sim->root, top, zone->entry);
-		} else {
-			snprintf(zone->entry, sizeof zone->entry, "intel-rapl:%u:0", package);
-			snprintf(zone->name, sizeof zone->name, "dram");
-			snprintf(zone->path, sizeof zone->path, "%s/%s/intel-rapl:%u/%s", sim->root, top, package, zone->entry);
-		}
+		name_zone(zone, sim->root, i % sim->packages, i >= sim->packages);
 		if (!sim_zone_make(zone, sim->root))
 			return false;
 	}
