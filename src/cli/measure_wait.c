@@ -36,13 +36,11 @@ int fw_waiting_signals(sigset_t *before, struct fw_error **err)
 
 static void draw(const struct fw_span_totals *totals)
 {
-	char time[FW_FORMAT_SIZE], joules[FW_FORMAT_SIZE], memory[FW_FORMAT_SIZE], cpu[FW_FORMAT_SIZE], watts[FW_FORMAT_SIZE] = "–";
+	char time[FW_FORMAT_SIZE], joules[FW_FORMAT_SIZE], memory[FW_FORMAT_SIZE], cpu[FW_FORMAT_SIZE], watts[FW_FORMAT_SIZE];
 	struct fw_energy_sum sum;
 	bool known = fw_energy_best(&totals->record, &sum);
 
-	if (!isnan(totals->watts))
-		snprintf(watts, sizeof watts, "%.2f W", totals->watts);
-	fprintf(stderr, "\r\033[K%s  %s  %s%s  cpu %s  memory %s", fw_format_ms(time, totals->record.duration_ms), watts,
+	fprintf(stderr, "\r\033[K%s  %s  %s%s  cpu %s  memory %s", fw_format_ms(time, totals->record.duration_ms), fw_format_watts(watts, totals->watts),
 	        fw_format_joules(joules, known ? sum.joules : (double)NAN), known && sum.modelled ? " (modelled)" : "",
 	        fw_format_percent(cpu, totals->slice_cpu_percent / 100), fw_format_mb(memory, totals->slice_memory_mb));
 	fflush(stderr);

@@ -23,7 +23,7 @@ struct selection {
 	struct fw_store *store;
 	char *stage;   /* NULL: all */
 	int64_t task;  /* < 0: all */
-	bool logs, json;
+	bool logs, json, energy;
 	struct fw_buffer *out;
 	json_t *list;
 	size_t found;
@@ -223,12 +223,32 @@ static int show_summary(struct selection *selection, const struct fw_run_row *ro
 	if (selection->json) {
 		rc = fw_print_json(fw_summary_to_json(&summary), err);
 	} else {
-		fw_summary_print(&summary, fw_terminal_colour(STDOUT_FILENO), selection->out);
-		if (row->error)
+		(selection->energy ? fw_summary_print_energy : fw_summary_print)(&summary, fw_terminal_colour(STDOUT_FILENO), selection->out);
+		if (row->error && !selection->energy)
 			fw_buffer_printf(selection->out, "  error: %s\n", row->error);
 		rc = fw_print(selection->out, err);
 	}
 	fw_summary_done(&summary);
+	return rc;
+}
+
+/* Several runs, which are only compared by their energy. */
+static int show_several(struct selection *selection, const struct fw_text_list *runs, struct fw_error **err)
+{
+	fw_cleanup_free struct fw_summary *summaries = fw_alloc_array(runs->texts.count, sizeof *summaries);
+	size_t loaded = 0;
+	int rc = fw_open_default_store(true, &selection->store, err);
+
+	for (; rc == FW_OK && loaded < runs->texts.count; loaded += rc == FW_OK)
+		rc = fw_summary_load(selection->store, runs->texts.items[loaded], &summaries[loaded], err);
+	if (rc == FW_OK && selection->json) {
+		rc = fw_print_json(fw_summaries_energy_to_json(summaries, loaded), err);
+	} else if (rc == FW_OK) {
+		fw_summaries_print_energy(summaries, loaded, fw_terminal_colour(STDOUT_FILENO), selection->out);
+		rc = fw_print(selection->out, err);
+	}
+	for (size_t i = 0; i < loaded; i++)
+		fw_summary_done(&summaries[i]);
 	return rc;
 }
 
@@ -276,15 +296,20 @@ static int run(int argc, char **argv, struct fw_error **err)
 	const struct fw_option options[] = {
 		{"task", "STAGE[/N]", "every field of its invocations", FW_OPTION_TEXT, &task, NULL},
 		{"logs", NULL, "what the functions printed, with START, END and REPORT", FW_OPTION_FLAG, &selection.logs, NULL},
+		{"energy", NULL, "stages by joules: watts, work per joule, carbon intensity; several RUNs against each other", FW_OPTION_FLAG, &selection.energy, NULL},
 		{"graph", "FORMAT", "the workflow as it was run: text, dot or svg", FW_OPTION_TEXT, &graph, NULL},
 		{"json", NULL, "as JSON: the summary, the records of --task, with their logs, the graph", FW_OPTION_FLAG, &selection.json, NULL},
 	};
 
 	fw_buffer_init(&out, OUTPUT_MAX);
-	int rc = fw_options_read(&fw_command_show, options, FW_COUNT_OF(options), argc, argv, 1, 1, &positional, &help, err);
+	int rc = fw_options_read(&fw_command_show, options, FW_COUNT_OF(options), argc, argv, 1, SIZE_MAX, &positional, &help, err);
 
 	if (rc == FW_OK && !help)
-		rc = show(&selection, positional.texts.items[0], task, graph, err);
+		rc = positional.texts.count == 1 ? show(&selection, positional.texts.items[0], task, graph, err)
+		     : selection.energy && !task && !graph && !selection.logs
+		         ? show_several(&selection, &positional, err)
+		         : fw_error_hint(err, fw_fail(err, FW_E_USAGE, "show: too many arguments"),
+		                         "several runs are compared by --energy alone: flexwatt show A B --energy");
 	free(selection.stage);
 	fw_store_close(selection.store);
 	return rc;
@@ -292,8 +317,8 @@ static int run(int argc, char **argv, struct fw_error **err)
 
 const struct fw_command fw_command_show = {
 	.name = "show",
-	.arguments = "RUN",
+	.arguments = "RUN...",
 	.summary = "a run: its stages, one task's invocations, logs, graph",
-	.example = "  flexwatt show k3f\n  flexwatt show k3f --task sharpen/3 --logs",
+	.example = "  flexwatt show k3f\n  flexwatt show k3f --energy\n  flexwatt show k3f --task sharpen/3 --logs",
 	.run = run,
 };

@@ -95,6 +95,15 @@ char *fw_format_joules_interval(char out[FW_FORMAT_SIZE], double joules, double 
 	return out;
 }
 
+char *fw_format_watts(char out[FW_FORMAT_SIZE], double watts)
+{
+	if (isnan(watts))
+		snprintf(out, FW_FORMAT_SIZE, "%s", missing);
+	else
+		snprintf(out, FW_FORMAT_SIZE, "%.*f W", watts >= 9.95 ? 1 : 2, watts);
+	return out;
+}
+
 char *fw_format_usd(char out[FW_FORMAT_SIZE], double usd)
 {
 	if (isnan(usd))

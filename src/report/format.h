@@ -13,6 +13,7 @@ char *fw_format_ms(char out[FW_FORMAT_SIZE], double ms);             /* "11 ms",
 char *fw_format_mb(char out[FW_FORMAT_SIZE], double mb);             /* "212 MB" (MiB, as AWS counts) */
 char *fw_format_bytes(char out[FW_FORMAT_SIZE], double bytes);       /* "1.2 GB" (powers of 1000) */
 char *fw_format_joules(char out[FW_FORMAT_SIZE], double joules);     /* "14 J", "0.31 J", "2.3 mJ", "1.4 kJ" */
+char *fw_format_watts(char out[FW_FORMAT_SIZE], double watts);         /* "3.1 W", "0.31 W" */
 char *fw_format_usd(char out[FW_FORMAT_SIZE], double usd);           /* "$0.000054" */
 char *fw_format_grams(char out[FW_FORMAT_SIZE], double grams);       /* "2.1 mg" */
 char *fw_format_percent(char out[FW_FORMAT_SIZE], double share);     /* 0.973 → "97 %" */

@@ -23,12 +23,6 @@ static char *format_count(char out[FW_FORMAT_SIZE], double value)
 	return out;
 }
 
-static char *format_watts(char out[FW_FORMAT_SIZE], double value)
-{
-	snprintf(out, FW_FORMAT_SIZE, isnan(value) ? "–" : "%.*f W", value >= 9.95 ? 1 : 2, value);
-	return out;
-}
-
 static char *format_percent(char out[FW_FORMAT_SIZE], double value)
 {
 	return fw_format_percent(out, value / 100);
@@ -157,9 +151,9 @@ static void print_energy(const struct page *page)
 	for (size_t i = 0; i < first->energy.count; i++)
 		print_domain(page, &first->energy.items[i]);
 	label(page, "power");
-	figure(page, "average_w", format_watts);
+	figure(page, "average_w", fw_format_watts);
 	fw_buffer_text(page->out, " average, ");
-	figure(page, "peak_w", format_watts);
+	figure(page, "peak_w", fw_format_watts);
 	fw_buffer_printf(page->out, " peak over %s\n", fw_format_ms(text, over.mean * 1000));
 }
 

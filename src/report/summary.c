@@ -22,7 +22,7 @@ static void summary_init(struct fw_stage_summary *stage)
 	memset(stage, 0, sizeof *stage);
 	stage->time_ms = stage->work_ms = stage->cold_ms = stage->read_ms = stage->compute_ms = stage->write_ms = NAN;
 	stage->cpu_ms = stage->memory_peak_mb = stage->joules = stage->joules_low = stage->joules_high = NAN;
-	stage->usd = stage->gco2e = stage->units = NAN;
+	stage->usd = stage->gco2e = stage->operational_gco2e = stage->embodied_gco2e = stage->units = NAN;
 }
 
 static void add_energy(struct fw_stage_summary *stage, const struct fw_record *record)
@@ -36,6 +36,8 @@ static void add_energy(struct fw_stage_summary *stage, const struct fw_record *r
 	add(&stage->joules_high, energy.high);
 	stage->modelled |= energy.modelled;
 	stage->measured |= !energy.modelled;
+	FW_PUSH(&stage->stretches,
+	        (struct fw_power_stretch){record->started_ms, record->started_ms + record->duration_ms, energy.joules});
 }
 
 static void add_record(struct fw_stage_summary *stage, const struct fw_record *record)
@@ -62,6 +64,8 @@ static void add_record(struct fw_stage_summary *stage, const struct fw_record *r
 	add(&stage->usd, record->total_usd);
 	add(&stage->gco2e, record->operational_gco2e);
 	add(&stage->gco2e, record->embodied_gco2e);
+	add(&stage->operational_gco2e, record->operational_gco2e);
+	add(&stage->embodied_gco2e, record->embodied_gco2e);
 	add(&stage->units, record->units);
 }
 
@@ -77,6 +81,12 @@ static int visit(void *context, const struct fw_record *record, struct fw_error 
 	if (!summary->price_basis && record->price_basis) {
 		summary->price_basis = fw_strdup(record->price_basis);
 		summary->price_region = fw_strdup(record->price_region);
+	}
+	if (isnan(summary->pue) && !isnan(record->pue)) {
+		summary->pue = record->pue;
+		summary->grid_gco2e_per_kwh = record->grid_gco2e_per_kwh;
+		summary->grid_year = record->grid_year;
+		summary->grid_kind = fw_strdup(record->grid_kind);
 	}
 	return FW_OK;
 }
@@ -177,6 +187,7 @@ int fw_summary_load(struct fw_store *store, const char *run, struct fw_summary *
 {
 	memset(summary, 0, sizeof *summary);
 	summary_init(&summary->total);
+	summary->pue = summary->grid_gco2e_per_kwh = NAN;
 	int rc = fw_store_run_get(store, run, &summary->row, err);
 
 	if (rc == FW_OK)
@@ -202,10 +213,13 @@ void fw_summary_done(struct fw_summary *summary)
 		free(summary->stages[i].status);
 		free(summary->stages[i].package_digest);
 		free(summary->stages[i].workflow_digest);
+		free(summary->stages[i].stretches.items);
 	}
 	free(summary->stages);
 	free(summary->total.stage);
 	free(summary->total.package_digest);
+	free(summary->total.stretches.items);
+	free(summary->grid_kind);
 	free(summary->price_basis);
 	free(summary->price_region);
 	free(summary->state);

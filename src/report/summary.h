@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "analysis/efficiency.h"
 #include "base/buffer.h"
 #include "base/json.h"
 #include "store/store.h"
@@ -31,7 +32,9 @@ struct fw_stage_summary {
 	bool modelled, measured;
 	double usd;
 	double gco2e;          /* operational + embodied */
+	double operational_gco2e, embodied_gco2e;
 	double units;
+	FW_VECTOR(struct fw_power_stretch) stretches; /* its invocations, for the peak of their power */
 };
 
 struct fw_summary {
@@ -40,6 +43,9 @@ struct fw_summary {
 	size_t count;
 	struct fw_stage_summary total;
 	char *price_basis, *price_region;
+	double grid_gco2e_per_kwh, pue; /* of its records; NAN unknown */
+	int64_t grid_year;
+	char *grid_kind;
 	char *state;  /* running, ok, failed, cancelled, interrupted (running, but its engine is gone) */
 };
 
@@ -49,9 +55,28 @@ const char *fw_run_state(const struct fw_run_row *row);
 int fw_summary_load(struct fw_store *store, const char *run, struct fw_summary *summary, struct fw_error **err);
 void fw_summary_done(struct fw_summary *summary);
 
+#define FW_MODELLED_FOOTNOTE "  m = modelled, low–high: no energy counters were read (flexwatt monitors says why).\n"
+
 /* The table with its head and foot. */
 void fw_summary_print(const struct fw_summary *summary, bool colour, struct fw_buffer *out);
 json_t *fw_summary_to_json(const struct fw_summary *summary);
+
+/* What its energy comes to; NAN unknown. Attempts that failed are in the joules and have no units: they were paid for. */
+struct fw_stage_energy {
+	double average_w; /* over the time of the stage */
+	double peak_w;    /* the most that its invocations drew at once, by their averages */
+	double joules_per_unit, units_per_joule;
+	double sci_gco2e_per_unit; /* software carbon intensity */
+};
+struct fw_stage_energy fw_stage_energy(const struct fw_stage_summary *stage);
+/* 1: the stage with the most joules. */
+size_t fw_stage_energy_rank(const struct fw_summary *summary, const struct fw_stage_summary *stage);
+/* The table of it, stages ranked. */
+void fw_summary_print_energy(const struct fw_summary *summary, bool colour, struct fw_buffer *out);
+
+/* Runs against each other, in the order given: joules per unit, and the efficiency score among them. */
+void fw_summaries_print_energy(const struct fw_summary *summaries, size_t count, bool colour, struct fw_buffer *out);
+json_t *fw_summaries_energy_to_json(const struct fw_summary *summaries, size_t count);
 
 /* A stage that --from kept: it ended before the workflow or its package were changed. */
 bool fw_stage_is_kept(const struct fw_summary *summary, const struct fw_stage_summary *stage);

@@ -82,7 +82,7 @@ static void print_makespan(const struct fw_summary *summary, struct fw_buffer *o
 static void print_basis(const struct fw_summary *summary, struct fw_buffer *out)
 {
 	if (summary->total.modelled)
-		fw_buffer_text(out, "  m = modelled, low–high: no energy counters were read (flexwatt monitors says why).\n");
+		fw_buffer_text(out, FW_MODELLED_FOOTNOTE);
 	if (summary->price_basis)
 		fw_buffer_printf(out, "  Cost of this run %s, %s.", summary->price_basis, summary->price_region);
 	if (!isnan(summary->total.gco2e))
@@ -172,6 +172,7 @@ void fw_summary_print(const struct fw_summary *summary, bool colour, struct fw_b
 
 static json_t *stage_to_json(const struct fw_stage_summary *stage)
 {
+	struct fw_stage_energy energy = fw_stage_energy(stage);
 	json_t *json = json_pack("{s:s, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "stage", stage->stage, "status",
 	                         stage->status, "tasks", (json_int_t)stage->tasks, "ok", (json_int_t)stage->ok, "failed",
 	                         (json_int_t)stage->failed, "skipped", (json_int_t)stage->skipped, "invocations",
@@ -188,6 +189,10 @@ static json_t *stage_to_json(const struct fw_stage_summary *stage)
 		{"joules", stage->joules},         {"joules_low", stage->joules_low},
 		{"joules_high", stage->joules_high}, {"total_usd", stage->usd},
 		{"gco2e", stage->gco2e},           {"units", stage->units},
+		{"operational_gco2e", stage->operational_gco2e}, {"embodied_gco2e", stage->embodied_gco2e},
+		{"average_w", energy.average_w},   {"peak_w", energy.peak_w},
+		{"joules_per_unit", energy.joules_per_unit}, {"units_per_joule", energy.units_per_joule},
+		{"sci_gco2e_per_unit", energy.sci_gco2e_per_unit},
 	};
 
 	for (size_t i = 0; i < FW_COUNT_OF(figures); i++)
@@ -207,8 +212,12 @@ json_t *fw_summary_to_json(const struct fw_summary *summary)
 	const struct fw_run_row *row = &summary->row;
 	json_t *stages = json_array();
 
-	for (size_t i = 0; i < summary->count; i++)
-		json_array_append_new(stages, stage_to_json(&summary->stages[i]));
+	for (size_t i = 0; i < summary->count; i++) {
+		json_t *stage = stage_to_json(&summary->stages[i]);
+
+		json_object_set_new(stage, "energy_rank", json_integer((json_int_t)fw_stage_energy_rank(summary, &summary->stages[i])));
+		json_array_append_new(stages, stage);
+	}
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:s?, s:s?, s:s?, s:o, s:o, s:O?, s:O?}", "run", row->run, "workflow",
 	                 row->workflow, "backend", row->backend, "storage", row->storage, "state", summary->state, "wall_ms",
 	                 (json_int_t)row->wall_ms, "makespan_ms", fw_json_real(row->makespan_ms), "error", row->error, "price_basis",

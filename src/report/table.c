@@ -4,6 +4,7 @@
  */
 #include "report/table.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +70,14 @@ void fw_table_cell(struct fw_table *table, const char *format, ...)
 	va_end(arguments);
 	FW_PUSH(&row->cells, fw_buffer_take(&text));
 	fw_buffer_done(&text);
+}
+
+void fw_table_number(struct fw_table *table, double value)
+{
+	if (isnan(value))
+		fw_table_cell(table, "–");
+	else
+		fw_table_cell(table, fabs(value) >= 999.5 && fabs(value) < 1e9 ? "%.0f" : "%.3g", value);
 }
 
 static size_t column_width(const struct fw_table *table, size_t column)

@@ -19,5 +19,7 @@ void fw_table_column(struct fw_table *table, const char *title, enum fw_align al
 /* Starts a row; cells follow in order, copied. Missing cells are empty. */
 void fw_table_row(struct fw_table *table);
 void fw_table_cell(struct fw_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Three significant digits, more where they stand before the point; NAN is a dash. */
+void fw_table_number(struct fw_table *table, double value);
 /* Two blanks before each line and between columns; colour dims the titles. */
 void fw_table_print(const struct fw_table *table, bool colour, struct fw_buffer *out);

@@ -15,6 +15,7 @@ WORKFLOW = """
       make: {handler: make, workers: 1, after: [say], outputs: {out: {suffix: .txt}}}
       never: {handler: noop, workers: 1, when: {result: say.none, op: "==", value: 1}}
 """
+ROWS = {"make": "N  N J  N  N g  N g  N g", "say": "–  –  –  N g  N g  –"}
 UNITS = r"(?:ns|µs|ms|s|min|h|kB|MB|GB|B|µJ|mJ|J|kJ|µg|mg|g|kg)"
 
 
@@ -103,6 +104,53 @@ def test_the_json_has_every_figure_of_the_table(flexwatt, run):
             assert stage[figure] > 0, figure
     assert shown["stages"][2]["joules"] is None, "what was not measured is null, not 0"
     assert shown["total"]["total_usd"] == pytest.approx(sum(r["total_usd"] for r in flexwatt.records(run)))
+
+
+def test_the_energy_of_the_stages_most_joules_first(flexwatt, run):
+    shown = flexwatt("show", run, "--energy").stdout
+    stages = sorted(flexwatt.json("show", run)["stages"], key=lambda stage: stage["energy_rank"])
+    assert [stage["energy_rank"] for stage in stages] == [1, 2, 3] and stages[2]["stage"] == "never"
+    assert stages[0]["joules"] >= stages[1]["joules"]
+    text = re.sub(r"(?<=  )[\d.e-]+(?=  )", "N", re.sub(r" +[\d.]+ W\b", "  N W", alike(shown)))
+    assert text == textwrap.dedent(f"""\
+        talk · run RUN · energy, most first
+          stage  energy  share  average  peak  units  per unit  units/J  operational  embodied  SCI per unit
+          {stages[0]["stage"]}  N J (N–N) m  N %  N W  N W  {ROWS[stages[0]["stage"]]}
+          {stages[1]["stage"]}  N J (N–N) m  N %  N W  N W  {ROWS[stages[1]["stage"]]}
+          never  –  –  –  –  –  –  –  –  –  –
+          total  N J (N–N) m  N %  N W  N W  {ROWS["make"]}
+          m = modelled, low–high: no energy counters were read (flexwatt monitors says why).
+          average: joules over the time of the stage; peak: the most at once, from the averages of its invocations.
+          SCI = (E x I + M) / R: operational (energy x PUE x grid) + embodied, per unit of work.
+          Grid of eu-central-1: N g/kWh, average, 2024; PUE 1.35. Units are the function's own, else its output objects.
+    """)
+
+
+def test_the_figures_of_energy_agree_with_each_other(flexwatt, run):
+    for stage in [flexwatt.json("show", run)["total"], *flexwatt.json("show", run)["stages"][:2]]:
+        assert stage["average_w"] == pytest.approx(stage["joules"] / stage["time_ms"] * 1000)
+        assert stage["peak_w"] > 0
+        assert stage["gco2e"] == pytest.approx(stage["operational_gco2e"] + stage["embodied_gco2e"])
+        if stage["units"]:
+            assert stage["joules_per_unit"] == pytest.approx(stage["joules"] / stage["units"])
+            assert stage["units_per_joule"] == pytest.approx(stage["units"] / stage["joules"])
+            assert stage["sci_gco2e_per_unit"] == pytest.approx(stage["gco2e"] / stage["units"])
+        else:
+            assert stage["joules_per_unit"] is None and stage["sci_gco2e_per_unit"] is None
+
+
+def test_runs_against_each_other_the_least_joules_per_unit_score_100(flexwatt, run):
+    other = flexwatt.json("run", "workflow.yaml")["run"]
+    runs = flexwatt.json("show", run, other, "--energy")["runs"]
+    assert [one["run"] for one in runs] == [run, other]
+    least = min(one["total"]["joules_per_unit"] for one in runs)
+    assert [one["efficiency_score"] for one in runs] == [pytest.approx(100 * least / one["total"]["joules_per_unit"]) for one in runs]
+    assert max(one["efficiency_score"] for one in runs) == 100
+    lines = flexwatt("show", run, other, "--energy").stdout.splitlines()
+    assert lines[0].split() == ["run", "workflow", "time", "energy", "average", "units", "per", "unit", "score", "SCI", "per", "unit"]
+    for line, one in zip(lines[1:3], runs):
+        assert line.split()[:2] == [one["run"], "talk"] and f"{one['efficiency_score']:.3g}" in line.split()
+    assert "--energy" in flexwatt("show", run, other, status=2).stderr
 
 
 @pytest.mark.parametrize("arguments, status, message", [
