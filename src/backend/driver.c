@@ -3,6 +3,7 @@
  * The driver's turns: feed events, commit, carry out what follows, close the books. See driver.h for the order that makes
  * a run resumable; it is kept in fw_driver_feed() and carry_out().
  */
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -384,6 +385,20 @@ struct fw_stage_progress fw_driver_stage(const struct fw_driver *driver, uint32_
 struct fw_driver_totals fw_driver_totals(const struct fw_driver *driver)
 {
 	return driver->totals;
+}
+
+double fw_driver_fraction(const struct fw_driver *driver, uint32_t stage)
+{
+	double sum = 0;
+	int count = 0;
+
+	for (const struct fw_task_run *run = driver->runs; run; run = run->next) {
+		if (run->stage_index != stage || run->concluded || isnan(run->fraction))
+			continue;
+		sum += run->fraction;
+		count++;
+	}
+	return count > 0 ? sum / count : NAN;
 }
 
 const char *fw_driver_note(const struct fw_driver *driver, uint32_t stage)

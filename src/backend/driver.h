@@ -51,6 +51,7 @@ struct fw_driver_totals {
 	bool modelled;             /* some of the joules are */
 };
 struct fw_driver_totals fw_driver_totals(const struct fw_driver *driver);
+double fw_driver_fraction(const struct fw_driver *driver, uint32_t stage); /* mean of the running tasks that tell; or NAN */
 const char *fw_driver_note(const struct fw_driver *driver, uint32_t stage); /* last progress note, or NULL */
 double fw_driver_elapsed_ms(const struct fw_driver *driver);
 const char *fw_driver_missing(const struct fw_driver *driver); /* what is not enforced here, or NULL */

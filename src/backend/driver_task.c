@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -152,8 +153,8 @@ static void progress(void *context, double done, double total, const char *note)
 	struct fw_task_run *run = context;
 	struct fw_stage_times *times = &run->driver->stages[run->stage_index];
 
-	(void)done;
-	(void)total;
+	if (total > 0 && done >= 0)
+		run->fraction = fmin(done / total, 1);
 	if (note)
 		fw_record_set_text(&times->note, note);
 }
@@ -333,6 +334,7 @@ void fw_driver_dispatch(struct fw_driver *driver, const struct fw_engine_action 
 	run->stage = &driver->workflow->stages.items[action->stage];
 	run->task = action->task;
 	run->attempt = action->attempt;
+	run->fraction = NAN;
 	run->next = driver->runs;
 	if (run->next)
 		run->next->previous = run;

@@ -13,6 +13,7 @@ struct fw_task_run {
 	const struct fw_stage *stage;
 	uint32_t stage_index, task, attempt;
 	enum fw_status status;
+	double fraction; /* done, as it told last; NAN: it told nothing */
 	struct fw_record record;
 	char *flags; /* of the record when it started; what is found later belongs to the meters */
 	bool concluded; /* its end was fed to the engine */

@@ -148,11 +148,22 @@ static void choose(const struct fw_progress *progress, size_t most, bool *shown)
 		}
 }
 
+/* How far its running tasks are by their own word, and what one of them said last. */
+static char *tell(const struct fw_progress *progress, uint32_t index)
+{
+	double fraction = fw_driver_fraction(progress->driver, index);
+	const char *note = fw_driver_note(progress->driver, index);
+	fw_cleanup_free char *line = fw_display_line(note ? note : "", NOTE_COLUMNS);
+
+	if (isnan(fraction))
+		return fw_strdup(line);
+	return fw_printf("%.0f %%%s%s", 100 * fraction, *line ? "  " : "", line);
+}
+
 static void add_stage(const struct fw_progress *progress, uint32_t index, struct fw_table *table)
 {
 	struct fw_stage_progress stage = fw_driver_stage(progress->driver, index);
-	const char *note = fw_driver_note(progress->driver, index);
-	fw_cleanup_free char *line = fw_display_line(note ? note : "", NOTE_COLUMNS);
+	fw_cleanup_free char *line = tell(progress, index);
 
 	fw_table_row(table);
 	fw_table_cell(table, "%s", progress->workflow->stages.items[index].name);

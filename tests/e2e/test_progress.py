@@ -114,6 +114,7 @@ def test_the_table_redraws_and_leaves_only_the_summary(flexwatt, functions):
     terminal.until(r"halfway there")
     terminal.until(r"4/5 tasks, [^\r\n]*\$0")  # energy and cost come one sample after an end
     terminal.until("\\x1b\\[\\?7h$")
+    terminal.until(r"\b(5|[1-9]0|[1-9]5) %  halfway there")
     shown = terminal.screen()
     assert sum(line.split()[:2] == ["stage", "done"] for line in shown) == 1, "one table, not several"
     assert any(re.match(r"  make +4/4 +0 +0 +ok", line) for line in shown)
