@@ -89,12 +89,14 @@ static void close_cycles(struct object *object)
 	object->cycle_count = 0;
 }
 
-static void prepare(struct fw_bpf *bpf)
+static int prepare(struct fw_bpf *bpf)
 {
 	struct object *object = bpf->object;
 	struct fw_bpf_programs *programs = object->programs;
 	struct btf *kernel = btf__load_vmlinux_btf();
 
+	if (!kernel)
+		return -errno;
 	bpf->has_idle = choose(kernel, programs->progs.on_idle, "cpu_idle");
 	bpf->has_frequency = choose(kernel, programs->progs.on_frequency, "cpu_frequency");
 	bpf->has_temperature = choose(kernel, programs->progs.on_temperature, "thermal_temperature");
@@ -109,6 +111,7 @@ static void prepare(struct fw_bpf *bpf)
 	bpf_map__set_max_entries(programs->maps.idle, bpf->cpu_count);
 	bpf_map__set_max_entries(programs->maps.cycles, bpf->cpu_count);
 	bpf_map__set_max_entries(programs->maps.work, bpf->cpu_count * FW_BPF_SLOTS);
+	return 0;
 }
 
 static size_t bytes_of(const struct bpf_map *map)
@@ -243,8 +246,9 @@ static int load(struct fw_bpf *bpf)
 	object->programs = fw_bpf_programs__open();
 	if (!object->programs)
 		return -errno;
-	prepare(bpf);
-	rc = fw_bpf_programs__load(object->programs);
+	rc = prepare(bpf);
+	if (rc == 0)
+		rc = fw_bpf_programs__load(object->programs);
 	if (rc == 0)
 		rc = map_all(bpf);
 	if (rc == 0)
@@ -276,8 +280,11 @@ int fw_bpf_load(const struct fw_root *root, struct fw_bpf *bpf, struct fw_error 
 	if (rc == 0)
 		return FW_OK;
 	unload(bpf);
-	fw_fail_errno(err, -rc, "load the BPF programs%s%s", last_words[0] ? ": " : "", last_words);
-	return fw_error_hint(err, fw_code_from_errno(-rc), rc == -ENOSYS ? "this kernel was built without CONFIG_BPF_SYSCALL"
-	                                                                : "run as root, or with CAP_BPF and CAP_PERFMON, "
-	                                                                  "outside containers");
+	int code = fw_fail_errno(err, -rc, "load the BPF programs%s%s", last_words[0] ? ": " : "", last_words);
+
+	if (rc == -ENOSYS)
+		return fw_error_hint(err, code, "this kernel was built without CONFIG_BPF_SYSCALL");
+	if (rc == -EPERM || rc == -EACCES)
+		return fw_error_hint(err, code, "run as root, or with CAP_BPF and CAP_PERFMON, outside containers");
+	return code;
 }

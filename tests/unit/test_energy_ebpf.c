@@ -597,6 +597,31 @@ static void the_monitor_says_what_it_watches(void **state)
 	assert_non_null(strstr(text, "context switches of "));
 }
 
+static void too_few_files_are_a_reason_and_no_death(void **state)
+{
+	struct fw_monitor_context context = {.root = &root, .machine = &machine};
+	struct rlimit before, now;
+	rlim_t most = 3;
+	int rc;
+	(void)state;
+
+	if (!monitor)
+		skip(); /* set_up() has told why */
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	do {
+		struct fw_monitor *opened = NULL;
+		struct fw_error *err = NULL;
+
+		now = (struct rlimit){++most, before.rlim_max};
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+		rc = fw_monitor_ebpf.open(&context, &opened, &err);
+		assert_true((rc == FW_OK) == (err == NULL));
+		fw_monitor_ebpf.close(opened);
+		fw_error_free(err);
+	} while (rc != FW_OK);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -610,6 +635,7 @@ int main(void)
 		cmocka_unit_test(groups_below_a_worker_are_the_workers),
 		cmocka_unit_test(the_traffic_of_a_worker_is_counted_but_not_its_talk_with_flexwatt),
 		cmocka_unit_test(the_monitor_says_what_it_watches),
+		cmocka_unit_test(too_few_files_are_a_reason_and_no_death),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
