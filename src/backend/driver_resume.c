@@ -76,9 +76,22 @@ static int read_history(struct fw_driver *driver, struct fw_error **err)
 	return rc;
 }
 
+/* Of two that take up one run, before either touches what the dead engine left, one alone goes on. */
+static int claim_row(struct fw_driver *driver, struct fw_error **err)
+{
+	struct fw_root root;
+	int rc = fw_root_open("/", &root, err);
+
+	if (rc != FW_OK)
+		return rc;
+	rc = fw_store_run_claim(driver->store, driver->options.run, root.fd, &driver->row, err);
+	fw_root_close(&root);
+	return rc;
+}
+
 int fw_driver_take_up(struct fw_driver *driver, struct fw_error **err)
 {
-	int rc = fw_store_run_get(driver->store, driver->options.run, &driver->row, err);
+	int rc = claim_row(driver, err);
 
 	if (rc == FW_OK && driver->options.from_stage && !fw_workflow_stage(driver->workflow, driver->options.from_stage))
 		rc = fw_fail(err, FW_E_USAGE, "--from %s: the workflow has no such stage", driver->options.from_stage);

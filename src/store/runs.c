@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "base/buffer.h"
 #include "store/store_internal.h"
 
@@ -150,6 +151,24 @@ int fw_store_run_get(struct fw_store *store, const char *id, struct fw_run_row *
 	sqlite3_bind_text(statement, 1, run, -1, SQLITE_STATIC);
 	int code = sqlite3_step(statement);
 	return code == SQLITE_ROW ? read_run(store, statement, row, err) : fw_store_fail(store, err, code, "read a run");
+}
+
+int fw_store_run_claim(struct fw_store *store, const char *id, int root_fd, struct fw_run_row *row, struct fw_error **err)
+{
+	struct fw_run_row read = null_run();
+	int rc = fw_store_begin(store, err); /* others wait for the flush, and then find us */
+
+	if (rc == FW_OK)
+		rc = fw_store_run_get(store, id, &read, err);
+	if (rc == FW_OK && fw_str_is(fw_str_of(read.state), "running") && fw_store_run_is_alive(&read, root_fd))
+		rc = fw_fail(err, FW_E_BUSY, "run %s has just been taken up by process %lld", read.run, (long long)read.pid);
+	if (rc == FW_OK)
+		rc = fw_run_row_set_engine(&read, root_fd, err);
+	if (rc == FW_OK)
+		*row = read;
+	else
+		fw_run_row_done(&read);
+	return rc;
 }
 
 int fw_store_run_list(struct fw_store *store, size_t limit, struct fw_run_row **rows, size_t *count, struct fw_error **err)

@@ -66,6 +66,9 @@ int fw_store_run_insert(struct fw_store *store, const struct fw_run_row *row, st
 int fw_store_run_update(struct fw_store *store, const struct fw_run_row *row, struct fw_error **err); /* by run */
 /* By full id, or by a unique tail or prefix ("k3f"); FW_E_USAGE when there is none or it is ambiguous (the hint lists them). */
 int fw_store_run_get(struct fw_store *store, const char *id, struct fw_run_row *row, struct fw_error **err);
+/* The same for who takes the run up: FW_E_BUSY while its engine lives. `row` names the calling process, and until the flush
+ * that follows fw_store_run_update(), or a discard, no other can take it up. root_fd is a directory that stands for "/". */
+int fw_store_run_claim(struct fw_store *store, const char *id, int root_fd, struct fw_run_row *row, struct fw_error **err);
 /* Newest first. The caller frees rows with fw_run_row_done() and the array. */
 int fw_store_run_list(struct fw_store *store, size_t limit, struct fw_run_row **rows, size_t *count, struct fw_error **err);
 int fw_store_run_delete(struct fw_store *store, const char *run, struct fw_error **err); /* with all that hangs on it */

@@ -193,6 +193,19 @@ def test_a_running_run_is_not_resumed(flexwatt, functions):
     assert process.returncode == 0
 
 
+def test_of_two_that_take_up_a_run_at_once_one_goes_on_undisturbed(flexwatt, functions):
+    """Neither may end the workers of the other as orphans of the killed engine."""
+    flexwatt.workflow(STEPS)
+    run = killed(flexwatt, ended(1))
+    both = [flexwatt.start("run", "--resume", run) for _ in range(2)]
+    errors = {process: process.communicate(timeout=DEADLINE_S)[1] for process in both}
+    refused, resumed = sorted(both, key=lambda process: -process.returncode)
+    assert (refused.returncode, resumed.returncode) == (3, 0), errors
+    assert errors[refused].startswith(f"error: run {run} ") and errors[refused].count("\n") == 1, errors
+    assert sum(e["event"] == "resumed" for e in events_of(flexwatt)) == 1
+    assert visible(flexwatt.outputs(run)) == undisturbed(flexwatt)
+
+
 def test_a_complete_run_is_not_resumed(flexwatt, functions):
     flexwatt.workflow(STEPS)
     run = flexwatt.json("run", "workflow.yaml")["run"]

@@ -131,6 +131,28 @@ static void a_run_is_found_by_its_tail_or_its_beginning(void **state)
 	assert_error_is(fw_store_run_get(store, "", &row, &err), &err, FW_E_USAGE, "`flexwatt runs` lists them");
 }
 
+static void a_run_is_claimed_by_one_alone(void **state)
+{
+	fw_cleanup_tree struct tree tree = tree_of("x", "", NULL);
+	fw_cleanup_free char *path = store_path(&tree);
+	fw_cleanup_store struct fw_store *store = open_store(path);
+	fw_cleanup_error struct fw_error *err = NULL;
+	struct fw_run_row row;
+	struct fw_root root;
+	(void)state;
+
+	insert_run(store, "a", 1);
+	assert_ok(fw_root_open("/", &root, &err), err);
+	assert_ok(fw_store_run_claim(store, "a", root.fd, &row, &err), err);
+	assert_int_equal(row.pid, getpid());
+	assert_ok(fw_store_run_update(store, &row, &err), err);
+	assert_ok(fw_store_flush(store, &err), err);
+	fw_run_row_done(&row);
+	assert_error_is(fw_store_run_claim(store, "a", root.fd, &row, &err), &err, FW_E_BUSY, "taken up by process");
+	fw_store_discard(store);
+	fw_root_close(&root);
+}
+
 static void a_run_is_updated_and_listed_newest_first(void **state)
 {
 	fw_cleanup_tree struct tree tree = tree_of("x", "", NULL);
@@ -297,6 +319,6 @@ static void tells_a_running_engine_from_a_dead_one(void **state)
 
 FW_TESTS(a_record_comes_back_as_it_was_put, a_second_record_of_an_attempt_replaces_the_first_and_its_energy,
          records_come_in_the_order_in_which_stages_started, rows_read_with_sql_have_texts_and_field_names,
-         a_run_is_found_by_its_tail_or_its_beginning, a_run_is_updated_and_listed_newest_first,
+         a_run_is_found_by_its_tail_or_its_beginning, a_run_is_claimed_by_one_alone, a_run_is_updated_and_listed_newest_first,
          stages_come_in_the_order_of_the_workflow, the_event_log_has_no_holes, deleting_a_run_leaves_nothing_of_it,
          a_writer_that_outlives_its_run_is_told, tells_a_running_engine_from_a_dead_one)
