@@ -3,13 +3,18 @@
  * From a function's answer to the commit: the answer is decoded, what it declares is checked and published by the storage,
  * and only then is the end fed to the engine. An answer that cannot be kept is a function_error of that invocation.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "backend/driver_task.h"
 #include "base/digest.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "base/tree.h"
+
+#define PHASES_MAX_SHARE 1.01
+#define PHASES_ROUNDING_MS 1
 
 static void refuse(struct fw_task_run *run, const char *type, const struct fw_error *error)
 {
@@ -217,15 +222,31 @@ static int declare_plain(struct fw_task_run *run, struct fw_error **err)
 
 /* ---- the answer ---- */
 
+/* Parts of an invocation cannot be more than the whole: a function that says so has another clock, and nothing is known. */
+static void take_phases(struct fw_task_run *run)
+{
+	const struct fw_answer *answer = &run->answer;
+	double sum = 0, phases[] = {answer->read_ms, answer->compute_ms, answer->write_ms};
+
+	for (size_t i = 0; i < FW_COUNT_OF(phases); i++)
+		sum += isnan(phases[i]) ? 0 : phases[i];
+	if (sum > run->record.response_ms * PHASES_MAX_SHARE + PHASES_ROUNDING_MS) {
+		fw_info("%s/%u: phases of %.0f ms in an invocation of %.0f ms are not taken", run->stage->name, run->task, sum,
+		        run->record.response_ms);
+		return;
+	}
+	run->record.read_ms = answer->read_ms;
+	run->record.compute_ms = answer->compute_ms;
+	run->record.write_ms = answer->write_ms;
+}
+
 static int read_stage_aware(struct fw_task_run *run, const char *body, size_t length, struct fw_error **err)
 {
 	int rc = fw_answer_decode(body, length, &run->answer, err);
 
 	if (rc != FW_OK)
 		return rc;
-	run->record.read_ms = run->answer.read_ms;
-	run->record.compute_ms = run->answer.compute_ms;
-	run->record.write_ms = run->answer.write_ms;
+	take_phases(run);
 	run->record.units = run->answer.units;
 	run->record.metrics = json_incref(run->answer.metrics);
 	run->result = json_incref(run->answer.result);

@@ -47,7 +47,8 @@ static const char where_null[] =
 	"| `memory_peak_mb`, `memory_average_mb` | where a control group or the process tree was sampled at the end | else, flagged "
 	"memory_unsampled |\n"
 	"| `cold_start_ms`, `init_ms` | for the first invocation of a worker | for a warm one |\n"
-	"| `read_ms`, `compute_ms`, `write_ms` | as the function reports them (the SDK does) | for plain functions |\n"
+	"| `read_ms`, `compute_ms`, `write_ms` | as the function reports them (the SDK does) | for plain functions, and when "
+	"together they are longer than the invocation |\n"
 	"| `clock_offset_*` | 0 on this machine, measured elsewhere | never |\n"
 	"| `sweep`, `repetition` | for runs of a sweep | for a run of its own |\n"
 	"| `idle_wait_ms` | for invocations that may start before their inputs are there (futures) | else |\n";

@@ -152,3 +152,22 @@ def test_an_installation_whose_prefix_was_moved_finds_its_parts(flexwatt):
         del flexwatt.env[part]
     subprocess.run([moved / "bin/flexwatt", "run", "workflow.yaml"], check=True, cwd=flexwatt.directory, env=flexwatt.env,
                    stdout=subprocess.DEVNULL, timeout=60)
+
+
+def test_phases_longer_than_their_invocation_are_not_taken(flexwatt):
+    tool("curl")
+    flexwatt.package("boasts", """#!/bin/sh
+        api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation"
+        while curl -sS --fail -D /tmp/headers -o /dev/null "$api/next"; do
+            id=$(sed -n 's/^Lambda-Runtime-Aws-Request-Id: *//Ip' /tmp/headers | tr -d '\\r')
+            curl -sS --fail -d '{"phases": {"read_ms": 1, "compute_ms": 3600000}, "units": 7}' "$api/$id/response"
+        done
+    """)
+    flexwatt.workflow("""
+        name: boasts
+        storage: ./data
+        stages: {only: {function: {package: ./boasts}}}
+    """)
+    run = flexwatt.json("run", "workflow.yaml")["run"]
+    record, = flexwatt.records(run)
+    assert (record["read_ms"], record["compute_ms"], record["units"]) == (None, None, 7)
