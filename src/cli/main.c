@@ -121,6 +121,7 @@ static int choose(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of a write, to be told */
 	set_log_level();
 	int status = choose(argc, argv);
 

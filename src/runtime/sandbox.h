@@ -15,6 +15,8 @@
 #include "host/machine.h"
 #include "workflow/workflow.h"
 
+enum { FW_SANDBOX_FILES = 1024 }; /* open at once in a function, as on Lambda */
+
 struct fw_sandboxes; /* what all sandboxes of this process share: probing, templates per package, uid and address pool */
 struct fw_sandbox;
 

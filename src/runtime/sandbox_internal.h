@@ -17,7 +17,6 @@ enum {
 	FW_SANDBOX_SLOTS = 32768,
 	FW_SANDBOX_PORT = 9001,    /* of every Runtime API: the slot's address tells workers apart */
 	FW_SANDBOX_PIDS = 1024,
-	FW_SANDBOX_FILES = 1024,
 	FW_SANDBOX_CPU_PERIOD_US = 20000,
 	FW_SANDBOX_MB_PER_CPU = 1769,
 };

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import re
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -11,7 +12,7 @@ import tempfile
 
 import pytest
 
-from conftest import events_of, query, run_ids, wait_until
+from conftest import BINARY, events_of, query, run_ids, wait_until
 
 STEPS = """
     name: steps
@@ -241,3 +242,26 @@ def test_what_is_not_enforced_is_told_once(flexwatt, normal_user):
     assert f"warning: {len(notes)} {things} not enforced here: the summary says which\n" in done.stderr
     told = normal_user("run", "workflow.yaml", "--json").stderr
     assert [line for line in told.splitlines() if "warning" in line] == [f"warning: {note}" for note in notes]
+
+
+def limited(flexwatt, which, most):
+    """The end of a run that began under this limit; on what terms a process may raise it again is told by capabilities."""
+    if int(re.search(r"CapEff:\s*(\w+)", pathlib.Path("/proc/self/status").read_text())[1], 16) >> 24 & 1:
+        pytest.skip("CAP_SYS_RESOURCE raises every limit again")
+    return subprocess.run([str(BINARY), "run", "workflow.yaml"], env=flexwatt.env, cwd=flexwatt.directory, timeout=60,
+                          capture_output=True, text=True, preexec_fn=lambda: resource.setrlimit(which, (most, most)))
+
+
+@pytest.mark.parametrize("most", [20, 64, 1023])
+def test_too_few_files_are_told_before_anything_starts(flexwatt, functions, most):
+    flexwatt.workflow(STEPS)
+    done = limited(flexwatt, resource.RLIMIT_NOFILE, most)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (f"error: only {most} files may be open at once here, and a run needs 1024\n"
+                           "  hint: raise the hard limit of open files: `ulimit -Hn` shows it\n")
+
+
+def test_a_limit_of_file_sizes_is_an_error_and_no_death(flexwatt, functions):
+    flexwatt.workflow(STEPS)
+    done = limited(flexwatt, resource.RLIMIT_FSIZE, 4096)
+    assert done.returncode == 3 and len(errors(done)) == 1
