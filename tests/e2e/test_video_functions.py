@@ -152,6 +152,18 @@ def test_a_video_damaged_in_the_middle_is_corrupt(videos, tmp_path):
     assert failure.value.type == "Video.Corrupt"
 
 
+@pytest.mark.parametrize("first,second", [("yuv420p", "yuv444p"), ("yuv444p", "yuv420p")])
+def test_a_video_whose_pixels_change_their_format_is_refused(tmp_path, first, second):
+    parts = []
+    for format in (first, second):
+        encode(tmp_path / "part.h264", "testsrc=size=160x90:rate=25:duration=1", "-pix_fmt", format)
+        parts.append((tmp_path / "part.h264").read_bytes())
+    (tmp_path / "changing.mp4").write_bytes(b"".join(parts))
+    with Function(BOOTSTRAP, "split_videos") as function, pytest.raises(Failure, match="format of its pixels changes") as failure:
+        function(event("split_videos", ("videos", [tmp_path / "changing.mp4"]), "chunks", tmp_path, ".mp4"))
+    assert failure.value.type == "Video.Unsupported"
+
+
 def test_what_is_no_video_is_refused(tmp_path):
     subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=duration=1", tmp_path / "sound.wav"], check=True, timeout=60)
     with Function(BOOTSTRAP, "split_videos") as function, pytest.raises(Failure, match="there is no video in it") as failure:

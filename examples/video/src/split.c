@@ -26,6 +26,7 @@ struct splitter {
 	AVFormatContext *chunk;
 	double chunk_seconds;
 	int threads;
+	int format;                /* of the first frame's pixels */
 	int64_t first_pts;         /* of the video, in the stream's time base */
 	int64_t last_pts;          /* in the encoder's */
 	int64_t chunk_number;      /* of the frame that was encoded last */
@@ -80,6 +81,7 @@ static int open_encoder(struct splitter *splitter, const AVFrame *frame)
 		return FW_ERROR;
 	}
 	splitter->encoder = encoder;
+	splitter->format = frame->format;
 	encoder->pix_fmt = avcodec_find_best_pix_fmt_of_list(codec->pix_fmts, frame->format, 0, NULL);
 	const AVPixFmtDescriptor *pixels = av_pix_fmt_desc_get(encoder->pix_fmt);
 	/* Halved chroma wants even sides: an odd last column or row is cut off. */
@@ -237,6 +239,9 @@ static int encode_decoded(struct splitter *splitter)
 		if ((frame->width & ~1) != (splitter->encoder->width & ~1) || (frame->height & ~1) != (splitter->encoder->height & ~1))
 			return fw_fail_invocation(splitter->video.invocation, "Video.Unsupported", "%s: its size changes on the way",
 			                          splitter->video.uri);
+		if (frame->format != splitter->format)
+			return fw_fail_invocation(splitter->video.invocation, "Video.Unsupported",
+			                          "%s: the format of its pixels changes on the way", splitter->video.uri);
 		place_frame(splitter, frame);
 		if (splitter->cuts_tail - splitter->cuts_head > CUTS_WAITING)
 			return fw_fail_invocation(splitter->video.invocation, "Video.Unsupported",
