@@ -9,9 +9,11 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -55,35 +57,48 @@ static const char *last_lines(struct tail *tail)
 	return tail->bytes + at;
 }
 
-/* False at the end of what there is. */
-static bool pass_on(int fd, struct tail *tail)
+/* At most `most` bytes; how many, 0 at the end of what there is. */
+static size_t pass_on(int fd, size_t most, struct tail *tail)
 {
 	char bytes[4096];
-	ssize_t count = read(fd, bytes, sizeof bytes);
+	ssize_t count;
 
-	if (count < 0 && errno == EINTR)
-		return true;
+	do
+		count = read(fd, bytes, most < sizeof bytes ? most : sizeof bytes);
+	while (count < 0 && errno == EINTR);
 	if (count <= 0)
-		return false;
+		return 0;
 	(void)!write(STDERR_FILENO, bytes, (size_t)count);
 	keep_tail(tail, bytes, (size_t)count);
-	return true;
+	return (size_t)count;
 }
 
-/* Until the program ends: a daemon of its may keep the pipe open longer. */
+/* What is in the pipe, and no more: a daemon of the program's may write on without end. */
+static void pass_on_rest(int fd, struct tail *tail)
+{
+	int left = 0;
+
+	if (ioctl(fd, FIONREAD, &left) != 0)
+		return;
+	for (size_t count = 1, rest = (size_t)left; rest > 0 && count > 0; rest -= count)
+		count = pass_on(fd, rest, tail);
+}
+
+/* Until the program ends: its pipe may be closed before, or kept open longer. */
 static int follow(pid_t pid, int fd, struct tail *tail)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	struct pollfd waiting[] = {{fd, POLLIN, 0}, {pidfd, POLLIN, 0}};
 	int status = 0;
 
-	for (bool open = true; open;) {
-		if (poll(waiting, 2, -1) < 0 && errno != EINTR)
-			break;
-		if (waiting[0].revents)
-			open = pass_on(fd, tail);
-		else if (waiting[1].revents)
-			break;
+	for (bool open = true; open && !waiting[1].revents;) {
+		if (poll(waiting, 2, -1) < 0) {
+			if (errno != EINTR)
+				break;
+		} else if (waiting[1].revents)
+			pass_on_rest(fd, tail);
+		else
+			open = pass_on(fd, SIZE_MAX, tail) > 0;
 	}
 	if (pidfd >= 0)
 		close(pidfd);
