@@ -2,7 +2,7 @@
  *
  * SHA-256 of bytes and of trees; the only file that knows libcrypto's digests. In a tree every name, type and content is
  * preceded by its length or kind, so that no two different trees spell the same bytes. Times, owners and modes other
- * than the executable bit are left out: a copied package has the digest of its original.
+ * than whether anybody may execute it are left out: a copied package has the digest of its original.
  */
 #include "base/digest.h"
 
@@ -214,7 +214,7 @@ static int add_open(struct fw_digest *digest, int fd, const char *path, unsigned
 		return add_directory(digest, fd, path, depth, err);
 	if (!S_ISREG(status.st_mode))
 		return fw_fail(err, FW_E_INVALID, "%s is neither a file nor a directory", path);
-	fw_digest_add(digest, status.st_mode & S_IXUSR ? "x" : "f", 1);
+	fw_digest_add(digest, status.st_mode & 0111 ? "x" : "f", 1);
 	return add_content(digest, fd, path, (uint64_t)status.st_size, err);
 }
 
