@@ -115,13 +115,18 @@ static int plain_event(struct fw_task_run *run, const char *directory, char **bo
                        struct fw_error **err)
 {
 	fw_cleanup_json json_t *filled = NULL;
+	fw_cleanup_buffer struct fw_buffer text = {0};
 	int rc = fw_payload_fill(run->driver->workflow, run->stage, fw_engine_results(run->driver->engine), directory,
 	                         &filled, err);
 
 	if (rc != FW_OK)
 		return rc;
-	*body = fw_json_dump(filled);
-	*length = strlen(*body);
+	fw_buffer_init(&text, FW_PAYLOAD_MAX_BYTES);
+	if (fw_json_append(filled, &text) != FW_OK)
+		return fw_fail(err, FW_E_LIMIT, "the payload is larger than %d bytes: the results that fill it are too large",
+		               FW_PAYLOAD_MAX_BYTES);
+	*length = text.length;
+	*body = fw_buffer_take(&text);
 	return FW_OK;
 }
 

@@ -162,6 +162,22 @@ def test_a_plain_lambda_function_runs_by_payload(flexwatt, functions):
     assert [json.loads(text) for key, text in flexwatt.outputs(run).items() if key.startswith("use/")] == [event]
 
 
+def test_a_payload_that_results_make_too_large_is_told_and_not_tried_again(flexwatt, functions):
+    flexwatt.workflow("""
+        name: large
+        storage: ./data
+        function: {package: ./functions}
+        defaults: {memory: 128, timeout: 20, retries: 2}
+        stages:
+          ask: {handler: result, workers: 1, params: {json: '"LONG"'}}
+          call: {handler: noop, payload: {all: [MANY]}}
+    """.replace("LONG", "x" * 250_000).replace("MANY", ", ".join(['"${ask.result}"'] * 30)))
+    run = flexwatt.json("run", "workflow.yaml", status=1)["run"]
+    record, = flexwatt.records(run, "call/0")
+    assert record["status"] == "function_error"
+    assert "the payload is larger than 6291556 bytes: the results that fill it are too large" in record["error_message"]
+
+
 def test_a_command_is_a_function(flexwatt):
     flexwatt.write("data/in/a.txt", "hello")
     flexwatt.write("data/in/b.txt", "world")
