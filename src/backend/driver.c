@@ -131,17 +131,23 @@ static void list_objects(struct fw_driver *driver, const struct fw_engine_action
 
 static void timer_ran_out(void *context)
 {
-	struct fw_driver_timer *timer = context;
+	fw_cleanup_free struct fw_driver_timer *timer = context;
+	struct fw_driver *driver = timer->driver;
 	struct fw_engine_event event = {.kind = FW_EV_TIMER, .timer = timer->id};
+	struct fw_driver_timer *last = driver->timers.items[--driver->timers.count];
 
-	fw_driver_feed(timer->driver, &event);
+	driver->timers.items[timer->at] = last;
+	last->at = timer->at;
+	fw_timer_free(timer->timer);
+	fw_driver_feed(driver, &event);
 }
 
 static void set_timer(struct fw_driver *driver, const struct fw_engine_action *action)
 {
 	struct fw_driver_timer *timer = fw_alloc(sizeof *timer);
 
-	*timer = (struct fw_driver_timer){driver, fw_timer_new(driver->loop, timer_ran_out, timer), action->timer};
+	*timer = (struct fw_driver_timer){driver, fw_timer_new(driver->loop, timer_ran_out, timer), action->timer,
+	                                  driver->timers.count};
 	fw_timer_set(timer->timer, action->delay_ms * FW_NS_PER_MS);
 	FW_PUSH(&driver->timers, timer);
 }

@@ -53,6 +53,7 @@ struct fw_driver_timer {
 	struct fw_driver *driver;
 	struct fw_timer *timer;
 	uint64_t id;
+	size_t at; /* in the driver's timers */
 };
 
 /* The CPU quota of a configuration: AWS gives one vCPU at 1,769 MB. */

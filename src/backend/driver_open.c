@@ -126,6 +126,18 @@ static int write_row(struct fw_driver *driver, struct fw_error **err)
 	return rc;
 }
 
+/* One that cannot be ended writes where nobody looks any more: the run goes on, and it is said. */
+static void end_orphans(struct fw_driver *driver)
+{
+	fw_cleanup_error struct fw_error *error = NULL;
+	size_t orphans = 0;
+
+	if (driver->backend->ops->end_orphans(driver->backend, &orphans, &error) != FW_OK)
+		fw_warning("workers that the killed run had left may still run: %s", fw_error_message(error));
+	else if (orphans > 0)
+		fw_info("ended %zu workers that the killed run had left", orphans);
+}
+
 static void first_event(struct fw_driver *driver)
 {
 	struct fw_engine_event event = {
@@ -134,11 +146,10 @@ static void first_event(struct fw_driver *driver)
 		.seed = driver->options.seed,
 	};
 	struct fw_error *error = NULL;
-	size_t orphans = 0;
 
 	driver->backend->ops->capacity(driver->backend, &event.millivcpus, &event.memory_mb);
-	if (driver->options.resume && driver->backend->ops->end_orphans(driver->backend, &orphans, NULL) == FW_OK && orphans)
-		fw_info("ended %zu workers that the killed run had left", orphans);
+	if (driver->options.resume)
+		end_orphans(driver);
 	if (driver->options.from_stage) {
 		const struct fw_stage *stage = fw_workflow_stage(driver->workflow, driver->options.from_stage);
 		struct fw_engine_event restarted = {.kind = FW_EV_RESTARTED,

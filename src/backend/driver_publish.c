@@ -146,9 +146,11 @@ static int add_matching(void *context, const char *path, int parent_fd, const ch
 
 	(void)parent_fd;
 	(void)name;
-	(void)err;
-	if (S_ISREG(stat->st_mode) && fw_glob_match(matching->glob, path))
-		FW_PUSH(&matching->names, fw_strdup(path));
+	if (!S_ISREG(stat->st_mode) || !fw_glob_match(matching->glob, path))
+		return FW_OK;
+	if (matching->names.count == FW_PUBLISH_MAX_OBJECTS)
+		return fw_fail(err, FW_E_LIMIT, "the function left more than %d objects", FW_PUBLISH_MAX_OBJECTS);
+	FW_PUSH(&matching->names, fw_strdup(path));
 	return FW_OK;
 }
 

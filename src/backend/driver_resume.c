@@ -110,6 +110,7 @@ struct ended {
 	uint32_t stage, task, attempt;
 	enum fw_status status;
 	char *error_type, *error_message;
+	bool recorded;
 	json_t *record;               /* what the log says of it, or NULL */
 	const struct fw_stage *of;    /* the workflow as it was then */
 };
@@ -153,7 +154,7 @@ static const struct fw_workflow *workflow_then(const struct replay *replay)
 static void note_end(struct replay *replay, const struct fw_engine_event *event)
 {
 	FW_PUSH(&replay->ended, (struct ended){event->stage, event->task, event->attempt, event->status,
-	                                       fw_strdup(event->error_type), fw_strdup(event->error_message),
+	                                       fw_strdup(event->error_type), fw_strdup(event->error_message), false,
 	                                       json_incref((json_t *)(uintptr_t)event->recorded),
 	                                       &workflow_then(replay)->stages.items[event->stage]});
 }
@@ -184,20 +185,33 @@ static int replay_event(void *context, int64_t sequence, const char *text, size_
 
 /* ---- records and rows that the kill cost ---- */
 
+static int by_identity(const void *left, const void *right)
+{
+	const struct ended *a = left, *b = right;
+
+	if (a->stage != b->stage)
+		return a->stage < b->stage ? -1 : 1;
+	if (a->task != b->task)
+		return a->task < b->task ? -1 : 1;
+	return a->attempt < b->attempt ? -1 : a->attempt > b->attempt;
+}
+
 static int mark_recorded(void *context, const struct fw_record *record, struct fw_error **err)
 {
 	struct replay *replay = context;
 	struct fw_driver *driver = replay->driver;
+	const struct fw_stage *stage = fw_workflow_stage(driver->workflow, record->stage);
+	struct ended key = {.task = (uint32_t)record->task, .attempt = (uint32_t)record->attempt};
 
 	(void)err;
 	fw_driver_add_totals(driver, record);
-	for (size_t i = 0; i < replay->ended.count; i++) {
-		struct ended *ended = &replay->ended.items[i];
+	if (!stage || replay->ended.count == 0)
+		return FW_OK;
+	key.stage = (uint32_t)(stage - driver->workflow->stages.items);
+	struct ended *ended = bsearch(&key, replay->ended.items, replay->ended.count, sizeof key, by_identity);
 
-		if (ended->task == (uint32_t)record->task && ended->attempt == (uint32_t)record->attempt &&
-		    strcmp(driver->workflow->stages.items[ended->stage].name, record->stage) == 0)
-			ended->attempt = 0; /* it has its record */
-	}
+	if (ended)
+		ended->recorded = true;
 	return FW_OK;
 }
 
@@ -231,10 +245,13 @@ static int put_unmetered(struct fw_driver *driver, const struct ended *ended, st
 static int restore_records(struct replay *replay, struct fw_error **err)
 {
 	struct fw_driver *driver = replay->driver;
+
+	if (replay->ended.count > 0)
+		qsort(replay->ended.items, replay->ended.count, sizeof *replay->ended.items, by_identity);
 	int rc = fw_store_record_each(driver->store, driver->run, NULL, -1, mark_recorded, replay, err);
 
 	for (size_t i = 0; rc == FW_OK && i < replay->ended.count; i++)
-		if (replay->ended.items[i].attempt != 0)
+		if (!replay->ended.items[i].recorded)
 			rc = put_unmetered(driver, &replay->ended.items[i], err);
 	return rc;
 }
