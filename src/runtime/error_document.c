@@ -4,48 +4,29 @@
  */
 #include "runtime/error_document.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "base/json.h"
 
-/* Bytes of the UTF-8 character at text, 0 when it is not one. */
-static size_t character_bytes(const unsigned char *text, size_t left)
+static bool is_control(uint32_t character)
 {
-	size_t bytes = text[0] < 0x80 ? 1 : text[0] >= 0xC2 && text[0] < 0xE0 ? 2 : (text[0] & 0xF0) == 0xE0 ? 3 :
-	               text[0] >= 0xF0 && text[0] < 0xF5 ? 4 : 0;
-
-	if (bytes == 0 || bytes > left)
-		return 0;
-	for (size_t i = 1; i < bytes; i++)
-		if ((text[i] & 0xC0) != 0x80)
-			return 0;
-	if ((text[0] == 0xE0 && text[1] < 0xA0) || (text[0] == 0xED && text[1] >= 0xA0) || /* overlong, surrogate */
-	    (text[0] == 0xF0 && text[1] < 0x90) || (text[0] == 0xF4 && text[1] >= 0x90))
-		return 0;
-	return bytes;
-}
-
-static bool is_control(const unsigned char *text, size_t bytes)
-{
-	return (text[0] < ' ' && text[0] != '\n' && text[0] != '\t') || text[0] == 127 ||
-	       (bytes == 2 && text[0] == 0xC2 && text[1] < 0xA0); /* C1 */
+	return (character < ' ' && character != '\n' && character != '\t') || (character >= 127 && character < 160); /* C1 */
 }
 
 void fw_error_text_copy(struct fw_str text, char *out, size_t size)
 {
-	const unsigned char *from = (const unsigned char *)text.text;
 	size_t written = 0;
 
 	for (size_t i = 0; i < text.length;) {
-		size_t bytes = character_bytes(from + i, text.length - i);
-		bool printable = bytes && !is_control(from + i, bytes);
+		uint32_t character = 0;
+		size_t bytes = fw_utf8_next(text.text + i, text.length - i, &character);
+		bool printable = bytes && !is_control(character);
 		size_t needed = printable ? bytes : 1;
 
 		if (written + needed >= size)
 			break;
 		if (printable)
-			memcpy(out + written, from + i, bytes);
+			memcpy(out + written, text.text + i, bytes);
 		else
 			out[written] = '?';
 		written += needed;

@@ -104,7 +104,7 @@ FW_CHILD int fw_steps_open(struct fw_steps *steps, struct fw_child_failure *fail
 			step->fd = new_filesystem("tmpfs", "size", step->source, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 		else
 			continue;
-		if (step->fd < 0 && !(step->optional && errno == ENOENT))
+		if (step->fd < 0)
 			return failed(failure, "open", i);
 	}
 	return 0;

@@ -32,7 +32,6 @@ struct fw_step {
 	int fd;              /* the detached mount; -1 before the open pass */
 	int idmap_fd;        /* user namespace of an idmapped bind, or -1 */
 	bool is_file;        /* bind of something that is not a directory */
-	bool optional;       /* a source that is missing is left out */
 	bool recursive;
 };
 
