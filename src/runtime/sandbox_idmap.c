@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -32,16 +33,35 @@ static int write_map(pid_t pid, const char *which, unsigned from, unsigned to)
 	return fd >= 0 && write(fd, text, (size_t)length) == length ? 0 : -1;
 }
 
+/* A child that only exists: the mapping of its namespace can be written from outside alone. It ends with the engine, and no
+ * signal finds in it the engine's handlers, whose descriptors it shares. */
+static pid_t make_namespace(void)
+{
+	pid_t engine = getpid();
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+	int error_number = errno;
+
+	if (pid == 0) {
+		if (syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || syscall(SYS_getppid) != engine)
+			syscall(SYS_exit_group, 1);
+		for (;;)
+			syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	errno = error_number;
+	return pid;
+}
+
 int fw_idmap_open(uid_t from_uid, gid_t from_gid, uid_t to, int *fd, struct fw_error **err)
 {
 	char path[64];
 	int rc = FW_OK;
-	/* A child that only exists: the mapping of its namespace can be written from outside alone. */
-	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+	pid_t pid = make_namespace();
 
-	if (pid == 0)
-		for (;;)
-			syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
 	if (pid < 0)
 		return fw_fail_errno(err, errno, "make a user namespace for an idmapped mount");
 	snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
