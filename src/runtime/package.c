@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The package cache: <state>/packages/<digest>, a copy that all workers may read and nobody changes. A package is
- * unpacked beside its place and renamed into it, so that it is there whole or not at all, and of two engines that do the
- * same at once one wins and both go on.
+ * unpacked beside its place and renamed into it when it is on the disk and has the digest that it is named by, so that it
+ * is there whole or not at all, also after a power loss, and of two engines that do the same at once one wins and both go
+ * on.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,8 @@
 #include "runtime/package_internal.h"
 #include "runtime/sandbox_internal.h"
 
+enum { SYNC_ONE_BY_ONE = 16 }; /* above this many files one syncfs() is cheaper */
+
 int fw_package_count(struct fw_package_copy *copy, size_t entries, int64_t bytes, struct fw_error **err)
 {
 	copy->entries += entries;
@@ -30,9 +33,13 @@ int fw_package_count(struct fw_package_copy *copy, size_t entries, int64_t bytes
 	return FW_OK;
 }
 
-mode_t fw_package_mode(mode_t mode)
+int fw_package_finish(struct fw_package_copy *copy, int fd, mode_t mode, struct fw_error **err)
 {
-	return mode & 0111 ? 0755 : 0644;
+	if (fchmod(fd, mode & 0111 ? 0755 : 0644) != 0)
+		return fw_fail_errno(err, errno, "set the mode");
+	if (++copy->files <= SYNC_ONE_BY_ONE && fdatasync(fd) != 0)
+		return fw_fail_errno(err, errno, "write its copy");
+	return FW_OK;
 }
 
 /* Counting levels is true only while every ".." stands first: behind a name that is itself a link it would climb from
@@ -102,9 +109,7 @@ static int copy_regular(struct fw_package_copy *copy, const char *path, int pare
 	if (from < 0 || to < 0)
 		return fw_fail_errno(err, errno, from < 0 ? "read" : "write");
 	int rc = copy_file(from, to, copy, err);
-	if (rc == FW_OK && fchmod(to, fw_package_mode(mode)) != 0)
-		rc = fw_fail_errno(err, errno, "set the mode");
-	return rc;
+	return rc == FW_OK ? fw_package_finish(copy, to, mode, err) : rc;
 }
 
 static int copy_link(struct fw_package_copy *copy, const char *path, int parent_fd, const char *name,
@@ -176,21 +181,38 @@ static void close_source(struct source *source)
 static int unpack(const struct source *source, int directory_fd, struct fw_error **err)
 {
 	struct fw_package_copy copy = {.root_fd = directory_fd};
+	int rc = source->is_directory ? fw_tree_walk(AT_FDCWD, source->path, copy_entry, &copy, err) :
+	                                fw_package_unzip(source->bytes, source->length, &copy, err);
 
-	return source->is_directory ? fw_tree_walk(AT_FDCWD, source->path, copy_entry, &copy, err) :
-	                              fw_package_unzip(source->bytes, source->length, &copy, err);
+	if (rc == FW_OK && copy.files > SYNC_ONE_BY_ONE && syncfs(directory_fd) != 0)
+		rc = fw_fail_errno(err, errno, "write its copy");
+	return rc;
+}
+
+/* A directory may be built anew while it is copied: what is neither the old nor the new must not be kept as either. */
+static int check_copy(int cache_fd, const char *fresh, const struct source *source, const char *digest,
+                      struct fw_error **err)
+{
+	char copied[FW_DIGEST_TEXT];
+	int rc = source->is_directory ? fw_digest_tree(cache_fd, fresh, copied, err) : FW_OK;
+
+	if (rc != FW_OK || !source->is_directory || strcmp(copied, digest) == 0)
+		return rc;
+	return fw_error_hint(err, fw_fail(err, FW_E_CONFLICT, "it changed while it was read"), "run again when it is built");
 }
 
 /* Into a directory of our own beside the final one, then one rename. */
-static int fill(int cache_fd, const struct source *source, const char *digest, struct fw_error **err)
+static int fill(int cache_fd, const char *engine, const struct source *source, const char *digest, struct fw_error **err)
 {
 	static _Atomic unsigned count;
-	fw_cleanup_free char *fresh = fw_printf(".new-%d-%u", (int)getpid(), count++);
+	fw_cleanup_free char *fresh = fw_printf(".new-%s-%u", engine, count++);
 
 	if (mkdirat(cache_fd, fresh, 0700) != 0)
 		return fw_fail_errno(err, errno, "make a directory in the package cache");
 	fw_cleanup_fd int fd = openat(cache_fd, fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int rc = fd >= 0 ? unpack(source, fd, err) : fw_fail_errno(err, errno, "open the package cache");
+	if (rc == FW_OK)
+		rc = check_copy(cache_fd, fresh, source, digest, err);
 	if (rc == FW_OK && fchmod(fd, 0755) != 0)
 		rc = fw_fail_errno(err, errno, "open the package to all");
 	if (rc == FW_OK && renameat(cache_fd, fresh, cache_fd, digest) == 0)
@@ -201,7 +223,7 @@ static int fill(int cache_fd, const struct source *source, const char *digest, s
 	return rc;
 }
 
-static int cache(int cache_fd, const struct source *source, char digest[65], struct fw_error **err)
+static int cache(int cache_fd, const char *engine, const struct source *source, char digest[65], struct fw_error **err)
 {
 	struct stat stat;
 	int rc = FW_OK;
@@ -212,7 +234,7 @@ static int cache(int cache_fd, const struct source *source, char digest[65], str
 		fw_digest_of(source->bytes, source->length, digest);
 	if (rc != FW_OK || fstatat(cache_fd, digest, &stat, AT_SYMLINK_NOFOLLOW) == 0)
 		return rc;
-	return fill(cache_fd, source, digest, err);
+	return fill(cache_fd, engine, source, digest, err);
 }
 
 int fw_package_cache(struct fw_sandboxes *sandboxes, const char *path, char digest[65], char **out, struct fw_error **err)
@@ -225,10 +247,11 @@ int fw_package_cache(struct fw_sandboxes *sandboxes, const char *path, char dige
 	int rc = fw_make_directories(AT_FDCWD, directory, 0755, err);
 	if (rc != FW_OK)
 		return rc;
+	fw_orphans_sweep_directory(directory, ".new-");
 	fw_cleanup_fd int cache_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	rc = cache_fd >= 0 ? open_source(resolved ? resolved : path, &source, err) : fw_fail_errno(err, errno, "open %s", directory);
 	if (rc == FW_OK)
-		rc = cache(cache_fd, &source, found, err);
+		rc = cache(cache_fd, sandboxes->engine, &source, found, err);
 	close_source(&source);
 	if (rc != FW_OK)
 		return fw_error_wrap(err, rc, "package %s", path);

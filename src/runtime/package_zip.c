@@ -76,9 +76,7 @@ static int make_file(struct unzip *unzip, const char *path, mode_t mode, struct 
 	if (fd < 0)
 		return errno == EEXIST ? fw_fail(err, FW_E_INVALID, "it is there twice") : fw_fail_errno(err, errno, "write");
 	int rc = write_content(unzip, fd, err);
-	if (rc == FW_OK && fchmod(fd, fw_package_mode(mode)) != 0)
-		rc = fw_fail_errno(err, errno, "set the mode");
-	return rc;
+	return rc == FW_OK ? fw_package_finish(unzip->copy, fd, mode, err) : rc;
 }
 
 static int make_link(struct unzip *unzip, const struct link *link, struct fw_error **err)

@@ -62,7 +62,6 @@ struct fw_sandboxes {
 	int hurry_fd;      /* keeps the kernel quick at moving processes between groups; -1: not to be had */
 	int life[2];       /* processes 1 hold the reading end: they end when the engine does */
 	uint64_t slots[FW_SANDBOX_SLOTS / 64];
-	unsigned next_slot;
 	unsigned next_group;
 	FW_VECTOR(struct fw_template) templates;
 	FW_VECTOR(struct fw_ready_group) ready_groups;
@@ -104,6 +103,8 @@ int fw_view_common(const struct fw_sandboxes *shared, const struct fw_sandbox_sp
 
 /* sandbox_orphans.c */
 void fw_orphans_name_engine(char *text, size_t size);
+/* Removes what is "<prefix>...<engine>-<n>" in a directory and of an engine that is certainly gone. */
+void fw_orphans_sweep_directory(const char *path, const char *prefix);
 void fw_orphans_sweep(struct fw_cgroups *cgroups, const char *own_run); /* groups of engines that are gone */
 
 /* sandbox_template.c */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What a killed engine can leave behind: control groups by its run's name, rarely with processes in them, since process 1
- * of each sandbox ends with its engine. Everything else (images, mounts, sockets) was held by descriptors alone.
- * A group is named "fw-<run>-<engine>-<n>", the engine by its pid namespace, pid and start: a group whose engine lives, or
- * whose engine this process cannot see, is never touched by a sweep.
+ * of each sandbox ends with its engine; and directories of the state that it was filling. Everything else (images, mounts,
+ * sockets) was held by descriptors alone.
+ * A group is named "fw-<run>-<engine>-<n>", a directory ends alike, the engine by its pid namespace, pid and start: what
+ * belongs to an engine that lives, or that this process cannot see, is never touched by a sweep.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,6 +17,7 @@
 
 #include "base/str.h"
 #include "base/time.h"
+#include "base/tree.h"
 #include "host/procfs.h"
 #include "runtime/sandbox_internal.h"
 
@@ -64,16 +67,25 @@ static bool parse_engine(struct fw_str text, struct engine *engine)
 	return text.length == 0;
 }
 
-static bool parse_name(const char *name, struct fw_str *run, struct engine *engine)
+/* "...<engine>-<n>"; *at is where the engine's part begins. */
+static bool parse_tail(const char *name, const char **at, struct engine *engine)
 {
 	const char *number = strrchr(name, '-'), *start = number;
 	uint64_t ignored;
 
-	if (strncmp(name, "fw-", 3) != 0 || !number || !fw_str_to_u64(fw_str_of(number + 1), &ignored))
+	if (!number || !fw_str_to_u64(fw_str_of(number + 1), &ignored))
 		return false;
-	while (start > name + 3 && start[-1] != '-')
+	while (start > name && start[-1] != '-')
 		start--;
-	if (start <= name + 4 || !parse_engine((struct fw_str){start, (size_t)(number - start)}, engine))
+	*at = start;
+	return parse_engine((struct fw_str){start, (size_t)(number - start)}, engine);
+}
+
+static bool parse_name(const char *name, struct fw_str *run, struct engine *engine)
+{
+	const char *start;
+
+	if (strncmp(name, "fw-", 3) != 0 || !parse_tail(name, &start, engine) || start <= name + 4)
 		return false;
 	*run = (struct fw_str){name + 3, (size_t)(start - 1 - (name + 3))};
 	return true;
@@ -91,6 +103,21 @@ static bool may_live(const struct engine *engine)
 	if (!read_stat(engine->pid, &stat))
 		return true;
 	return stat.start_ticks == engine->start_ticks && stat.state != 'Z' && stat.state != 'X';
+}
+
+void fw_orphans_sweep_directory(const char *path, const char *prefix)
+{
+	DIR *directory = opendir(path);
+	const char *ignored;
+	struct engine engine;
+
+	if (!directory)
+		return;
+	for (struct dirent *entry; (entry = readdir(directory));)
+		if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 && parse_tail(entry->d_name, &ignored, &engine) &&
+		    !may_live(&engine))
+			fw_tree_remove(dirfd(directory), entry->d_name, NULL);
+	closedir(directory);
 }
 
 /* ---- ending ---- */

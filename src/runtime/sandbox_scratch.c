@@ -355,7 +355,7 @@ int fw_scratch_directory(struct fw_sandboxes *shared, uid_t uid, char **path, st
 	pthread_mutex_lock(&shared->lock);
 	unsigned number = shared->next_group++;
 	pthread_mutex_unlock(&shared->lock);
-	fw_cleanup_free char *made = fw_printf("%s/%d-%u", parent, (int)getpid(), number);
+	fw_cleanup_free char *made = fw_printf("%s/%s-%u", parent, shared->engine, number);
 	if ((mkdir(parent, 0711) != 0 && errno != EEXIST) || mkdir(made, 0700) != 0)
 		return fw_fail_errno(err, errno, "make %s", made);
 	if (shared->own_uid && chown(made, uid, uid) != 0) {
@@ -371,15 +371,6 @@ int fw_scratch_directory(struct fw_sandboxes *shared, uid_t uid, char **path, st
 void fw_scratch_sweep(const struct fw_sandboxes *shared)
 {
 	fw_cleanup_free char *parent = fw_printf("%s/tmp", shared->state_directory);
-	DIR *directory = opendir(parent);
 
-	if (!directory)
-		return;
-	for (struct dirent *entry; (entry = readdir(directory));) {
-		long pid = strtol(entry->d_name, NULL, 10);
-
-		if (pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
-			fw_tree_remove(dirfd(directory), entry->d_name, NULL);
-	}
-	closedir(directory);
+	fw_orphans_sweep_directory(parent, "");
 }

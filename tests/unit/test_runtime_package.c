@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/digest.h"
 #include "runtime/package_internal.h"
 #include "tests/unit/sandbox_world.h"
 
@@ -262,6 +264,73 @@ static void broken_and_foreign_files_are_refused(void **state)
 	refused("missing", FW_E_ABSENT, "missing");
 }
 
+/* Directories that a killed engine was filling; those of engines that live, or that cannot be known, stay. */
+static void what_a_killed_engine_was_filling_is_removed(void **state)
+{
+	(void)state;
+	char digest[65], gone[128], lives[128];
+	struct stat stat_;
+
+	assert_int_equal(stat("/proc/self/ns/pid", &stat_), 0);
+	snprintf(gone, sizeof gone, "state/packages/.new-%llu.%d.1-0", (unsigned long long)stat_.st_ino, (int)getpid());
+	snprintf(lives, sizeof lives, "state/packages/.new-%llu.%d.1-0", (unsigned long long)stat_.st_ino + 1, (int)getpid());
+	tree_write(&world.tree, "filled/bootstrap", "x");
+	fw_cleanup_free char *first = cached("filled", digest);
+	assert_int_equal(mkdir(below(gone), 0700), 0);
+	assert_int_equal(mkdir(below(lives), 0700), 0);
+	tree_write(&world.tree, "filled/bootstrap", "y");
+	fw_cleanup_free char *second = cached("filled", digest);
+
+	assert_int_not_equal(access(below(gone), F_OK), 0);
+	assert_int_equal(access(below(lives), F_OK), 0);
+	assert_int_equal(rmdir(below(lives)), 0);
+}
+
+/* Built anew by another program while it is copied: the cache must not keep the mixture under the digest of the old. */
+static void *rebuild(void *context)
+{
+	const atomic_bool *stop = context;
+
+	for (unsigned i = 0; !atomic_load(stop); i++) {
+		char text[32];
+
+		for (unsigned file = 0; file < 8; file++) {
+			char name[48];
+
+			snprintf(name, sizeof name, "moving/%u", file);
+			snprintf(text, sizeof text, "%08u", i);
+			tree_write(&world.tree, name, text);
+		}
+	}
+	return NULL;
+}
+
+static void a_package_that_changes_while_it_is_copied_is_never_kept(void **state)
+{
+	(void)state;
+	atomic_bool stop = false;
+	pthread_t thread;
+
+	for (unsigned file = 0; file < 8; file++) {
+		char name[48];
+
+		snprintf(name, sizeof name, "moving/%u", file);
+		tree_write(&world.tree, name, "00000000");
+	}
+	assert_int_equal(pthread_create(&thread, NULL, rebuild, &stop), 0);
+	for (int i = 0; i < 50; i++) {
+		char digest[65], kept[65], *path = NULL;
+
+		if (fw_package_cache(world.sandboxes, below("moving"), digest, &path, NULL) != FW_OK)
+			continue;
+		assert_ok(fw_digest_tree(AT_FDCWD, path, kept, NULL), NULL);
+		assert_string_equal(kept, digest);
+		free(path);
+	}
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+}
+
 static void *cache_in_thread(void *context)
 {
 	char digest[65];
@@ -308,6 +377,8 @@ int main(void)
 		cmocka_unit_test(a_zip_of_too_many_entries_is_refused),
 		cmocka_unit_test(a_zip_with_a_file_twice_is_refused),
 		cmocka_unit_test(broken_and_foreign_files_are_refused),
+		cmocka_unit_test(what_a_killed_engine_was_filling_is_removed),
+		cmocka_unit_test(a_package_that_changes_while_it_is_copied_is_never_kept),
 		cmocka_unit_test(engines_that_cache_the_same_at_once_agree),
 	};
 	return cmocka_run_group_tests(tests, world_set_up, world_tear_down);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -187,16 +188,32 @@ static void a_daemon_ends_with_its_function(void **state)
 	running_free(running);
 }
 
-static size_t count_group_entries(void)
-{
-	size_t count = 0;
+struct counted {
+	const char *prefix;
+	size_t count;
+};
 
-	if (world.cgroups)
-		for (const char *const *path = (const char *const[]){"/sys/fs/cgroup/memory/flexwatt-test", "/sys/fs/cgroup/pids/flexwatt-test",
-		         "/sys/fs/cgroup/unified/flexwatt-test", "/sys/fs/cgroup/flexwatt-test", NULL}; *path; path++)
-			if (access(*path, F_OK) == 0)
-				count += count_entries(*path);
-	return count;
+static void count_name(void *context, const char *name)
+{
+	struct counted *counted = context;
+
+	counted->count += strncmp(name, counted->prefix, strlen(counted->prefix)) == 0;
+}
+
+static size_t groups_of(const char *prefix)
+{
+	struct counted counted = {.prefix = prefix};
+
+	assert_ok(fw_cgroups_each(world.cgroups, count_name, &counted, NULL), NULL);
+	return counted.count;
+}
+
+/* Other programs' tests may be running beside this one. */
+static size_t groups_of_ours(void)
+{
+	fw_cleanup_free char *prefix = fw_printf("fw-%s-", world.run);
+
+	return world.cgroups ? groups_of(prefix) : 0;
 }
 
 static void nothing_is_left_behind(void **state)
@@ -214,13 +231,13 @@ static void nothing_is_left_behind(void **state)
 		if (round == 1) { /* template and stock are there by now */
 			fds = count_entries("/proc/self/fd");
 			mounts = count_lines("/proc/self/mountinfo");
-			groups = count_group_entries();
+			groups = groups_of_ours();
 			files = count_entries(world.state);
 		}
 	}
 	assert_int_equal(count_entries("/proc/self/fd"), fds);
 	assert_int_equal(count_lines("/proc/self/mountinfo"), mounts);
-	assert_int_equal(count_group_entries(), groups);
+	assert_int_equal(groups_of_ours(), groups);
 	assert_int_equal(count_entries(world.state), files);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1); /* no child of any kind */
 }
@@ -231,11 +248,11 @@ static void a_failed_start_leaves_nothing_and_the_sandbox_can_start_again(void *
 	const char *argv[] = {"/var/task/absent", NULL};
 	struct running *running = running_new();
 	struct fw_error *err = NULL;
-	size_t groups = count_group_entries();
+	size_t groups = groups_of_ours();
 
 	running->spec.argv = argv;
 	assert_error_is(running_start(running, &err, "unused", NULL), &err, FW_E_ABSENT, "absent");
-	assert_int_equal(count_group_entries(), groups);
+	assert_int_equal(groups_of_ours(), groups);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1);
 	close(running->output_fd);
 	fw_cleanup_free char *said = say(running, "print=again", NULL);
@@ -252,11 +269,11 @@ static void groups_made_beforehand_are_used(void **state)
 
 	running->spec.memory_mb = 333;
 	assert_ok(fw_sandboxes_prepare(world.sandboxes, 333, 512, 1, &err), err);
-	size_t groups = count_group_entries();
+	size_t groups = groups_of_ours();
 	fw_cleanup_free char *said = say(running, "print=x", NULL);
-	assert_int_equal(count_group_entries(), groups);
+	assert_int_equal(groups_of_ours(), groups);
 	running_free(running);
-	assert_true(count_group_entries() < groups);
+	assert_true(groups_of_ours() < groups);
 }
 
 static void the_stock_grows_and_shrinks_to_what_is_asked_for(void **state)
@@ -264,15 +281,15 @@ static void the_stock_grows_and_shrinks_to_what_is_asked_for(void **state)
 	require_cgroup(FW_CAN_PIDS);
 	(void)state;
 	struct fw_error *err = NULL;
-	size_t before = count_group_entries();
+	size_t before = groups_of_ours();
 
 	assert_ok(fw_sandboxes_prepare(world.sandboxes, 334, 512, 1, &err), err);
-	size_t one = count_group_entries() - before;
+	size_t one = groups_of_ours() - before;
 	assert_true(one > 0);
 	assert_ok(fw_sandboxes_prepare(world.sandboxes, 334, 512, 3, &err), err);
-	assert_int_equal(count_group_entries() - before, 3 * one);
+	assert_int_equal(groups_of_ours() - before, 3 * one);
 	assert_ok(fw_sandboxes_prepare(world.sandboxes, 334, 512, 0, &err), err);
-	assert_int_equal(count_group_entries(), before);
+	assert_int_equal(groups_of_ours(), before);
 }
 
 struct engine {
@@ -355,26 +372,6 @@ static void what_a_killed_engine_leaves_is_ended(void **state)
 	assert_int_equal(ended, 0);
 }
 
-struct counted {
-	const char *prefix;
-	size_t count;
-};
-
-static void count_name(void *context, const char *name)
-{
-	struct counted *counted = context;
-
-	counted->count += strncmp(name, counted->prefix, strlen(counted->prefix)) == 0;
-}
-
-static size_t groups_of(const char *prefix)
-{
-	struct counted counted = {.prefix = prefix};
-
-	assert_ok(fw_cgroups_each(world.cgroups, count_name, &counted, NULL), NULL);
-	return counted.count;
-}
-
 static void begin_another_run(void)
 {
 	struct fw_sandboxes_options options = {.cgroups = world.cgroups, .machine = &world.machine,
@@ -416,6 +413,24 @@ static void a_new_engine_sweeps_after_dead_ones_and_spares_the_living_and_the_fo
 		assert_ok(fw_cgroup_remove(group, NULL), NULL);
 		fw_cgroup_close(group);
 	}
+}
+
+static void a_new_engine_removes_the_directories_that_a_dead_one_left(void **state)
+{
+	(void)state;
+	struct stat namespace;
+	char dead[128], foreign[128];
+
+	assert_int_equal(stat("/proc/self/ns/pid", &namespace), 0);
+	snprintf(dead, sizeof dead, "state/tmp/%llu.%d.1-0", (unsigned long long)namespace.st_ino, (int)getpid());
+	snprintf(foreign, sizeof foreign, "state/tmp/%llu.%d.1-0", (unsigned long long)namespace.st_ino + 1, (int)getpid());
+	assert_true(mkdir(below("state/tmp"), 0711) == 0 || errno == EEXIST);
+	assert_int_equal(mkdir(below(dead), 0700), 0); /* of an earlier process of our number */
+	assert_int_equal(mkdir(below(foreign), 0700), 0);
+	begin_another_run();
+	assert_int_not_equal(access(below(dead), F_OK), 0);
+	assert_int_equal(access(below(foreign), F_OK), 0);
+	assert_int_equal(rmdir(below(foreign)), 0);
 }
 
 /* Its shell was in another scope than ours. */
@@ -488,6 +503,7 @@ int main(void)
 		cmocka_unit_test(daemons_of_a_killed_engine_end),
 		cmocka_unit_test(a_daemon_that_begets_daemons_ends_with_its_function),
 		cmocka_unit_test(a_new_engine_sweeps_after_dead_ones_and_spares_the_living_and_the_foreign),
+		cmocka_unit_test(a_new_engine_removes_the_directories_that_a_dead_one_left),
 		cmocka_unit_test(what_a_killed_engine_left_elsewhere_is_found),
 		cmocka_unit_test(threads_start_sandboxes_side_by_side),
 	};
