@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/str.h"
 #include "base/buffer.h"
+#include "base/str.h"
 #include "store/store_internal.h"
 
 #define RUN(kind, field) FW_COLUMN_OF(struct fw_run_row, kind, field)
