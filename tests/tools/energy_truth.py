@@ -80,6 +80,12 @@ class Truth:
         self.stretches = collections.defaultdict(list)
         for (tree, _), of_cpu in lines.items():
             self.stretches[tree].append(Stretches(of_cpu))
+        self.packages = collections.defaultdict(lambda: ([], []))  # times, and dynamic joules until then
+        for line in (directory / "packages").read_text().splitlines():
+            at, package, _, joules = line.split()
+            times, dynamic = self.packages[int(package)]
+            times.append(int(at))
+            dynamic.append(float(joules))
         self.names = {}  # a name: the tree that took it first, and when
         for line in (directory / "names").read_text().splitlines():
             tree, at, name = line.split(maxsplit=2)
@@ -94,13 +100,46 @@ class Truth:
     def cpu_s(self, tree, begin, end):
         return self._between(tree, begin, end, 1)
 
+    def machine_j(self, begin, end):
+        """Dynamic joules of all that ran, on all packages."""
+        def until(times, dynamic, at):
+            number = min(max(bisect.bisect_right(times, at), 1), len(times) - 1)
+            slope = (dynamic[number] - dynamic[number - 1]) / (times[number] - times[number - 1])
+            return dynamic[number] + slope * (at - times[number])
+        return sum(until(*package, end) - until(*package, begin) for package in self.packages.values())
+
+    def share_s(self, tree, begin, end, step=20_000_000):
+        """Seconds of the whole machine's work that were this tree's: the sum of its shares. What a reader who takes W watts of the
+        idle floor for work books to it in excess is W times that."""
+        edges = [*range(int(begin), int(end), step), int(end)]
+        total = 0.0
+        for first, last in itertools.pairwise(edges):
+            machine = self.machine_j(first, last)
+            total += min(self.dynamic_j(tree, first, last) / machine, 1) * (last - first) / 1e9 if machine > 0 else 0
+        return total
+
     def invocations(self, records):
-        """(record, true dynamic joules, true CPU seconds) of each record of one run whose function took the name MARK.TASK;
-        its stage is the mark. A record's times count from the run's start, which is what the earliest name tells."""
+        """An Invocation for each record of one run whose function took the name MARK.TASK; its stage is the mark. A record's times
+        count from the run's start, which is what the name that came soonest tells."""
         marked = [(record, *self.names[f"{record['stage']}.{record['task']}"]) for record in records
                   if f"{record['stage']}.{record['task']}" in self.names]
         origin = min(at - record["started_ms"] * 1e6 for record, _, at in marked)
-        for record, tree, _ in marked:
-            begin = origin + record["started_ms"] * 1e6
-            end = begin + record["duration_ms"] * 1e6
-            yield record, self.dynamic_j(tree, begin, end), self.cpu_s(tree, begin, end)
+        return [Invocation(self, record, tree, origin + record["started_ms"] * 1e6) for record, tree, _ in marked]
+
+
+class Invocation:
+    """What is true of one invocation."""
+
+    def __init__(self, truth, record, tree, begin):
+        self.record, self.begin, self.end = record, begin, begin + record["duration_ms"] * 1e6
+        self.dynamic_j = truth.dynamic_j(tree, self.begin, self.end)
+        self.cpu_s = truth.cpu_s(tree, self.begin, self.end)
+        self.share_s = truth.share_s(tree, self.begin, self.end)
+
+    def idle_j(self, floor_w, cpus):
+        """By the rule: the floor is shared by reserved CPUs."""
+        return floor_w * self.record["duration_ms"] / 1e3 * min(self.record["vcpus"], cpus) / cpus
+
+    def figure(self, domain="package"):
+        """The measured one of the record."""
+        return next((row for row in self.record["energy"] or [] if row["domain"] == domain and "measured" in row["flags"].split()), None)

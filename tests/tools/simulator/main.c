@@ -24,7 +24,7 @@
 
 /* Counters show what was a moment ago, as hardware's do. A switch that perf has yet to write of then (a hypervisor can take a
  * CPU away in between) is missing from them until the next update; what is told as true waits for it. */
-enum { LAG_NS = 50000, SETTLED_NS = 8000000 };
+enum { LAG_NS = 50000, SETTLED_NS = 8000000, ROUND = 8 /* updates between two looks at commands and at what has settled */ };
 
 static uint64_t now_ns(void)
 {
@@ -220,7 +220,10 @@ static void hurry(void)
 /* False when a record was lost. */
 static bool run(struct simulator *sim)
 {
-	for (uint64_t next = now_ns() + sim->update_ns; serve(sim); next += sim->update_ns) {
+	uint64_t next = now_ns();
+
+	while (sim->truth.updates % ROUND != 0 || serve(sim)) {
+		next += sim->update_ns;
 		uint64_t jitter = sim->jitter_ns ? (uint64_t)random() % sim->jitter_ns : 0;
 
 		wait_until(next + jitter);
@@ -230,7 +233,8 @@ static bool run(struct simulator *sim)
 			sim->truth.latest_ns = now - next - jitter;
 		if (now > next + 10 * sim->update_ns)
 			next = now; /* held up: no burst of updates afterwards */
-		settle(sim, now - SETTLED_NS);
+		if (sim->truth.updates % ROUND == 0)
+			settle(sim, now - SETTLED_NS);
 		show(sim, now - LAG_NS);
 		if (sim->switches.lost > 0) {
 			fprintf(stderr, "energy-simulator: perf has dropped records: what is true is unknown\n");

@@ -2,7 +2,7 @@
  *
  * What is true, written beside the counters for tests to compare with. All times are CLOCK_MONOTONIC in nanoseconds.
  *
- *     packages  "<t> <package> <floor J> <dynamic J>"        since the beginning, once for each update
+ *     packages  "<t> <package> <floor J> <dynamic J>"        since the beginning, every few updates
  *     ran       "<tree> <cpu> <from> <to> <watts>"           a tree was on a CPU; between two lines it was not
  *     names     "<tree> <t> <name>"                          a thread of it took a name
  *     summary   JSON, at the end                             trees by name with CPU seconds and joules, packages, lateness

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Joules of records against a machine whose energy is known (tests/tools/simulator), for functions of many kinds.
+
+How much of the power is idle floor, a reader can only learn where the machine is idle at times, and a machine that runs tests
+may never be. So what is judged here is what load cannot excuse: given the floor that the reader itself applied, each
+invocation has what its CPU time cost, and the interval holds the truth.
+"""
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import BUILD, SOURCE
+
+sys.path.insert(0, str(SOURCE / "tests/tools"))
+from energy_truth import Machine  # noqa: E402
+
+FLOOR_W, CORE_W, DRAM_FLOOR_W, DRAM_CORE_W = 10, 20, 1, 2
+CPUS = os.cpu_count()
+LONG_MS = 100
+MIX = """
+    name: mix
+    storage: ./data
+    function: {package: ./loads}
+    defaults: {timeout: 60, retries: 0, memory: 884}
+    stages:
+      busy:      {handler: work, workers: 3, memory: 1769, params: {mark: busy, cpu_ms: 300}}
+      throttled: {handler: work, workers: 3, memory: 128, params: {mark: throttled, cpu_ms: 30}}
+      bursts:    {handler: work, workers: 20, params: {mark: bursts, cpu_ms: 10, rest_ms: 10}}
+      sleepers:  {handler: work, workers: 3, memory: 256, params: {mark: sleepers, rest_ms: 300}}
+      turns:     {handler: work, workers: 3, params: {mark: turns, cpu_ms: 10, rest_ms: 20, rounds: 10}}
+      children:  {handler: children, workers: 2, params: {mark: children, count: 20, cpu_ms: 8}}
+"""
+
+
+@pytest.fixture
+def loads(flexwatt):
+    (flexwatt.directory / "loads").mkdir()
+    shutil.copy(BUILD / "tests/tools/test-loads", flexwatt.directory / "loads/bootstrap")
+
+
+@pytest.fixture
+def judged(flexwatt, loads):
+    """Runs a workflow on the known machine and returns what is true of each of its invocations."""
+    def run(workflow=MIX, **options):
+        flexwatt.workflow(workflow)
+        options = {"floor": FLOOR_W, "core": CORE_W, "dram_floor": DRAM_FLOOR_W, "dram_core": DRAM_CORE_W, **options}
+        try:
+            with Machine(BUILD, flexwatt.directory / "machine", **options) as machine:
+                told = flexwatt.json("run", "workflow.yaml", "--counters-root", machine.root)
+        except RuntimeError as error:
+            if "switches of CPU" in str(error):
+                pytest.skip(f"switches of CPUs cannot be seen here: {error}")
+            raise
+        records = flexwatt.records(told["run"])
+        invocations = machine.truth.invocations(records)
+        assert len(invocations) == len(records)
+        return invocations
+    return run
+
+
+def applied_floor_w(invocation, figure):
+    """What the reader took for the floor, from what it booked as idle."""
+    return figure["idle_j"] / invocation.idle_j(1, CPUS)
+
+
+def expected_j(invocation, figure, core_w=CORE_W, floor_w=FLOOR_W):
+    return invocation.dynamic_j * core_w / CORE_W + (floor_w - applied_floor_w(invocation, figure)) * invocation.share_s
+
+
+def check_dynamic(invocations, within=0.06):
+    """Each invocation, but for what one update of the counter can be late at its two edges."""
+    for invocation in invocations:
+        figure = invocation.figure()
+        late_j = 0.002 * (FLOOR_W + CORE_W * CPUS)
+        assert figure["dynamic_j"] == pytest.approx(expected_j(invocation, figure), rel=within, abs=late_j), invocation.record
+
+
+def check_intervals(invocations):
+    held = 0
+    for invocation in invocations:
+        figure = invocation.figure()
+        true_j = invocation.dynamic_j + invocation.idle_j(FLOOR_W, CPUS)
+        assert 0 <= figure["low"] <= figure["joules"] <= figure["high"]
+        held += figure["low"] * 0.99 - 0.002 <= true_j <= figure["high"] * 1.01 + 0.002
+    assert held >= 0.9 * len(invocations)
+
+
+def test_each_invocation_of_a_mix_has_what_its_cpu_time_cost(judged):
+    invocations = judged()
+    check_dynamic([one for one in invocations if one.record["duration_ms"] >= LONG_MS])
+    check_dynamic([one for one in invocations if one.record["duration_ms"] < LONG_MS], within=0.2)
+    check_intervals(invocations)
+
+
+def test_noise_outside_flexwatt_is_nobodys_energy(judged):
+    noise = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(CPUS)]
+    try:
+        invocations = judged()
+    finally:
+        for process in noise:
+            process.kill()
+            process.wait()
+    check_dynamic([one for one in invocations if one.record["duration_ms"] >= LONG_MS])
+    check_intervals(invocations)
+
+
+def test_who_sleeps_uses_nothing_but_its_part_of_the_idle_floor(judged):
+    invocations = judged("""
+        name: idle
+        storage: ./data
+        function: {package: ./loads}
+        defaults: {timeout: 60, retries: 0, memory: 884}
+        stages:
+          sleeper: {handler: work, workers: 1, params: {mark: sleeper, rest_ms: 1000}}
+          worker:  {handler: work, workers: 1, memory: 1769, params: {mark: worker, cpu_ms: 500}}
+    """)
+    figures = {one.record["stage"]: one.figure() for one in invocations}
+    assert figures["sleeper"]["dynamic_j"] < 0.02 * figures["worker"]["dynamic_j"]
+    assert figures["sleeper"]["idle_j"] > 0
+
+
+def test_memory_has_a_figure_of_its_own(judged):
+    for invocation in judged():
+        package, memory = invocation.figure(), invocation.figure("dram")
+        assert 0 <= memory["low"] <= memory["joules"] <= memory["high"]
+        assert memory["joules"] < package["joules"]
+
+
+@pytest.mark.parametrize("options", [{"bits": 20}, {"frequency": ["0:1", "1:0.5", "2:2"]}, {"update_us": 5000}],
+                         ids=["wraps", "frequency", "slow-counter"])
+def test_counters_that_are_harder_to_read_change_nothing(judged, options):
+    """A counter of 64 joules goes round several times; where the frequency changes, work has several prices."""
+    invocations = [one for one in judged(**options) if one.record["duration_ms"] >= LONG_MS]
+    check_dynamic(invocations, within=0.1)
+    check_intervals(invocations)
