@@ -196,6 +196,7 @@ static void close_slice(struct fw_attribution *attribution, size_t index, const 
 	}
 	size_t at = ++pool->number % FW_SLICES_KEPT;
 
+	pool->slices[at].from_ns = pool->until_ns;
 	pool->slices[at].price = fw_price_of(&slice, known);
 	pool->slices[at].scale = reserved > 1 ? 1 / reserved : 1;
 	for (size_t i = 0; i < attribution->holders.count; i++)

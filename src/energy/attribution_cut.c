@@ -41,12 +41,11 @@ static double clip(double value, double least, double most)
 	return fmin(fmax(value, least), most);
 }
 
-static double seconds_into(const struct fw_pool *pool, const struct fw_stake *stake, size_t at, uint64_t at_ns)
+/* Of the pool's slice: a worker may have joined or left within it. */
+static double seconds_into(const struct fw_pool *pool, size_t at, uint64_t at_ns)
 {
-	uint64_t from_ns = stake->slices[at].from_ns;
+	uint64_t from_ns = pool->slices[at].from_ns;
 
-	if (at_ns >= stake->slices[at].until_ns)
-		return pool->slices[at].price.seconds;
 	return at_ns > from_ns ? clip((double)(at_ns - from_ns) / 1e9, 0, pool->slices[at].price.seconds) : 0;
 }
 
@@ -57,7 +56,7 @@ static double share_by(const struct fw_pool *pool, const struct fw_stake *stake,
 
 	if (!fw_pool_is_memory(pool) && until_ns > from_ns && edge->total_ns >= 0)
 		return clip((edge->total_ns - from_ns) / (until_ns - from_ns), 0, 1);
-	return seconds_into(pool, stake, at, edge->at_ns) / pool->slices[at].price.seconds;
+	return seconds_into(pool, at, edge->at_ns) / pool->slices[at].price.seconds;
 }
 
 /* begin, end: NULL where the invocation goes on beyond the slice. */
@@ -68,8 +67,8 @@ static void add_part(const struct fw_holder *holder, size_t index, uint64_t numb
 	const struct fw_stake *stake = &holder->stakes[index];
 	size_t at = number % FW_SLICES_KEPT;
 	double seconds = pool->slices[at].price.seconds;
-	double from_s = begin ? seconds_into(pool, stake, at, begin->at_ns) : 0;
-	double until_s = end ? seconds_into(pool, stake, at, end->at_ns) : seconds;
+	double from_s = begin ? seconds_into(pool, at, begin->at_ns) : 0;
+	double until_s = end ? seconds_into(pool, at, end->at_ns) : seconds;
 	double work = stake->slices[at].work * ((end ? share_by(pool, stake, at, end) : 1) -
 	                                        (begin ? share_by(pool, stake, at, begin) : 0));
 	struct fw_part part = {

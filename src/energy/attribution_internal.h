@@ -25,6 +25,7 @@ struct fw_pool {
 	unsigned flags;        /* of readings that closed no slice */
 	uint64_t number;
 	struct {
+		uint64_t from_ns;
 		struct fw_slice_price price;
 		double scale;      /* of reservations: less than 1 where more was promised than there is */
 	} slices[FW_SLICES_KEPT];

@@ -169,6 +169,44 @@ static void an_invocation_gets_the_price_of_its_own_work(void **state)
 	assert_true(share.figure.low <= 1.5 && share.figure.high >= 1.5 && share.is_root);
 }
 
+/* A slice of 400 ms: the worker comes 20 ms before its end, or leaves 20 ms after its begin. */
+static void a_worker_that_joins_or_leaves_within_a_slice_has_idle_joules_of_its_own_time_alone(void **state)
+{
+	cleanup_machine struct machine machine;
+	struct fw_share share;
+
+	(void)state;
+	machine_init(&machine);
+	tick(&machine);
+	rest(&machine);
+	pass(&machine, 0.38);
+	join(&machine, 0, 1);
+	struct fw_edge begin = edge(&machine, 0);
+
+	pass(&machine, 0.02);
+	use(&machine, PACKAGE_0, 4);
+	use(&machine, PACKAGE_1, 4);
+	tick(&machine);
+	assert_true(cut(&machine, 0, 1, begin, edge(&machine, 0), FW_DOMAIN_PACKAGE, &share));
+	assert_near(share.figure.idle_j, 0.25 * 20 * 0.02, 1e-6);
+	begin = edge(&machine, 0);
+	pass(&machine, 0.02);
+	struct fw_edge end = edge(&machine, 0);
+
+	machine.works[0].at_ns = machine.now_ns; /* read for the last time */
+	fw_holder_set(machine.holders[0], &machine.works[0], 1);
+	struct fw_holder *left = machine.holders[0];
+
+	machine.holders[0] = NULL;
+	pass(&machine, 0.38);
+	use(&machine, PACKAGE_0, 4);
+	use(&machine, PACKAGE_1, 4);
+	tick(&machine);
+	machine.holders[0] = left;
+	assert_true(cut(&machine, 0, 2, begin, end, FW_DOMAIN_PACKAGE, &share));
+	assert_near(share.figure.idle_j, 0.25 * 20 * 0.02, 1e-6);
+}
+
 static void packages_are_priced_apart(void **state)
 {
 	cleanup_machine struct machine machine;
@@ -646,6 +684,7 @@ static void mistake_24_invocations_one_behind_the_other_leave_no_gap(void **stat
 }
 
 FW_TESTS(mistake_18_the_first_reading_is_a_baseline_and_no_consumption, an_invocation_gets_the_price_of_its_own_work,
+         a_worker_that_joins_or_leaves_within_a_slice_has_idle_joules_of_its_own_time_alone,
          packages_are_priced_apart, mistake_21_edges_inside_a_slice_follow_work_and_measured_time,
          mistake_19_a_hole_is_no_zero_and_its_energy_goes_to_the_work_since,
          what_ends_in_a_hole_is_told_as_far_as_known_and_bounded_beyond, what_lies_in_a_hole_has_no_figure,
