@@ -30,7 +30,7 @@ enum { OWN_FAILURE = 125, CANNOT_EXECUTE = 126, NOT_FOUND = 127, REPORT_MAX = 16
 
 struct wishes {
 	int64_t repeat, memory_mb, pid;
-	const char *for_text, *system_text, *cpus_text, *region, *output;
+	const char *for_text, *system_text, *cpus_text, *region, *output, *counters_root;
 	bool watch, json;
 	uint64_t for_ns;
 	double cpus;
@@ -324,7 +324,7 @@ static int open_session(struct session *session, const struct fw_text_list *word
 		fw_scope_enter();
 	}
 	if (rc == FW_OK)
-		rc = fw_energy_here_open(true, &session->here, err);
+		rc = fw_energy_here_open(true, wishes->counters_root, &session->here, err);
 
 	if (rc != FW_OK)
 		return rc;
@@ -396,6 +396,8 @@ static int run(int argc, char **argv, struct fw_error **err)
 		{"pid", "PID", "a process that runs, and its children, until it ends or Ctrl-C", FW_OPTION_COUNT, &wishes.pid, NULL, 'p'},
 		{"for", "TIME", "with --pid: no longer than that", FW_OPTION_TEXT, &wishes.for_text, NULL, 0},
 		{"system", "TIME", "the whole machine for that long", FW_OPTION_TEXT, &wishes.system_text, NULL, 0},
+		{"counters-root", "DIR", "directory that stands for / for energy counters: the host's, in a container", FW_OPTION_TEXT, &wishes.counters_root,
+	     "FLEXWATT_COUNTERS_ROOT", 0},
 		{"output", "FILE", "the report goes there, not to standard error", FW_OPTION_TEXT, &wishes.output, NULL, 'o'},
 		{"json", NULL, "the report as JSON", FW_OPTION_FLAG, &wishes.json, NULL, 0},
 	};

@@ -5,10 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "catalogue/catalogue.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
-#include "energy/manager.h"
+#include "energy/here.h"
 #include "report/table.h"
 
 static json_t *to_json(struct fw_energy_manager *manager, const struct fw_monitor_report *reports, size_t count)
@@ -51,55 +50,32 @@ static int print_table(const struct fw_machine *machine, const struct fw_monitor
 	return fw_print(&out, err);
 }
 
-static int show(bool json, const char *counters, struct fw_error **err)
+static int show(bool json, const char *counters_root, struct fw_error **err)
 {
-	struct fw_root root = {-1}, counters_root = {-1};
-	fw_cleanup_free struct fw_machine *machine = fw_alloc(sizeof *machine);
-	FW_CLEANUP(fw_catalogue_close) struct fw_catalogue *catalogue = NULL;
-	FW_CLEANUP(fw_energy_manager_free) struct fw_energy_manager *manager = NULL;
+	FW_CLEANUP(fw_energy_here_close) struct fw_energy_here *here = NULL;
 	const struct fw_monitor_report *reports = NULL;
-	int rc = fw_root_open("/", &root, err);
+	int rc = fw_energy_here_open(false, counters_root, &here, err);
 
-	if (rc == FW_OK && counters)
-		rc = fw_root_open(counters, &counters_root, err);
-	if (rc == FW_OK)
-		rc = fw_machine_read(&root, machine, err);
-	if (rc == FW_OK)
-		rc = fw_catalogue_open(NULL, &catalogue, err);
-	struct fw_energy_options options = {.context = {&root, machine, catalogue},
-	                                    .no_sampler = true,
-	                                    .counters_root = counters ? &counters_root : NULL};
+	if (rc != FW_OK)
+		return rc;
+	size_t count = fw_energy_manager_monitors(here->manager, &reports);
 
-	if (rc == FW_OK)
-		rc = fw_energy_manager_new(&options, &manager, err);
-	if (rc == FW_OK) {
-		size_t count = fw_energy_manager_monitors(manager, &reports);
-
-		rc = json ? fw_print_json(to_json(manager, reports, count), err) : print_table(machine, reports, count, err);
-	}
-	fw_root_close(&counters_root);
-	fw_root_close(&root);
-	return rc;
+	return json ? fw_print_json(to_json(here->manager, reports, count), err) : print_table(&here->machine, reports, count, err);
 }
 
 static int run(int argc, char **argv, struct fw_error **err)
 {
 	fw_cleanup_text_list struct fw_text_list positional = {0};
-	const char *counters = NULL, *counters_variable = NULL;
+	const char *counters_root = NULL;
 	bool json = false, help = false;
 	const struct fw_option options[] = {
 		{"json", NULL, "with all system metrics, as JSON", FW_OPTION_FLAG, &json, NULL},
 		{"counters-root", "DIR", "directory that stands for / for energy counters: the host's, in a container",
-	     FW_OPTION_TEXT, &counters, "FLEXWATT_COUNTERS_ROOT"},
-	};
-	const struct fw_option variables[] = {
-		{"counters-root", NULL, NULL, FW_OPTION_TEXT, &counters_variable, "FLEXWATT_COUNTERS_ROOT"},
+	     FW_OPTION_TEXT, &counters_root, "FLEXWATT_COUNTERS_ROOT"},
 	};
 	int rc = fw_options_read(&fw_command_monitors, options, FW_COUNT_OF(options), argc, argv, 0, 0, &positional, &help, err);
 
-	if (rc == FW_OK && !help)
-		rc = fw_options_read_variables(variables, FW_COUNT_OF(variables), err);
-	return rc == FW_OK && !help ? show(json, counters ? counters : counters_variable, err) : rc;
+	return rc == FW_OK && !help ? show(json, counters_root, err) : rc;
 }
 
 const struct fw_command fw_command_monitors = {

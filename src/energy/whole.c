@@ -35,7 +35,7 @@ struct fw_whole {
 
 static void add_source(struct fw_whole *whole, const struct fw_monitor_ops *ops)
 {
-	struct fw_monitor_context context = {&whole->here->root, &whole->here->machine, whole->here->catalogue};
+	struct fw_monitor_context context = {fw_energy_here_root(whole->here, ops), &whole->here->machine, whole->here->catalogue};
 	struct source source = {.ops = ops};
 
 	if (!ops->domains || ops->open(&context, &source.monitor, NULL) != FW_OK)

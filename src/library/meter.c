@@ -64,7 +64,7 @@ static int start(const struct fw_meter_options *options, struct fw_meter *meter,
 	int rc = take_options(options, &wanted, err);
 
 	if (rc == FW_OK)
-		rc = fw_energy_here_open(true, &meter->here, err);
+		rc = fw_energy_here_open(true, NULL, &meter->here, err);
 	meter->region = fw_strdup(wanted.region ? wanted.region : "eu-central-1");
 	if (rc == FW_OK)
 		rc = fw_catalogue_grid(meter->here->catalogue, meter->region, &grid, err);

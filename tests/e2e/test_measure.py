@@ -12,7 +12,10 @@ import time
 
 import pytest
 
-from conftest import BINARY, DEADLINE_S
+from conftest import BINARY, BUILD, DEADLINE_S, SOURCE
+
+sys.path.insert(0, str(SOURCE / "tests/tools"))
+from energy_truth import Machine  # noqa: E402
 
 BURN = "import time; end = time.monotonic() + {}\nwhile time.monotonic() < end: pass"
 QUANTITY = r"\d[\d.]*(?:e-?\d+)?"
@@ -247,3 +250,48 @@ def test_a_process_that_outlives_the_command_is_said_and_left_alone(flexwatt):
         time.sleep(0.01)
     measure(flexwatt, "--", "true")  # removes the group that was kept
     test_nothing_is_left_behind(flexwatt)
+
+
+@pytest.fixture
+def counters(tmp_path):
+    """A machine whose package draws 10 W at rest and 20 W more for each busy CPU, its memory 1 W."""
+    machine = Machine(BUILD, tmp_path / "machine", floor=10, core=20, dram_floor=1)
+    try:
+        machine.__enter__()
+    except RuntimeError as reason:
+        if machine.process.returncode == 3:
+            pytest.skip(f"switches of CPUs cannot be seen here: {reason}")
+        raise
+    yield machine
+    machine.__exit__()
+
+
+def test_counters_give_measured_joules_by_domain(flexwatt, counters):
+    def shown_j():
+        return int((counters.zone() / "energy_uj").read_text()) / 1e6
+    before = shown_j()
+    _, report = measure(flexwatt, "--counters-root", counters.root, "--", sys.executable, "-c", BURN.format(1))
+    all_j = shown_j() - before
+    measured = {energy["domain"]: energy for energy in report["energy"] if energy["flags"].startswith("measured")}
+    assert set(measured) == {"package", "dram"} and all("rapl" in energy["source"] for energy in measured.values())
+    assert 0 < measured["package"]["joules"]["mean"] <= all_j and measured["package"]["high"] <= all_j * 1.1
+    assert 0 < measured["dram"]["joules"]["mean"] <= 3 * mean(report, "wall_ms") / 1000
+    assert measured["package"]["dynamic_j"] > 0 and measured["package"]["idle_j"] >= 0
+    assert mean(report, "joules") == pytest.approx(sum(energy["joules"]["mean"] for energy in measured.values()))
+    assert mean(report, "joules_low") <= mean(report, "joules") <= mean(report, "joules_high")
+
+
+def test_counters_of_the_whole_system_are_handed_to_nobody(flexwatt, counters):
+    flexwatt.env["FLEXWATT_COUNTERS_ROOT"] = str(counters.root)
+    _, report = measure(flexwatt, "--system", "1s")
+    package, = (energy for energy in report["energy"] if energy["domain"] == "package" and energy["flags"].startswith("measured"))
+    seconds, cpu_s = mean(report, "wall_ms") / 1000, (mean(report, "cpu_user_ms") + mean(report, "cpu_system_ms")) / 1000
+    assert package["source"] == "rapl" and package["idle_j"] is None
+    assert 10 * seconds * 0.95 <= package["joules"]["mean"] <= (10 + 20 * os.cpu_count()) * seconds * 1.05
+    assert package["joules"]["mean"] == pytest.approx(10 * seconds + 20 * cpu_s, rel=0.25)  # clock ticks against switches
+    assert package["low"] <= package["joules"]["mean"] <= package["high"]
+
+
+def test_a_counters_root_that_is_not_there_is_our_own_failure(flexwatt):
+    failed = flexwatt("measure", "--counters-root", "nowhere", "--", "true", status=125)
+    assert "nowhere" in failed.stderr and "holds the host's sys" in failed.stderr
