@@ -30,8 +30,8 @@ double fw_holder_work(const struct fw_holder *holder, const struct fw_pool *pool
 
 	if (fw_pool_is_memory(pool))
 		return holder->bytes_work;
-	if (pool->domain.kind == FW_DOMAIN_GPU)
-		return 0; /* whose work a GPU does, no CPU counter tells */
+	if (fw_pool_is_gpu(pool))
+		return pool->gpu >= 0 ? now->gpu_ns[pool->gpu] : 0;
 	if (pool->package >= 0)
 		return now->ns[pool->package];
 	for (size_t i = 0; i < holder->attribution->machine.packages; i++)
@@ -45,6 +45,8 @@ double fw_holder_reserved(const struct fw_holder *holder, const struct fw_pool *
 	double whole = fw_pool_is_memory(pool) ? attribution->machine.memory_bytes : attribution->all_cpus;
 	double part = fw_pool_is_memory(pool) ? holder->reserved_bytes : holder->reserved_cpus;
 
+	if (fw_pool_is_gpu(pool))
+		return 0; /* nobody reserves one: what it draws at rest is the system's */
 	return whole > 0 ? fmin(fmax(part / whole, 0), 1) : 0;
 }
 
@@ -52,6 +54,8 @@ static double busy_ns(const struct fw_attribution *attribution, const struct fw_
 {
 	double sum = 0;
 
+	if (fw_pool_is_gpu(pool))
+		return pool->gpu >= 0 ? attribution->now.gpu_ns[pool->gpu] : 0;
 	for (size_t i = 0; i < attribution->machine.packages; i++)
 		if (pool->package < 0 || pool->package == (int)i)
 			sum += attribution->now.ns[i];
@@ -60,9 +64,7 @@ static double busy_ns(const struct fw_attribution *attribution, const struct fw_
 
 static double machine_work(const struct fw_attribution *attribution, const struct fw_pool *pool)
 {
-	return fw_pool_is_memory(pool)                ? attribution->bytes_work
-	       : pool->domain.kind == FW_DOMAIN_GPU ? 0
-	                                              : busy_ns(attribution, pool);
+	return fw_pool_is_memory(pool) ? attribution->bytes_work : busy_ns(attribution, pool);
 }
 
 static uint64_t middle_ns(const struct fw_domain_reading *reading)
@@ -137,7 +139,7 @@ static struct fw_slice slice_of(struct fw_attribution *attribution, struct fw_po
 		.joules = fmax(reading->joules - pool->joules, 0),
 		.lost_j = fmax(reading->lost_j - pool->lost_j, 0),
 		.work = fmax(machine_work(attribution, pool) - pool->work, 0),
-		.flags = pool->flags,
+		.flags = pool->flags | (reading->flags & FW_DOMAIN_EARLY),
 	};
 
 	pool->watts = slice.joules / slice.seconds;
@@ -172,6 +174,7 @@ static void hand_out(struct fw_holder *holder, size_t index, double *dynamic_j, 
 	stake->slices[at].from_ns = stake->until_ns;
 	stake->slices[at].until_ns = stake->until_ns = holder->now.at_ns;
 	stake->slices[at].work = part.work;
+	stake->slices[at].held_ns = stake->held_ns;
 	stake->slices[at].total_from_ns = stake->total_ns;
 	stake->slices[at].total_until_ns = holder->now.total_ns;
 	stake->slices[at].account = stake->account;
@@ -226,7 +229,7 @@ static bool stands_still(struct fw_pool *pool, const struct fw_domain_reading *r
 {
 	double seconds = (double)(middle_ns(reading) - pool->until_ns) / 1e9;
 
-	if (!pool->counts || pool->domain.kind == FW_DOMAIN_GPU || reading->joules > pool->joules)
+	if (!pool->counts || fw_pool_is_gpu(pool) || reading->joules > pool->joules)
 		return false;
 	pool->is_hole = seconds > fmax(MOST_STILL_S, STILL_UPDATES * pool->domain.update_s);
 	if (pool->is_hole) {
@@ -241,7 +244,7 @@ static void tick_pool(struct fw_attribution *attribution, size_t index, const st
 	struct fw_pool *pool = &attribution->pools[index];
 	uint64_t now_ns = middle_ns(reading);
 
-	pool->flags |= reading->flags;
+	pool->flags |= reading->flags & ~(unsigned)FW_DOMAIN_EARLY; /* that is of this moment alone */
 	pool->all_flags |= reading->flags;
 	pool->is_hole = isnan(reading->joules);
 	if (pool->is_hole) {
@@ -312,6 +315,11 @@ static int package_of(const struct fw_attribution_machine *machine, const struct
 	return -1;
 }
 
+static int gpu_of(const struct fw_domain *domain)
+{
+	return domain->kind == FW_DOMAIN_GPU && !domain->is_unshared && domain->gpu < FW_ATTRIBUTION_GPUS ? domain->gpu : -1;
+}
+
 struct fw_attribution *fw_attribution_new(const struct fw_attribution_machine *machine, const struct fw_domain *domains,
                                           size_t count)
 {
@@ -329,6 +337,9 @@ struct fw_attribution *fw_attribution_new(const struct fw_attribution_machine *m
 		pool->counts = domains[i].is_root;
 		pool->package = package_of(machine, &domains[i]);
 		pool->cpus = pool->package >= 0 ? machine->cpus[pool->package] : attribution->all_cpus;
+		pool->gpu = gpu_of(&domains[i]);
+		if (fw_pool_is_gpu(pool))
+			pool->cpus = pool->gpu >= 0 ? 1 : 0; /* as busy as it is itself */
 		fw_floor_init(&pool->floor);
 	}
 	return attribution;
@@ -382,6 +393,8 @@ void fw_holder_set(struct fw_holder *holder, const struct fw_work_now *now, doub
 {
 	for (size_t i = 0; i < holder->attribution->machine.packages; i++)
 		holder->now.ns[i] = fmax(holder->now.ns[i], now->ns[i]);
+	for (size_t i = 0; i < FW_ATTRIBUTION_GPUS; i++)
+		holder->now.gpu_ns[i] = fmax(holder->now.gpu_ns[i], now->gpu_ns[i]);
 	holder->now.total_ns = fmax(holder->now.total_ns, now->total_ns);
 	holder->now.bytes = now->bytes;
 	holder->now.at_ns = now->at_ns;

@@ -18,7 +18,7 @@
 #include "energy/floor.h"
 #include "energy/ledger.h"
 
-enum { FW_ATTRIBUTION_PACKAGES = 64, FW_ATTRIBUTION_POOLS = 128 };
+enum { FW_ATTRIBUTION_PACKAGES = 64, FW_ATTRIBUTION_POOLS = 128, FW_ATTRIBUTION_GPUS = 16 };
 
 struct fw_attribution;
 struct fw_holder;
@@ -36,6 +36,7 @@ struct fw_attribution_machine {
 struct fw_work_now {
 	uint64_t at_ns;  /* when it was read */
 	double ns[FW_ATTRIBUTION_PACKAGES];
+	double gpu_ns[FW_ATTRIBUTION_GPUS]; /* of each GPU, by its index: time of the whole of it */
 	double total_ns; /* holder: what its edges are read in; machine: unused */
 	double bytes;    /* memory held now; NAN unknown */
 };

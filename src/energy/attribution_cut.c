@@ -13,6 +13,8 @@
 #define LEAST_COVERED 0.5
 /* What a hole may hide: the power of the slice before, so many times. */
 #define HOLE_FACTOR 2.0
+/* Half of the longest sample period of a driver. */
+#define GPU_LAG_NS 0.5e9
 
 enum { NO_SLICE = 0 };
 
@@ -59,6 +61,22 @@ static double share_by(const struct fw_pool *pool, const struct fw_stake *stake,
 	return seconds_into(pool, at, edge->at_ns) / pool->slices[at].price.seconds;
 }
 
+/* A GPU's work is told too seldom for edges: it is spread over the time in which the holder had an invocation. */
+static double gpu_work(const struct fw_stake *stake, size_t at, double seconds)
+{
+	double held_s = stake->slices[at].held_ns / 1e9;
+
+	return held_s > 0 ? stake->slices[at].work * clip(seconds / held_s, 0, 1) : 0;
+}
+
+/* So late the work of a slice can be told, and so much of it can be another's. */
+static double work_half(const struct fw_holder *holder, const struct fw_pool *pool, const struct fw_stake *stake, size_t at)
+{
+	double lag_ns = fw_pool_is_gpu(pool) ? GPU_LAG_NS : holder->attribution->machine.lag_ns;
+
+	return fw_pool_is_memory(pool) ? 0 : fmin(lag_ns, stake->slices[at].work);
+}
+
 /* begin, end: NULL where the invocation goes on beyond the slice. */
 static void add_part(const struct fw_holder *holder, size_t index, uint64_t number, const struct fw_edge *begin,
                      const struct fw_edge *end, struct fw_account *account)
@@ -69,12 +87,13 @@ static void add_part(const struct fw_holder *holder, size_t index, uint64_t numb
 	double seconds = pool->slices[at].price.seconds;
 	double from_s = begin ? seconds_into(pool, at, begin->at_ns) : 0;
 	double until_s = end ? seconds_into(pool, at, end->at_ns) : seconds;
-	double work = stake->slices[at].work * ((end ? share_by(pool, stake, at, end) : 1) -
-	                                        (begin ? share_by(pool, stake, at, begin) : 0));
+	double work = fw_pool_is_gpu(pool) ? gpu_work(stake, at, until_s - from_s)
+	                                   : stake->slices[at].work * ((end ? share_by(pool, stake, at, end) : 1) -
+	                                                               (begin ? share_by(pool, stake, at, begin) : 0));
 	struct fw_part part = {
 		.seconds = fmax(until_s - from_s, 0),
 		.work = fmax(work, 0),
-		.work_half = fw_pool_is_memory(pool) ? 0 : fmin(holder->attribution->machine.lag_ns, stake->slices[at].work),
+		.work_half = work_half(holder, pool, stake, at),
 		.reserved = fw_holder_reserved(holder, pool) * pool->slices[at].scale,
 		.at_edge = from_s > 0 || until_s < seconds,
 		.at_begin = begin != NULL,
@@ -224,7 +243,7 @@ static void cut_group(const struct fw_holder *holder, const char *source, enum f
 		const struct fw_pool *pool = &attribution->pools[i];
 		struct fw_account account;
 
-		if (pool->domain.kind != kind || strcmp(pool->domain.source, source) != 0 || (group->has_roots && !pool->counts))
+		if (pool->domain.kind != kind || pool->domain.is_unshared || strcmp(pool->domain.source, source) != 0 || (group->has_roots && !pool->counts))
 			continue;
 		if (cut_stake(holder, i, opened, begin, end, &account)) {
 			add_account(&group->account, &account, 1);
@@ -246,11 +265,11 @@ size_t fw_holder_cut(struct fw_holder *holder, uint64_t serial, const struct fw_
 
 	for (size_t i = 0; i < attribution->count && count < capacity; i++) {
 		const struct fw_domain *domain = &attribution->pools[i].domain;
-		bool seen = domain->kind == FW_DOMAIN_GPU || domain->kind == FW_DOMAIN_OTHER;
+		bool seen = domain->is_unshared || domain->kind == FW_DOMAIN_OTHER;
 		struct group group = {0};
 
 		for (size_t before = 0; before < i && !seen; before++)
-			seen = attribution->pools[before].domain.kind == domain->kind &&
+			seen = attribution->pools[before].domain.kind == domain->kind && !attribution->pools[before].domain.is_unshared &&
 			       strcmp(attribution->pools[before].domain.source, domain->source) == 0;
 		if (seen)
 			continue;

@@ -15,6 +15,7 @@ struct fw_pool {
 	bool counts;           /* in the machine's total */
 	int package;           /* index of its work; -1: all packages */
 	double cpus;           /* that it feeds */
+	int gpu;               /* index of its work; -1: no GPU, or nobody's */
 	bool has_baseline, is_hole;
 	uint64_t until_ns;     /* end of the latest slice, or of the baseline */
 	double joules, lost_j; /* then */
@@ -48,7 +49,7 @@ struct fw_stake {
 	uint64_t joined;            /* first slice that it can have a part in */
 	struct {
 		uint64_t from_ns, until_ns;
-		double work, total_from_ns, total_until_ns;
+		double work, total_from_ns, total_until_ns, held_ns;
 		struct fw_account account; /* at its end */
 	} slices[FW_SLICES_KEPT];
 
@@ -87,6 +88,10 @@ struct fw_attribution {
 double fw_holder_work(const struct fw_holder *holder, const struct fw_pool *pool, const struct fw_work_now *now);
 /* The part of the machine that it reserves, in that pool. */
 double fw_holder_reserved(const struct fw_holder *holder, const struct fw_pool *pool);
+static inline bool fw_pool_is_gpu(const struct fw_pool *pool)
+{
+	return pool->domain.kind == FW_DOMAIN_GPU;
+}
 static inline bool fw_pool_is_memory(const struct fw_pool *pool)
 {
 	return pool->domain.kind == FW_DOMAIN_DRAM;

@@ -11,6 +11,7 @@
 
 #include "base/time.h"
 #include "energy/manager_internal.h"
+#include "energy/nvml.h"
 
 #define METHOD "ledger/1"
 
@@ -18,7 +19,8 @@ struct fw_energy_counters {
 	struct fw_energy_manager *manager;
 	struct fw_attribution *attribution;
 	struct fw_work_meter *meter;
-	size_t bpf; /* index of the monitor whose work is used, or FW_MONITOR_COUNT */
+	size_t bpf;  /* index of the monitor whose work is used, or FW_MONITOR_COUNT */
+	size_t nvml; /* of the one that knows the work of GPUs, or FW_MONITOR_COUNT */
 	size_t count;
 	size_t first[FW_MONITOR_COUNT], counts[FW_MONITOR_COUNT]; /* domains of each monitor */
 	struct fw_domain_reading readings[FW_ATTRIBUTION_POOLS];
@@ -60,6 +62,16 @@ static struct fw_work *find_bpf(struct fw_energy_counters *counters)
 	return NULL;
 }
 
+static size_t find_nvml(const struct fw_energy_counters *counters)
+{
+	size_t i = 0;
+
+	while (i < FW_MONITOR_COUNT &&
+	       !(counters->counts[i] > 0 && counters->manager->reports[i].ops == &fw_monitor_nvml))
+		i++;
+	return i;
+}
+
 struct fw_energy_counters *fw_counters_new(struct fw_energy_manager *manager, const struct fw_machine *machine)
 {
 	struct fw_energy_counters *counters = fw_alloc(sizeof *counters);
@@ -67,6 +79,7 @@ struct fw_energy_counters *fw_counters_new(struct fw_energy_manager *manager, co
 
 	counters->manager = manager;
 	counters->count = collect(counters, domains);
+	counters->nvml = find_nvml(counters);
 	fw_domains_choose_roots(domains, counters->count);
 	if (counters->count == 0 || !machine) {
 		free(counters);
@@ -119,10 +132,13 @@ static double held_since(struct fw_energy_worker *worker, uint64_t now_ns)
 	return passed_ns > 0 ? fmin(fresh_ns / passed_ns, 1) : 0;
 }
 
-static void give_work(struct fw_energy_worker *worker, struct fw_work_now *now)
+static void give_work(const struct fw_energy_counters *counters, struct fw_energy_worker *worker, struct fw_work_now *now)
 {
 	int64_t bytes = atomic_load(&worker->held_bytes);
 
+	if (counters->nvml < FW_MONITOR_COUNT)
+		fw_monitor_nvml_work(counters->manager->monitors[counters->nvml], worker->states[counters->nvml],
+		                     &counters->manager->source, &worker->metered, now->gpu_ns);
 	now->bytes = bytes >= 0 ? (double)bytes : NAN;
 	fw_holder_set(worker->holder, now, held_since(worker, now->at_ns));
 }
@@ -132,7 +148,7 @@ void fw_counters_leave(struct fw_energy_counters *counters, struct fw_energy_wor
 	struct fw_work_now now;
 
 	fw_work_meter_now(counters->meter, &worker->metered, worker->key, &now);
-	give_work(worker, &now);
+	give_work(counters, worker, &now);
 	worker->left_ns = now.at_ns;
 }
 
@@ -156,7 +172,7 @@ static void read_work(struct fw_energy_counters *counters)
 		struct fw_work_now now;
 
 		fw_work_meter_worker(counters->meter, &worker->metered, worker->key, &now);
-		give_work(worker, &now);
+		give_work(counters, worker, &now);
 	}
 }
 
@@ -195,6 +211,8 @@ void fw_counters_tick(struct fw_energy_counters *counters)
 	atomic_store(&counters->tick_ns, fw_monotonic_ns());
 	if (!fw_work_meter_read(counters->meter, &counters->machine))
 		return; /* the next tick prices what this one could not */
+	if (counters->nvml < FW_MONITOR_COUNT)
+		fw_monitor_nvml_look(manager->monitors[counters->nvml], counters->machine.gpu_ns);
 	read_work(counters);
 	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)
 		if (counters->counts[i] > 0)
@@ -243,6 +261,7 @@ void fw_counters_flag_words(unsigned flags, char **text)
 		{FW_DOMAIN_RESET, "reset"},
 		{FW_DOMAIN_GAP | FW_DOMAIN_STALE, "gap"},
 		{FW_DOMAIN_SKEW, "skew"},
+		{FW_DOMAIN_EARLY, "early"},
 	};
 
 	for (size_t i = 0; i < FW_COUNT_OF(words); i++)

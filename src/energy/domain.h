@@ -46,6 +46,7 @@ struct fw_domain {
 	double update_s;      /* how often the counter is updated, measured or known; NAN unknown */
 	double most_w;        /* beyond this it is not plausible; NAN unknown */
 	bool is_root;         /* counts in the machine's total */
+	bool is_unshared;     /* whose work it does nothing tells: all of it is the system's, and no record has a figure */
 	bool is_virtual;      /* the counter is itself an attribution of a hypervisor's: quality one grade lower */
 };
 

@@ -154,8 +154,10 @@ static void add_channel(const struct fw_root *root, struct chip *chip, const str
 		return;
 	}
 	set_limits(root, chip, file, &fresh);
-	if (fresh.domain.kind == FW_DOMAIN_GPU)
+	if (fresh.domain.kind == FW_DOMAIN_GPU) {
 		fresh.domain.gpu = chip->gpu;
+		fresh.domain.is_unshared = true;
+	}
 	make_name_unique(hwmon, &fresh);
 	hwmon->channels[hwmon->count++] = fresh;
 }

@@ -24,6 +24,7 @@ static const struct fw_monitor_ops *const all_monitors[FW_MONITOR_COUNT] = {
 	&fw_monitor_perf,
 	&fw_monitor_rapl,
 	&fw_monitor_hwmon,
+	&fw_monitor_nvml,
 	&fw_monitor_ebpf,
 	&fw_monitor_counts,
 	&fw_monitor_model,

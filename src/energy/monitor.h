@@ -109,6 +109,7 @@ extern const struct fw_monitor_ops fw_monitor_system;
 extern const struct fw_monitor_ops fw_monitor_perf;
 extern const struct fw_monitor_ops fw_monitor_rapl;
 extern const struct fw_monitor_ops fw_monitor_hwmon;
+extern const struct fw_monitor_ops fw_monitor_nvml;
 extern const struct fw_monitor_ops fw_monitor_ebpf;
 extern const struct fw_monitor_ops fw_monitor_counts;
 extern const struct fw_monitor_ops fw_monitor_model;

@@ -108,10 +108,12 @@ static void add_io(const struct fw_reading_source *source, pid_t pid, struct sum
 	add(&sums->written_bytes, written);
 }
 
-static size_t processes_of(const struct fw_reading_source *source, const struct fw_metered *worker, pid_t *pids)
+size_t fw_reading_processes(const struct fw_reading_source *source, const struct fw_metered *worker, pid_t *pids,
+                            size_t capacity)
 {
-	return worker->cgroup ? fw_cgroup_pids(worker->cgroup, pids, MAX_PROCESSES)
-	                      : fw_process_tree(source->root, worker->pid, pids, MAX_PROCESSES);
+	if (worker->cgroup)
+		return fw_cgroup_pids(worker->cgroup, pids, capacity);
+	return worker->pid > 0 ? fw_process_tree(source->root, worker->pid, pids, capacity) : 0;
 }
 
 static void unknown(struct fw_reading *reading)
@@ -142,7 +144,7 @@ static void complete(const struct fw_reading_source *source, const struct fw_met
 {
 	struct fw_cgroup_stat *stat = &reading->stat;
 	pid_t pids[MAX_PROCESSES];
-	size_t count = processes_of(source, worker, pids);
+	size_t count = fw_reading_processes(source, worker, pids, MAX_PROCESSES);
 	struct sums sums = {0};
 
 	if (count == 0 || count > MAX_PROCESSES)

@@ -21,6 +21,9 @@ void fw_reading_take(const struct fw_reading_source *source, const struct fw_met
 /* CPU times and the clock alone, and throttling where that costs nothing more (v2); all else is -1. */
 void fw_reading_take_cpu(const struct fw_reading_source *source, const struct fw_metered *worker,
                          struct fw_reading *reading);
+/* The worker's processes, at most `capacity` of them; returns how many there are. */
+size_t fw_reading_processes(const struct fw_reading_source *source, const struct fw_metered *worker, pid_t *pids,
+                            size_t capacity);
 /* Anonymous + shared + kernel memory now; -1 unknown. */
 int64_t fw_reading_memory(const struct fw_reading_source *source, const struct fw_metered *worker);
 

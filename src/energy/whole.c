@@ -109,7 +109,7 @@ static void flag(struct fw_energy *energy, unsigned flags)
 	static const struct {
 		unsigned flag;
 		const char *word;
-	} words[] = {{FW_DOMAIN_WRAP, "wrap"}, {FW_DOMAIN_RESET, "reset"}, {FW_DOMAIN_GAP, "gap"}, {FW_DOMAIN_SKEW, "skew"}};
+	} words[] = {{FW_DOMAIN_WRAP, "wrap"}, {FW_DOMAIN_RESET, "reset"}, {FW_DOMAIN_GAP, "gap"}, {FW_DOMAIN_SKEW, "skew"}, {FW_DOMAIN_EARLY, "early"}};
 
 	for (size_t i = 0; i < FW_COUNT_OF(words); i++)
 		if (flags & words[i].flag)

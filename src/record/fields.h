@@ -128,5 +128,5 @@
 	X(REAL, high, "upper end of the interval, joules")                                                                  \
 	X(REAL, dynamic_j, "part caused by the work")                                                                       \
 	X(REAL, idle_j, "share of the idle floor, by reserved CPU")                                                         \
-	X(NAME, flags, "measured or modelled; ok, wrap, reset, gap, skew, contended: separated by spaces")                  \
+	X(NAME, flags, "measured or modelled; ok, wrap, reset, gap, skew, early, contended: separated by spaces")                  \
 	X(NAME, method, "method and version, e.g. model/1")
