@@ -14,6 +14,7 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
+#include "host/privileges.h"
 
 static const struct fw_command *const commands[] = {
 	&fw_command_run, &fw_command_check, &fw_command_runs, &fw_command_show, &fw_command_measure,
@@ -120,6 +121,7 @@ static int choose(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	fw_privileges_hold_back();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of a write, to be told */
 	set_log_level();

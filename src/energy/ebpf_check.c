@@ -84,7 +84,7 @@ static int check_permission(const struct fw_root *root, struct fw_error **err)
 	rc = fw_fail(err, FW_E_PERMISSION, "BPF needs CAP_BPF and CAP_PERFMON%s",
 	             setting.length > 0 && setting.text[0] != '0' ? ", and unprivileged BPF is disabled" : "");
 	return fw_error_hint(err, rc, "run as root, or give the program the capabilities: "
-	                              "setcap cap_bpf,cap_perfmon,cap_net_admin+ep flexwatt");
+	                              "setcap cap_bpf,cap_perfmon+ep flexwatt");
 }
 
 int fw_bpf_check(const struct fw_root *root, struct fw_error **err)

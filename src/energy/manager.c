@@ -15,6 +15,7 @@
 #include "energy/counters.h"
 #include "energy/manager_internal.h"
 #include "energy/system.h"
+#include "host/privileges.h"
 
 /* For the last slice of a run. */
 #define MOST_WAIT_NS FW_NS_PER_S
@@ -31,6 +32,17 @@ static const struct fw_monitor_ops *const all_monitors[FW_MONITOR_COUNT] = {
 	&fw_monitor_tdp,
 };
 
+int fw_energy_open_monitor(const struct fw_monitor_ops *ops, const struct fw_monitor_context *context, struct fw_monitor **monitor,
+                           struct fw_error **err)
+{
+	if (fw_root_is_live(context->root))
+		fw_privileges_raise();
+	int rc = ops->open(context, monitor, err);
+
+	fw_privileges_lower();
+	return rc;
+}
+
 /* Energy counters may be mounted elsewhere than the rest of the machine. */
 static void open_monitor(struct fw_energy_manager *manager, size_t index, const struct fw_monitor_ops *ops,
                          const struct fw_energy_options *options)
@@ -42,7 +54,7 @@ static void open_monitor(struct fw_energy_manager *manager, size_t index, const 
 	if (ops->domains && options->counters_root)
 		own.root = options->counters_root;
 	report->ops = ops;
-	report->works = ops->open(context, &manager->monitors[index], &err) == FW_OK;
+	report->works = fw_energy_open_monitor(ops, context, &manager->monitors[index], &err) == FW_OK;
 	if (report->works) {
 		report->detail = ops->describe(manager->monitors[index]);
 		return;

@@ -29,6 +29,10 @@ int fw_energy_manager_new(const struct fw_energy_options *options, struct fw_ene
 void fw_energy_manager_free(struct fw_energy_manager *manager);
 FW_DEFINE_CLEANUP(struct fw_energy_manager *, fw_energy_manager_free)
 
+/* Opens one, with what our file may read beyond the user where the root is the machine's own. */
+int fw_energy_open_monitor(const struct fw_monitor_ops *ops, const struct fw_monitor_context *context, struct fw_monitor **monitor,
+                           struct fw_error **err);
+
 struct fw_monitor_report {
 	const struct fw_monitor_ops *ops;
 	bool works;

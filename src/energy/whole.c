@@ -38,7 +38,7 @@ static void add_source(struct fw_whole *whole, const struct fw_monitor_ops *ops)
 	struct fw_monitor_context context = {fw_energy_here_root(whole->here, ops), &whole->here->machine, whole->here->catalogue};
 	struct source source = {.ops = ops};
 
-	if (!ops->domains || ops->open(&context, &source.monitor, NULL) != FW_OK)
+	if (!ops->domains || fw_energy_open_monitor(ops, &context, &source.monitor, NULL) != FW_OK)
 		return;
 	source.count = ops->domains(source.monitor, &source.domains);
 	source.last = fw_alloc_array(source.count ? source.count : 1, sizeof *source.last);
