@@ -4,7 +4,7 @@ CHECKED := build/test
 PYTEST := /usr/bin/python3 -m pytest -q -p no:cacheprovider
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help build demo test test-slow test-clients test-vm test-fresh bench lint fuzz docs install clean
+.PHONY: help build demo test test-slow test-clients test-vm test-fresh bench lint fuzz docs install install-caps clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -48,6 +48,9 @@ docs: ## write the generated pages again: docs/record.md, docs/workflow.md, the 
 
 install: build ## install below /usr/local (DESTDIR is respected)
 	@meson install -C $(RELEASE) --no-rebuild --quiet && echo "installed: flexwatt --help"
+
+install-caps: ## let users measure without root: capabilities of the installed flexwatt (FILE=..., docs/energy.md)
+	@scripts/install-caps $(FILE)
 
 clean: ## remove everything that was built and made
 	@rm -rf build examples/video/functions examples/video/data
