@@ -1,5 +1,6 @@
 """Runs the built flexwatt in a directory of its own and reads what it recorded."""
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -17,9 +18,9 @@ def on_cpus(cpus):
 
 
 class Product:
-    """A directory with the no-op package, a storage and a store. Use as a context manager."""
+    """A directory with a package of one function, a storage and a store. Use as a context manager."""
 
-    def __init__(self, build):
+    def __init__(self, build, function="bench/noop"):
         self.build = pathlib.Path(build).resolve()
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="flexwatt-bench-"))
         self.directory.chmod(0o755)
@@ -27,7 +28,7 @@ class Product:
         self.package = self.directory / "package"
         self.package.mkdir()
         (self.directory / "data").mkdir()
-        shutil.copy(self.build / "bench/noop", self.package / "bootstrap")
+        shutil.copy(self.build / function, self.package / "bootstrap")
 
     def __enter__(self):
         return self
@@ -40,17 +41,25 @@ class Product:
         return subprocess.run([self.build / "bench" / name, *map(str, arguments)], check=True, stdout=subprocess.PIPE,
                               text=True, preexec_fn=on_cpus(cpus)).stdout
 
-    def start(self, stages, cpus=None):
+    def start(self, stages, cpus=None, options=()):
         """Starts a run of these stages (YAML, one line each)."""
         text = "\n".join(["name: bench", "storage: ./data", "function: {package: ./package}", "stages:"] +
                          [f"  {stage}" for stage in stages])
         (self.directory / "workflow.yaml").write_text(text + "\n", encoding="utf-8")
         self.store = self.directory / f"{self.runs}.db"  # nothing is deleted before the end: that would slow what follows
         self.runs += 1
-        environment = {**os.environ, "FLEXWATT_STORE": str(self.store)}
         with open(self.directory / "stderr", "w", encoding="utf-8") as errors:
-            return subprocess.Popen([self.build / "src/cli/flexwatt", "run", "workflow.yaml"], cwd=self.directory,
-                                    env=environment, stdout=subprocess.DEVNULL, stderr=errors, preexec_fn=on_cpus(cpus))
+            return subprocess.Popen([self.build / "src/cli/flexwatt", "run", "workflow.yaml", *map(str, options)], cwd=self.directory,
+                                    env=self.environment(), stdout=subprocess.DEVNULL, stderr=errors, preexec_fn=on_cpus(cpus))
+
+    def environment(self):
+        return {**os.environ, "FLEXWATT_STORE": str(self.store)}
+
+    def show(self, *arguments):
+        """What `flexwatt show` tells of the latest run."""
+        run = self.records()[0]["run"]
+        return json.loads(subprocess.run([self.build / "src/cli/flexwatt", "show", run, "--json", *arguments], cwd=self.directory,
+                                         env=self.environment(), check=True, stdout=subprocess.PIPE, text=True).stdout)
 
     def part(self, process, engine_cpu, worker_cpu):
         """Puts the engine's threads on one CPU and its first worker on another."""

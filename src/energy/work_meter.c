@@ -25,6 +25,8 @@ struct fw_work_meter {
 	uint8_t package_of[FW_MAX_CPUS]; /* index, of each CPU */
 	struct fw_work_now now;
 	int work_fd, memory_fd;
+	double used_bytes;       /* of the machine's memory, at used_at_ns */
+	uint64_t used_at_ns;
 	char text[TEXT_BYTES];
 };
 
@@ -32,6 +34,9 @@ struct fw_work_meter {
 #define GROUP_LAG_NS 4e6
 #define BPF_LAG_NS 2e4
 #define PROC_LAG_NS 10e6
+/* The machine's memory is summed up by the kernel for each reading, which costs as much as all else that a tick reads: it is
+ * read as often as that of workers. */
+#define MEMORY_NS (100 * FW_NS_PER_MS)
 /* The root group must know of nearly all that /proc/stat knows; else it is a container's and no root. */
 #define LEAST_OF_ALL 0.8
 
@@ -106,6 +111,15 @@ static double used_bytes(struct fw_work_meter *meter)
 	return (double)(total - available);
 }
 
+static double recent_bytes(struct fw_work_meter *meter, uint64_t now_ns)
+{
+	if (meter->used_at_ns == 0 || now_ns - meter->used_at_ns >= MEMORY_NS) {
+		meter->used_bytes = used_bytes(meter);
+		meter->used_at_ns = now_ns;
+	}
+	return meter->used_bytes;
+}
+
 bool fw_work_meter_read(struct fw_work_meter *meter, struct fw_work_now *machine)
 {
 	static bool (*const readers[])(struct fw_work_meter *, struct fw_work_now *) = {
@@ -114,7 +128,7 @@ bool fw_work_meter_read(struct fw_work_meter *meter, struct fw_work_now *machine
 
 	if (!readers[meter->rung](meter, &now))
 		return false;
-	now.bytes = used_bytes(meter);
+	now.bytes = recent_bytes(meter, now.at_ns);
 	*machine = meter->now = now;
 	return true;
 }
