@@ -88,27 +88,90 @@ int fw_tree_walk(int dirfd, const char *path, fw_tree_fn *visit, void *context, 
 	return walk_directory(&walk, dirfd, path, 0, err);
 }
 
+/* ---- removing ---- */
+
+enum { REMOVE_MAX_DEPTH = 64 }; /* each level holds a descriptor */
+
+struct removal {
+	int top_fd;
+	unsigned lifted; /* directories that were too deep and are at the top now */
+};
+
 /* Directories of a worker may lack our permissions: root needs none, others take them back first. */
-static int remove_directory(int parent_fd, const char *name, unsigned depth, struct fw_error **err)
+static void take_back(int parent_fd, const char *name)
+{
+	if (geteuid() != 0)
+		fchmodat(parent_fd, name, 0700, AT_SYMLINK_NOFOLLOW);
+}
+
+/* However deep a function has nested directories: what is too deep goes on at the top. */
+static int lift(struct removal *removal, int parent_fd, const char *name, struct fw_error **err)
+{
+	char place[32];
+	int rc;
+
+	take_back(parent_fd, name);
+	do {
+		snprintf(place, sizeof place, "lifted-%u", removal->lifted++);
+		rc = fw_rename_new(parent_fd, name, removal->top_fd, place);
+	} while (rc < 0 && (errno == EEXIST || errno == ENOTEMPTY));
+	return rc == 0 || errno == ENOENT ? FW_OK : fw_fail_errno(err, errno, "move %s up", name);
+}
+
+static int remove_entry(struct removal *removal, int parent_fd, const char *name, unsigned depth, struct fw_error **err);
+
+static int empty_directory(struct removal *removal, DIR *directory, unsigned depth, struct fw_error **err)
 {
 	struct dirent *entry;
 	int rc = FW_OK;
 
-	if (depth > PATH_MAX / 2)
-		return fw_fail(err, FW_E_LIMIT, "directories are nested too deep to be removed");
-	if (geteuid() != 0)
-		fchmodat(parent_fd, name, 0700, AT_SYMLINK_NOFOLLOW);
+	while (rc == FW_OK && (entry = next_entry(directory)))
+		rc = remove_entry(removal, dirfd(directory), entry->d_name, depth, err);
+	return rc;
+}
+
+static int remove_directory(struct removal *removal, int parent_fd, const char *name, unsigned depth,
+                            struct fw_error **err)
+{
+	int rc = FW_OK;
+
+	take_back(parent_fd, name);
 	__attribute__((cleanup(closedir_cleanup))) DIR *directory = open_directory(parent_fd, name, &rc, err);
-	while (directory && rc == FW_OK && (entry = next_entry(directory))) {
-		if (unlinkat(dirfd(directory), entry->d_name, 0) == 0 || errno == ENOENT)
-			continue;
-		if (errno == EISDIR || errno == EPERM)
-			rc = remove_directory(dirfd(directory), entry->d_name, depth + 1, err);
-		else
-			rc = fw_fail_errno(err, errno, "remove %s", entry->d_name);
-	}
+	if (rc == FW_OK)
+		rc = empty_directory(removal, directory, depth + 1, err);
 	if (rc == FW_OK && unlinkat(parent_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		rc = fw_fail_errno(err, errno, "remove directory %s", name);
+	return rc;
+}
+
+static int remove_entry(struct removal *removal, int parent_fd, const char *name, unsigned depth, struct fw_error **err)
+{
+	if (unlinkat(parent_fd, name, 0) == 0 || errno == ENOENT)
+		return FW_OK;
+	if (errno != EISDIR && errno != EPERM)
+		return fw_fail_errno(err, errno, "remove %s", name);
+	return depth > REMOVE_MAX_DEPTH ? lift(removal, parent_fd, name, err)
+	                                : remove_directory(removal, parent_fd, name, depth, err);
+}
+
+static int remove_tree(int parent_fd, const char *path, struct fw_error **err)
+{
+	struct removal removal = {0};
+	unsigned before;
+	int rc = FW_OK;
+
+	take_back(parent_fd, path);
+	__attribute__((cleanup(closedir_cleanup))) DIR *directory = open_directory(parent_fd, path, &rc, err);
+	if (rc != FW_OK)
+		return rc;
+	removal.top_fd = dirfd(directory);
+	do {
+		before = removal.lifted;
+		rewinddir(directory);
+		rc = empty_directory(&removal, directory, 1, err);
+	} while (rc == FW_OK && removal.lifted != before);
+	if (rc == FW_OK && unlinkat(parent_fd, path, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		rc = fw_fail_errno(err, errno, "remove directory %s", path);
 	return rc;
 }
 
@@ -119,7 +182,7 @@ int fw_tree_remove(int dirfd, const char *path, struct fw_error **err)
 	if (fstatat(dirfd, path, &stat, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT || errno == ENOTDIR ? FW_OK : fw_fail_errno(err, errno, "stat %s", path);
 	if (S_ISDIR(stat.st_mode))
-		return remove_directory(dirfd, path, 0, err);
+		return remove_tree(dirfd, path, err);
 	if (unlinkat(dirfd, path, 0) < 0 && errno != ENOENT)
 		return fw_fail_errno(err, errno, "remove %s", path);
 	return FW_OK;

@@ -7,6 +7,7 @@
 #include <linux/fs.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,4 +65,32 @@ static void removing_never_changes_what_a_link_names(void **state)
 	assert_int_equal(before.st_mode, after.st_mode);
 }
 
-FW_TESTS(removes_a_tree_with_its_links_and_not_what_they_name, removing_never_changes_what_a_link_names)
+/* A function may nest as deep as it likes: neither the depth of the stack nor the number of open files may be its choice. */
+static void removes_a_tree_of_any_depth_with_few_open_files(void **state)
+{
+	(void)state;
+	fw_cleanup_tree struct tree tree = tree_of("old/lifted-1/x", "1", "old/lifted-0", "-> x", NULL);
+	struct rlimit before, few;
+	int fd = openat(tree.fd, "old", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (int depth = 0; depth < 6000; depth++) {
+		assert_int_equal(mkdirat(fd, "d", 0700), 0);
+		assert_int_equal(mkdirat(fd, "e", 0700), 0);
+		int below = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		close(fd);
+		fd = below;
+	}
+	close(fd);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = (struct rlimit){128, before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	fw_cleanup_error struct fw_error *err = NULL;
+	int rc = fw_tree_remove(tree.fd, "old", &err);
+
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_ok(rc, err);
+	assert_int_not_equal(faccessat(tree.fd, "old", F_OK, AT_SYMLINK_NOFOLLOW), 0);
+}
+
+FW_TESTS(removes_a_tree_of_any_depth_with_few_open_files, removes_a_tree_with_its_links_and_not_what_they_name, removing_never_changes_what_a_link_names)
