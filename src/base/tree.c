@@ -137,8 +137,9 @@ static int remove_directory(struct removal *removal, int parent_fd, const char *
 
 	take_back(parent_fd, name);
 	__attribute__((cleanup(closedir_cleanup))) DIR *directory = open_directory(parent_fd, name, &rc, err);
-	if (rc == FW_OK)
-		rc = empty_directory(removal, directory, depth + 1, err);
+	if (!directory)
+		return rc;
+	rc = empty_directory(removal, directory, depth + 1, err);
 	if (rc == FW_OK && unlinkat(parent_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		rc = fw_fail_errno(err, errno, "remove directory %s", name);
 	return rc;
@@ -162,7 +163,7 @@ static int remove_tree(int parent_fd, const char *path, struct fw_error **err)
 
 	take_back(parent_fd, path);
 	__attribute__((cleanup(closedir_cleanup))) DIR *directory = open_directory(parent_fd, path, &rc, err);
-	if (rc != FW_OK)
+	if (!directory)
 		return rc;
 	removal.top_fd = dirfd(directory);
 	do {

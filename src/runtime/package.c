@@ -9,10 +9,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
+#include "base/buffer.h"
 #include "base/digest.h"
 #include "base/str.h"
 #include "base/tree.h"
@@ -149,40 +148,31 @@ static int copy_entry(void *context, const char *path, int parent_fd, const char
 struct source {
 	bool is_directory;
 	const char *path;
-	void *bytes; /* of a zip */
-	size_t length;
+	struct fw_buffer zip;
 };
 
+/* A zip is read as a whole: in a mapping of a file that is being written anew a byte may be gone when it is looked at. */
 static int open_source(const char *path, struct source *source, struct fw_error **err)
 {
-	fw_cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat stat;
+	struct stat stat_;
 
-	if (fd < 0 || fstat(fd, &stat) != 0)
+	*source = (struct source){.path = path};
+	fw_buffer_init(&source->zip, (size_t)FW_PACKAGE_MAX_MB << 20);
+	if (stat(path, &stat_) != 0)
 		return fw_fail_errno(err, errno, "open");
-	*source = (struct source){.is_directory = S_ISDIR(stat.st_mode), .path = path, .length = (size_t)stat.st_size};
+	source->is_directory = S_ISDIR(stat_.st_mode);
 	if (source->is_directory)
 		return FW_OK;
-	if (!S_ISREG(stat.st_mode) || stat.st_size == 0 || stat.st_size > (off_t)FW_PACKAGE_MAX_MB * 1048576)
+	if (!S_ISREG(stat_.st_mode) || stat_.st_size == 0 || stat_.st_size > (off_t)FW_PACKAGE_MAX_MB << 20)
 		return fw_fail(err, FW_E_INVALID, "it is neither a directory nor a zip of at most %d MB", FW_PACKAGE_MAX_MB);
-	source->bytes = mmap(NULL, source->length, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (source->bytes != MAP_FAILED)
-		return FW_OK;
-	source->bytes = NULL;
-	return fw_fail_errno(err, errno, "read");
-}
-
-static void close_source(struct source *source)
-{
-	if (source->bytes)
-		munmap(source->bytes, source->length);
+	return fw_read_file(AT_FDCWD, path, &source->zip, err);
 }
 
 static int unpack(const struct source *source, int directory_fd, struct fw_error **err)
 {
 	struct fw_package_copy copy = {.root_fd = directory_fd};
 	int rc = source->is_directory ? fw_tree_walk(AT_FDCWD, source->path, copy_entry, &copy, err) :
-	                                fw_package_unzip(source->bytes, source->length, &copy, err);
+	                                fw_package_unzip(source->zip.data, source->zip.length, &copy, err);
 
 	if (rc == FW_OK && copy.files > SYNC_ONE_BY_ONE && syncfs(directory_fd) != 0)
 		rc = fw_fail_errno(err, errno, "write its copy");
@@ -231,7 +221,7 @@ static int cache(int cache_fd, const char *engine, const struct source *source, 
 	if (source->is_directory)
 		rc = fw_digest_tree(AT_FDCWD, source->path, digest, err);
 	else
-		fw_digest_of(source->bytes, source->length, digest);
+		fw_digest_of(source->zip.data, source->zip.length, digest);
 	if (rc != FW_OK || fstatat(cache_fd, digest, &stat, AT_SYMLINK_NOFOLLOW) == 0)
 		return rc;
 	return fill(cache_fd, engine, source, digest, err);
@@ -252,7 +242,7 @@ int fw_package_cache(struct fw_sandboxes *sandboxes, const char *path, char dige
 	rc = cache_fd >= 0 ? open_source(resolved ? resolved : path, &source, err) : fw_fail_errno(err, errno, "open %s", directory);
 	if (rc == FW_OK)
 		rc = cache(cache_fd, sandboxes->engine, &source, found, err);
-	close_source(&source);
+	fw_buffer_done(&source.zip);
 	if (rc != FW_OK)
 		return fw_error_wrap(err, rc, "package %s", path);
 	memcpy(digest, found, sizeof found);

@@ -9,7 +9,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/time.h"
 
@@ -29,18 +31,25 @@ static int spawn(const char *const *argv, const char *const *envp, int out_fd, p
 	return rc;
 }
 
+static int left_ms(uint64_t until_ns)
+{
+	uint64_t now = fw_monotonic_ns();
+
+	return now < until_ns ? (int)((until_ns - now) / FW_NS_PER_MS) + 1 : 0;
+}
+
 /* Until its end of file; false at the deadline or when it prints too much. */
 static bool read_output(int fd, struct fw_buffer *output, uint64_t until_ns)
 {
 	char bytes[4096];
 
 	for (;;) {
-		uint64_t now = fw_monotonic_ns();
 		struct pollfd wait = {.fd = fd, .events = POLLIN};
+		int ready = poll(&wait, 1, left_ms(until_ns));
 
-		if (now >= until_ns)
+		if (ready == 0 || (ready < 0 && errno != EINTR))
 			return false;
-		if (poll(&wait, 1, (int)((until_ns - now) / FW_NS_PER_MS) + 1) <= 0)
+		if (ready < 0)
 			continue;
 		ssize_t rc = read(fd, bytes, sizeof bytes);
 
@@ -49,6 +58,19 @@ static bool read_output(int fd, struct fw_buffer *output, uint64_t until_ns)
 		if (rc < 0 ? errno != EINTR : fw_buffer_append(output, bytes, (size_t)rc) != FW_OK)
 			return false;
 	}
+}
+
+/* It may have closed its output and go on. */
+static bool has_ended(pid_t pid, uint64_t until_ns)
+{
+	fw_cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd wait = {.fd = pidfd, .events = POLLIN};
+	int ready;
+
+	do
+		ready = poll(&wait, 1, left_ms(until_ns));
+	while (ready < 0 && errno == EINTR);
+	return ready > 0;
 }
 
 int fw_probe_run(const char *const *argv, const char *const *envp, struct fw_buffer *output, struct fw_error **err)
@@ -64,7 +86,8 @@ int fw_probe_run(const char *const *argv, const char *const *envp, struct fw_buf
 	close(fds[1]);
 	if (rc != 0)
 		return fw_fail_errno(err, rc, "run %s", argv[0]);
-	bool ended = read_output(read_fd, output, fw_monotonic_ns() + DEADLINE_NS);
+	uint64_t until_ns = fw_monotonic_ns() + DEADLINE_NS;
+	bool ended = read_output(read_fd, output, until_ns) && has_ended(pid, until_ns);
 
 	if (!ended)
 		kill(pid, SIGKILL);

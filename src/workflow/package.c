@@ -6,12 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "host/program.h"
 #include "workflow/workflow_internal.h"
+
+enum { ZIP_MAX_MB = 250 }; /* as on Lambda, even unpacked */
 
 static int fail_missing(struct fw_error **err, const struct fw_setting *where, const char *path)
 {
@@ -65,15 +66,15 @@ static int check_zip_bytes(const char *bytes, size_t length, const struct fw_set
 	return FW_OK;
 }
 
-static int check_zip_package(int fd, size_t length, const struct fw_setting *where, struct fw_error **err)
+static int check_zip_package(const char *path, const struct fw_setting *where, struct fw_error **err)
 {
-	void *bytes = length > 0 ? mmap(NULL, length, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+	fw_cleanup_error struct fw_error *reason = NULL;
+	fw_cleanup_buffer struct fw_buffer zip;
 
-	if (bytes == MAP_FAILED)
-		return check_zip_bytes("", 0, where, err);
-	int rc = check_zip_bytes(bytes, length, where, err);
-	munmap(bytes, length);
-	return rc;
+	fw_buffer_init(&zip, (size_t)ZIP_MAX_MB << 20);
+	if (fw_read_file(AT_FDCWD, path, &zip, &reason) != FW_OK)
+		return fw_setting_fail(err, where, FW_E_INVALID, "package '%s': %s", where->text, fw_error_message(reason));
+	return check_zip_bytes(zip.data, zip.length, where, err);
 }
 
 static int check_package(const char *path, const struct fw_setting *where, struct fw_error **err)
@@ -86,7 +87,7 @@ static int check_package(const char *path, const struct fw_setting *where, struc
 	if (S_ISDIR(stat.st_mode))
 		return check_directory_package(fd, path, where, err);
 	if (S_ISREG(stat.st_mode))
-		return check_zip_package(fd, (size_t)stat.st_size, where, err);
+		return check_zip_package(path, where, err);
 	return check_zip_bytes("", 0, where, err);
 }
 

@@ -331,6 +331,46 @@ static void a_package_that_changes_while_it_is_copied_is_never_kept(void **state
 	pthread_join(thread, NULL);
 }
 
+/* Built anew in its place: cut to nothing, then written. */
+static void *rewrite(void *context)
+{
+	const atomic_bool *stop = context;
+	fw_cleanup_fd int fd = open(below("moving.zip"), O_RDWR | O_CLOEXEC);
+	struct stat stat_;
+	fw_cleanup_free char *bytes = NULL;
+
+	assert_int_equal(fstat(fd, &stat_), 0);
+	bytes = fw_alloc((size_t)stat_.st_size);
+	assert_int_equal(pread(fd, bytes, (size_t)stat_.st_size, 0), stat_.st_size);
+	while (!atomic_load(stop)) {
+		assert_int_equal(ftruncate(fd, 0), 0);
+		assert_int_equal(pwrite(fd, bytes, (size_t)stat_.st_size, 0), stat_.st_size);
+	}
+	return NULL;
+}
+
+static void a_zip_that_is_cut_while_it_is_read_ends_no_engine(void **state)
+{
+	(void)state;
+	fw_cleanup_free char *noise = fw_alloc(3000001);
+	const struct member zip[] = {{"bootstrap", S_IFREG | 0755, noise}, {NULL, 0, NULL}};
+	atomic_bool stop = false;
+	pthread_t thread;
+
+	for (size_t i = 0, random = 1; i < 3000000; i++, random = random * 6364136223846793005u + 1442695040888963407u)
+		noise[i] = (char)('!' + (random >> 40) % 90);
+	write_zip("moving.zip", zip);
+	assert_int_equal(pthread_create(&thread, NULL, rewrite, &stop), 0);
+	for (int i = 0; i < 60; i++) {
+		char digest[65], *path = NULL;
+
+		if (fw_package_cache(world.sandboxes, below("moving.zip"), digest, &path, NULL) == FW_OK)
+			free(path);
+	}
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+}
+
 static void *cache_in_thread(void *context)
 {
 	char digest[65];
@@ -379,6 +419,7 @@ int main(void)
 		cmocka_unit_test(broken_and_foreign_files_are_refused),
 		cmocka_unit_test(what_a_killed_engine_was_filling_is_removed),
 		cmocka_unit_test(a_package_that_changes_while_it_is_copied_is_never_kept),
+		cmocka_unit_test(a_zip_that_is_cut_while_it_is_read_ends_no_engine),
 		cmocka_unit_test(engines_that_cache_the_same_at_once_agree),
 	};
 	return cmocka_run_group_tests(tests, world_set_up, world_tear_down);
