@@ -317,7 +317,7 @@ static int run(int argc, char **argv, struct fw_error **err)
 
 const struct fw_command fw_command_show = {
 	.name = "show",
-	.arguments = "RUN...",
+	.arguments = "RUN",
 	.summary = "a run: its stages, one task's invocations, logs, graph",
 	.example = "  flexwatt show k3f\n  flexwatt show k3f --energy\n  flexwatt show k3f --task sharpen/3 --logs",
 	.run = run,

@@ -6,7 +6,7 @@ import pytest
 
 from conftest import BINARY
 
-COMMANDS = ["run", "check", "runs", "show", "monitors"]
+COMMANDS = ["run", "check", "runs", "show", "measure", "monitors"]
 
 
 def test_help_lists_every_command(flexwatt):
