@@ -10,7 +10,25 @@
 #include "energy/here.h"
 #include "report/table.h"
 
-static json_t *to_json(struct fw_energy_manager *manager, const struct fw_monitor_report *reports, size_t count)
+/* Where the joules of whatever is measured here come from: the counters in the machine's total, else the model. */
+static json_t *joules_to_json(struct fw_energy_manager *manager)
+{
+	fw_cleanup_json json_t *books = fw_energy_manager_books(manager);
+	const json_t *domain;
+	json_t *counters = json_array();
+	bool has_package = false;
+	size_t i;
+
+	json_array_foreach(json_object_get(books, "domains"), i, domain) {
+		json_array_append_new(counters, json_pack("{s:O, s:O, s:O}", "source", json_object_get(domain, "source"), "domain",
+		                                          json_object_get(domain, "domain"), "name", json_object_get(domain, "name")));
+		has_package |= strcmp(json_string_value(json_object_get(domain, "domain")), "package") == 0;
+	}
+	return json_pack("{s:s, s:o, s:O?}", "package", has_package ? "measured" : "modelled", "counters", counters, "shared_by",
+	                 json_object_get(books, "work"));
+}
+
+static json_t *to_json(const struct fw_energy_here *here, const struct fw_monitor_report *reports, size_t count)
 {
 	json_t *monitors = json_array();
 
@@ -19,18 +37,38 @@ static json_t *to_json(struct fw_energy_manager *manager, const struct fw_monito
 		                                          "method", reports[i].ops->method, "gives", reports[i].ops->gives,
 		                                          "works", reports[i].works, "detail", reports[i].detail, "hint",
 		                                          reports[i].hint));
-	return json_pack("{s:o, s:o}", "monitors", monitors, "metrics", fw_energy_manager_metrics(manager));
+	return json_pack("{s:o, s:o, s:o, s:o}", "machine", fw_machine_to_json(&here->machine), "monitors", monitors, "joules",
+	                 joules_to_json(here->manager), "metrics", fw_energy_manager_metrics(here->manager));
 }
 
-static int print_table(const struct fw_machine *machine, const struct fw_monitor_report *reports, size_t count,
+static void print_joules(struct fw_energy_manager *manager, struct fw_buffer *out)
+{
+	fw_cleanup_json json_t *joules = joules_to_json(manager);
+	const json_t *counters = json_object_get(joules, "counters"), *counter;
+	size_t i;
+
+	fw_buffer_printf(out, "joules of what is measured here: %s", strcmp(json_string_value(json_object_get(joules, "package")), "measured") == 0
+	                                                                  ? "by counters"
+	                                                                  : "by the model");
+	json_array_foreach(counters, i, counter)
+		fw_buffer_printf(out, "%s%s by %s", i ? ", " : " (", json_string_value(json_object_get(counter, "name")),
+		                 json_string_value(json_object_get(counter, "source")));
+	if (json_array_size(counters) > 0)
+		fw_buffer_printf(out, "), shared by CPU time from %s", json_string_value(json_object_get(joules, "shared_by")));
+	fw_buffer_text(out, "\n");
+}
+
+static int print_table(const struct fw_energy_here *here, const struct fw_monitor_report *reports, size_t count,
                        struct fw_error **err)
 {
+	const struct fw_machine *machine = &here->machine;
 	fw_cleanup_buffer struct fw_buffer out;
 	struct fw_table *table = fw_table_new();
 
 	fw_buffer_init(&out, 1 << 20);
-	fw_buffer_printf(&out, "%s, %u CPUs, %s%s%s\n", machine->cpu_model, machine->threads, machine->architecture,
-	                 machine->hypervisor[0] ? ", guest of " : "", machine->hypervisor);
+	fw_buffer_printf(&out, "%s, %u CPUs, %s%s%s, Linux %s\n", machine->cpu_model, machine->threads, machine->architecture,
+	                 machine->hypervisor[0] ? ", guest of " : "", machine->hypervisor, machine->kernel);
+	print_joules(here->manager, &out);
 	fw_table_column(table, "monitor", FW_LEFT);
 	fw_table_column(table, "works", FW_LEFT);
 	fw_table_column(table, "gives", FW_LEFT);
@@ -60,7 +98,7 @@ static int show(bool json, const char *counters_root, struct fw_error **err)
 		return rc;
 	size_t count = fw_energy_manager_monitors(here->manager, &reports);
 
-	return json ? fw_print_json(to_json(here->manager, reports, count), err) : print_table(&here->machine, reports, count, err);
+	return json ? fw_print_json(to_json(here, reports, count), err) : print_table(here, reports, count, err);
 }
 
 static int run(int argc, char **argv, struct fw_error **err)

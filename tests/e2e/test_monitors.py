@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """flexwatt monitors: what can be measured here, and of what cannot, why."""
+import json
+import os
 import re
 
 import pytest
 
+from conftest import SOURCE
+
 
 def test_the_table_names_machine_monitors_and_what_they_give(flexwatt):
     lines = flexwatt("monitors").stdout.splitlines()
-    assert re.fullmatch(r".+, \d+ CPUs, (x86_64|aarch64|arm64)(, guest of \w+)?", lines[0])
-    assert lines[1].split() == ["monitor", "works", "gives", "here"]
-    rows = {found[1]: found[2] for line in lines[2:] if (found := re.match(r"  (\w+) +(yes|no) +\S", line))}
+    assert re.fullmatch(r".+, \d+ CPUs, (x86_64|aarch64|arm64)(, guest of \w+)?, Linux \S+", lines[0])
+    assert re.match(r"joules of what is measured here: by (the model|counters)", lines[1])
+    assert lines[2].split() == ["monitor", "works", "gives", "here"]
+    rows = {found[1]: found[2] for line in lines[3:] if (found := re.match(r"  (\w+) +(yes|no) +\S", line))}
     assert rows["system"] == "yes" and {"model", "tdp"} <= set(rows)
 
 
@@ -43,6 +48,21 @@ def test_counters_of_energy_that_are_not_there_say_what_would_enable_them(flexwa
             assert "/sys/class/" in monitor["detail"] or "zone" in monitor["detail"] or "sensor" in monitor["detail"], monitor
     if not told["rapl"]["works"]:
         assert told["rapl"].get("hint"), told["rapl"]
+
+
+def test_it_says_where_joules_will_come_from(flexwatt):
+    told = flexwatt.json("monitors")
+    measured = [counter["domain"] for counter in told["joules"]["counters"]]
+    assert told["joules"]["package"] == ("measured" if "package" in measured else "modelled")
+    assert told["machine"]["kernel"] == os.uname().release
+    report = json.loads(flexwatt("measure", "--json", "--", "sleep", "0.5").stderr)
+    assert {row["domain"] for row in report["energy"] if row["flags"].startswith("measured")} <= set(measured)
+
+
+def test_the_page_on_energy_knows_every_monitor(flexwatt):
+    page = (SOURCE / "docs/energy.md").read_text()
+    for monitor in flexwatt.json("monitors")["monitors"]:
+        assert f"| `{monitor['monitor']}` |" in page, monitor["monitor"]
 
 
 def test_missing_tables_are_an_error_of_the_environment(flexwatt):
