@@ -33,8 +33,8 @@ const struct fw_table fw_table_series = {
 	.count = FW_COUNT_OF(series_columns),
 };
 
-#define READING(kind, field, description) FW_COLUMN_OF(struct fw_reading_row, kind, field),
-static const struct fw_column reading_columns[] = {FW_READING_FIELDS(READING)};
+#define READING(kind, field) FW_COLUMN_OF(struct fw_reading_row, kind, field)
+static const struct fw_column reading_columns[] = {READING(RUN, run), READING(INT, ordinal), READING(BLOB, readings)};
 const struct fw_table fw_table_reading = {
 	.name = "reading",
 	.primary_key = "run, ordinal",
@@ -159,7 +159,7 @@ void fw_reading_row_done(struct fw_reading_row *row)
 	fw_columns_done(reading_columns, FW_COUNT_OF(reading_columns), row);
 }
 
-/* Part of every edge, so by a statement that is kept. */
+/* One a second, so by a statement that is kept. */
 int fw_store_reading_put(struct fw_store *store, const struct fw_reading_row *row, struct fw_error **err)
 {
 	struct fw_scope *scope;
@@ -174,11 +174,6 @@ int fw_store_reading_put(struct fw_store *store, const struct fw_reading_row *ro
 		rc = fw_columns_bind(store, scope, statement, 1, reading_columns, FW_COUNT_OF(reading_columns), row, err);
 	return rc == FW_OK ? fw_store_step(store, statement, "write a reading", err) : rc;
 }
-
-#define NULL_OF_RUN NULL
-#define NULL_OF_NAME NULL
-#define NULL_OF_INT FW_NULL_INT
-#define ALL_NULL(kind, field, description) .field = NULL_OF_##kind,
 
 struct reading_visit {
 	int (*call)(void *context, const struct fw_reading_row *row, struct fw_error **err);
@@ -198,9 +193,27 @@ int fw_store_reading_each(struct fw_store *store, const char *run,
                           int (*visit)(void *context, const struct fw_reading_row *row, struct fw_error **err),
                           void *context, struct fw_error **err)
 {
-	static const struct fw_reading_row null_row = {FW_READING_FIELDS(ALL_NULL)};
+	static const struct fw_reading_row null_row;
 	struct reading_visit own = {visit, context};
 
 	return fw_store_each_row(store, &fw_table_reading, run, "ordinal",
 	                         (struct fw_row_visit){sizeof null_row, &null_row, visit_reading, &own, "read readings"}, err);
+}
+
+int fw_store_reading_last(struct fw_store *store, const char *run, int64_t *ordinal, struct fw_error **err)
+{
+	fw_cleanup_statement sqlite3_stmt *statement = NULL;
+	struct fw_scope *scope;
+	int rc = fw_store_scope(store, run, true, &scope, err);
+
+	if (rc == FW_OK)
+		rc = fw_store_prepare(store, "SELECT coalesce(max(ordinal), 0) FROM reading_data WHERE run = ?1", &statement, err);
+	if (rc != FW_OK)
+		return rc;
+	sqlite3_bind_int64(statement, 1, scope->id);
+	int code = sqlite3_step(statement);
+	if (code != SQLITE_ROW)
+		return fw_store_fail(store, err, code, "read the number of the last readings");
+	*ordinal = sqlite3_column_int64(statement, 0);
+	return FW_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What is measured beside the record: sweeps, sampled series (delta-coded), and the raw counter readings from which a
- * later version can attribute again.
+ * What is measured beside the record: sweeps, sampled series (delta-coded), and the raw readings from which a later version
+ * can attribute again.
  */
 #pragma once
 
@@ -52,28 +52,16 @@ int fw_store_series_each(struct fw_store *store, const char *run,
                          int (*visit)(void *context, const struct fw_series_row *row, struct fw_error **err),
                          void *context, struct fw_error **err);
 
-/* ---- raw counter readings, at every edge of an invocation ---- */
-#define FW_READING_FIELDS(X)                                                                   \
-	X(RUN, run, "run id")                                                                      \
-	X(INT, ordinal, "number of the reading in its run, from 1")                                \
-	X(NAME, stage, "stage of the invocation whose edge it is; null for a sample in between")   \
-	X(INT, task, "its task, or null")                                                          \
-	X(INT, attempt, "its attempt, or null")                                                    \
-	X(NAME, edge, "begin, sample or end")                                                      \
-	X(INT, before_ns, "CLOCK_MONOTONIC before the counter was read")                           \
-	X(INT, after_ns, "CLOCK_MONOTONIC after it was read")                                      \
-	X(NAME, source, "monitor that read it: perf, rapl, system, ...")                           \
-	X(NAME, counter, "what was read: package-0, dram-0, cpu_user, ...")                        \
-	X(INT, value, "the counter as it was read; null when it could not be read")                \
-	X(NAME, unit, "unit of the value: uj, ns, bytes, ...")                                     \
-	X(NAME, flags, "ok, wrap, reset, gap, skew: separated by spaces")
-
-#define FW_MEMBER_RUN(name) char *name;
+/* ---- raw readings: what counters of energy and of work showed at ticks and edges, in portions of about a second ---- */
 struct fw_reading_row {
-	FW_READING_FIELDS(FW_MEMBER)
+	char *run;
+	int64_t ordinal;           /* number of the portion in its run, from 1: they are read in this order */
+	struct fw_buffer readings; /* as energy/feed.h writes them */
 };
 void fw_reading_row_done(struct fw_reading_row *row);
 int fw_store_reading_put(struct fw_store *store, const struct fw_reading_row *row, struct fw_error **err);
+/* The number of the run's last portion; 0 when it has none. */
+int fw_store_reading_last(struct fw_store *store, const char *run, int64_t *ordinal, struct fw_error **err);
 /* In the order of their numbers. */
 int fw_store_reading_each(struct fw_store *store, const char *run,
                           int (*visit)(void *context, const struct fw_reading_row *row, struct fw_error **err),

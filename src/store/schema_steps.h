@@ -28,4 +28,6 @@ static const char *const schema_steps[] = {
 	"CREATE TABLE sweep("
 	"  sweep TEXT PRIMARY KEY, workflow TEXT, state TEXT, wall_ms INTEGER,"
 	"  design TEXT, totals TEXT, error TEXT) STRICT, WITHOUT ROWID;",
+	/* 1 -> 2: readings come in portions; nothing has been written into the table of single ones */
+	"DROP VIEW IF EXISTS reading; DROP TABLE IF EXISTS reading_data;",
 };

@@ -1,32 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The bytes of a series. Differences are taken in unsigned arithmetic, which wraps, so that every pair of int64_t has one.
+ * The bytes of a series.
  */
 #include <stdlib.h>
 
+#include "base/varint.h"
 #include "store/measurements.h"
 
-enum { SERIES_VERSION = 1, VARINT_MAX_BYTES = 10 };
-
-static uint64_t zigzag(uint64_t difference)
-{
-	return (difference << 1) ^ (0 - (difference >> 63));
-}
-
-static uint64_t unzigzag(uint64_t code)
-{
-	return (code >> 1) ^ (0 - (code & 1));
-}
+enum { SERIES_VERSION = 1 };
 
 static void append_varint(struct fw_buffer *out, uint64_t value)
 {
-	unsigned char bytes[VARINT_MAX_BYTES];
-	size_t length = 0;
+	unsigned char bytes[FW_VARINT_MAX];
 
-	for (; value >= 0x80; value >>= 7)
-		bytes[length++] = (unsigned char)(value | 0x80);
-	bytes[length++] = (unsigned char)value;
-	fw_buffer_append(out, bytes, length);
+	fw_buffer_append(out, bytes, fw_varint_put(bytes, value));
 }
 
 void fw_series_encode(const struct fw_sample *samples, size_t count, struct fw_buffer *out)
@@ -38,30 +25,12 @@ void fw_series_encode(const struct fw_sample *samples, size_t count, struct fw_b
 	for (size_t i = 0; i < count; i++) {
 		uint64_t next_step = (uint64_t)samples[i].time_ns - time;
 
-		append_varint(out, zigzag(next_step - step));
-		append_varint(out, zigzag((uint64_t)samples[i].value - value));
+		append_varint(out, fw_zigzag(next_step - step));
+		append_varint(out, fw_zigzag((uint64_t)samples[i].value - value));
 		time = (uint64_t)samples[i].time_ns;
 		step = next_step;
 		value = (uint64_t)samples[i].value;
 	}
-}
-
-static bool take_varint(const unsigned char **at, const unsigned char *end, uint64_t *value)
-{
-	uint64_t result = 0;
-
-	for (unsigned shift = 0; *at < end && shift < 64; shift += 7) {
-		unsigned char byte = *(*at)++;
-
-		if (shift == 63 && byte > 1)
-			return false; /* more than 64 bits */
-		result |= (uint64_t)(byte & 0x7f) << shift;
-		if (byte < 0x80) {
-			*value = result;
-			return true;
-		}
-	}
-	return false;
 }
 
 static bool take_samples(const unsigned char *at, const unsigned char *end, struct fw_sample *samples, size_t count)
@@ -69,13 +38,13 @@ static bool take_samples(const unsigned char *at, const unsigned char *end, stru
 	uint64_t time = 0, step = 0, value = 0, code;
 
 	for (size_t i = 0; i < count; i++) {
-		if (!take_varint(&at, end, &code))
+		if (!fw_varint_take(&at, end, &code))
 			return false;
-		step += unzigzag(code);
+		step += fw_unzigzag(code);
 		time += step;
-		if (!take_varint(&at, end, &code))
+		if (!fw_varint_take(&at, end, &code))
 			return false;
-		value += unzigzag(code);
+		value += fw_unzigzag(code);
 		samples[i] = (struct fw_sample){(int64_t)time, (int64_t)value};
 	}
 	return at == end;
@@ -86,9 +55,9 @@ int fw_series_decode(const void *bytes, size_t length, struct fw_sample **sample
 	const unsigned char *at = bytes, *end = length > 0 ? at + length : at;
 	uint64_t version, announced;
 
-	if (!take_varint(&at, end, &version) || version != SERIES_VERSION)
+	if (!fw_varint_take(&at, end, &version) || version != SERIES_VERSION)
 		return fw_fail(err, FW_E_INVALID, "a series of samples: not of version %d", SERIES_VERSION);
-	if (!take_varint(&at, end, &announced) || announced > (uint64_t)(end - at) / 2)
+	if (!fw_varint_take(&at, end, &announced) || announced > (uint64_t)(end - at) / 2)
 		return fw_fail(err, FW_E_INVALID, "a series of samples: shorter than it says");
 	fw_cleanup_free struct fw_sample *read = fw_alloc_array((size_t)announced + 1, sizeof *read);
 	if (!take_samples(at, end, read, (size_t)announced))

@@ -97,38 +97,37 @@ static int take_reading(void *context, const struct fw_reading_row *row, struct 
 {
 	(void)err;
 	assert_int_equal(row->ordinal, ++*(int64_t *)context);
-	assert_string_equal(row->counter, "package-0");
-	if (row->ordinal == 1) {
-		assert_null(row->stage);
-		assert_true(row->task == FW_NULL_INT && row->value == FW_NULL_INT);
-	} else {
-		assert_string_equal(row->stage, "split");
-		assert_int_equal(row->value, 1200000);
-	}
+	assert_int_equal(row->readings.length, 3);
+	assert_memory_equal(row->readings.data, row->ordinal == 1 ? "a\0b" : "c\0d", 3);
 	return FW_OK;
 }
 
-static void readings_come_back_in_their_order_a_hole_stays_a_hole(void **state)
+static void portions_of_readings_come_back_in_their_order(void **state)
 {
 	fw_cleanup_tree struct tree tree = tree_of("x", "", NULL);
 	fw_cleanup_free char *path = store_path(&tree);
 	fw_cleanup_store struct fw_store *store = open_store(path);
 	fw_cleanup_error struct fw_error *err = NULL;
-	struct fw_reading_row row = {.run = (char[]){"r1"}, .ordinal = 2, .stage = (char[]){"split"}, .task = 0, .attempt = 1,
-	                             .edge = (char[]){"begin"}, .before_ns = 5, .after_ns = 6, .source = (char[]){"rapl"},
-	                             .counter = (char[]){"package-0"}, .value = 1200000, .unit = (char[]){"uj"},
-	                             .flags = (char[]){"ok"}};
-	int64_t seen = 0;
+	struct fw_reading_row row = {.run = (char[]){"r1"}, .ordinal = 2};
+	int64_t seen = 0, last = -1;
 	(void)state;
 
 	insert_run(store, "r1", 1);
+	assert_ok(fw_store_reading_last(store, "r1", &last, &err), err);
+	assert_int_equal(last, 0);
+	fw_buffer_init(&row.readings, 16);
+	fw_buffer_append(&row.readings, "c\0d", 3);
 	assert_ok(fw_store_reading_put(store, &row, &err), err);
 	row.ordinal = 1;
-	row.stage = NULL;
-	row.task = row.attempt = row.value = FW_NULL_INT;
+	fw_buffer_clear(&row.readings);
+	fw_buffer_append(&row.readings, "a\0b", 3);
 	assert_ok(fw_store_reading_put(store, &row, &err), err);
+	fw_buffer_done(&row.readings);
 	assert_ok(fw_store_reading_each(store, "r1", take_reading, &seen, &err), err);
 	assert_int_equal(seen, 2);
+	assert_ok(fw_store_reading_last(store, "r1", &last, &err), err);
+	assert_int_equal(last, 2);
+	assert_error_is(fw_store_reading_last(store, "r2", &last, &err), &err, FW_E_ABSENT, "r2");
 }
 
 static void a_sweep_names_its_runs(void **state)
@@ -167,5 +166,5 @@ static void a_sweep_names_its_runs(void **state)
 }
 
 FW_TESTS(every_number_comes_back_from_a_series, a_steady_series_takes_few_bytes, bytes_that_are_no_series_are_refused,
-         a_series_comes_back_and_is_replaced, readings_come_back_in_their_order_a_hole_stays_a_hole,
+         a_series_comes_back_and_is_replaced, portions_of_readings_come_back_in_their_order,
          a_sweep_names_its_runs)
