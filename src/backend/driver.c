@@ -235,6 +235,7 @@ static void checkpoint_tick(void *context)
 {
 	struct fw_driver *driver = context;
 
+	fw_driver_put_readings(driver);
 	if (driver->held.count > 0)
 		fw_loop_want_flush(driver->loop);
 	if (driver->dirty && !driver->checkpointing) {
@@ -287,6 +288,9 @@ static const char *state_name(enum fw_status status)
 
 static int close_row(struct fw_driver *driver, struct fw_error **err)
 {
+	if (!driver->fatal)
+		driver->backend->ops->flush(driver->backend);
+	fw_driver_put_readings(driver);
 	fw_record_set_text(&driver->row.state, driver->fatal ? "interrupted" : state_name(driver->status));
 	fw_record_set_text(&driver->row.error, driver->fatal ? fw_error_message(driver->fatal) : driver->failure.error_message);
 	driver->row.makespan_ms = fw_driver_now_ms(driver);
@@ -294,8 +298,6 @@ static int close_row(struct fw_driver *driver, struct fw_error **err)
 	driver->row.totals = json_pack("{s:o, s:o, s:o, s:b}", "joules", fw_json_real(driver->totals.joules), "usd",
 	                               fw_json_real(driver->totals.usd), "gco2e", fw_json_real(driver->totals.gco2e), "modelled",
 	                               driver->totals.modelled);
-	if (!driver->fatal)
-		driver->backend->ops->flush(driver->backend);
 	json_t *books = driver->backend->ops->energy_books(driver->backend);
 
 	if (books)
@@ -388,7 +390,7 @@ struct fw_stage_progress fw_driver_stage(const struct fw_driver *driver, uint32_
 	return fw_engine_stage(driver->engine, stage);
 }
 
-struct fw_driver_totals fw_driver_totals(const struct fw_driver *driver)
+struct fw_totals fw_driver_totals(const struct fw_driver *driver)
 {
 	return driver->totals;
 }

@@ -46,11 +46,7 @@ bool fw_driver_cancel(struct fw_driver *driver);
 /* For progress, on the loop's thread. */
 struct fw_loop *fw_driver_loop(struct fw_driver *driver);
 struct fw_stage_progress fw_driver_stage(const struct fw_driver *driver, uint32_t stage);
-struct fw_driver_totals {
-	double joules, usd, gco2e; /* of the records that are final; NAN: nothing known */
-	bool modelled;             /* some of the joules are */
-};
-struct fw_driver_totals fw_driver_totals(const struct fw_driver *driver);
+struct fw_totals fw_driver_totals(const struct fw_driver *driver); /* of the records that are final */
 double fw_driver_fraction(const struct fw_driver *driver, uint32_t stage); /* mean of the running tasks that tell; or NAN */
 const char *fw_driver_note(const struct fw_driver *driver, uint32_t stage); /* last progress note, or NULL */
 double fw_driver_elapsed_ms(const struct fw_driver *driver);

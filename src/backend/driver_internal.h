@@ -42,7 +42,8 @@ struct fw_driver {
 		double first_start_ms, last_end_ms;
 		char *note;
 	} *stages;
-	struct fw_driver_totals totals;
+	struct fw_totals totals;
+	int64_t portions; /* of raw readings that are stored; -1: not asked yet */
 	struct fw_driver_failure failure;
 	json_t *packages; /* path → digest */
 	json_t *history;  /* what the run was before each --from, oldest first: {digest, workflow, packages}; or NULL */
@@ -88,6 +89,7 @@ int fw_driver_check_unchanged(const struct fw_driver *driver, struct fw_error **
 int fw_driver_put_stage(struct fw_driver *driver, uint32_t stage, struct fw_error **err);
 /* Money and carbon of a record that is complete but for them, and its part of the totals. */
 void fw_driver_price(struct fw_driver *driver, const struct fw_stage *stage, struct fw_record *record);
-void fw_driver_add_totals(struct fw_driver *driver, const struct fw_record *record);
+/* driver_energy.c: stores what was read since the last time */
+void fw_driver_put_readings(struct fw_driver *driver);
 /* Digests of the functions' packages, {"path": "digest"}. */
 int fw_driver_package_digests(const struct fw_workflow *workflow, json_t **digests, struct fw_error **err);

@@ -204,7 +204,8 @@ int fw_driver_new(const struct fw_driver_options *options, struct fw_driver **dr
 	made->state_directory = fw_strdup(options->state_directory);
 	made->start_ns = fw_monotonic_ns();
 	made->failure.stage = UINT32_MAX;
-	made->totals = (struct fw_driver_totals){.joules = FW_NULL_REAL, .usd = FW_NULL_REAL, .gco2e = FW_NULL_REAL};
+	made->portions = -1;
+	made->totals = FW_TOTALS_OF_NOTHING;
 	made->stages = fw_alloc_array(made->workflow->stages.count, sizeof *made->stages);
 	for (size_t i = 0; i < made->workflow->stages.count; i++)
 		made->stages[i].first_start_ms = made->stages[i].last_end_ms = FW_NULL_REAL;

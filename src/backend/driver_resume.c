@@ -204,7 +204,7 @@ static int mark_recorded(void *context, const struct fw_record *record, struct f
 	struct ended key = {.task = (uint32_t)record->task, .attempt = (uint32_t)record->attempt};
 
 	(void)err;
-	fw_driver_add_totals(driver, record);
+	fw_totals_add(&driver->totals, record);
 	if (!stage || replay->ended.count == 0)
 		return FW_OK;
 	key.stage = (uint32_t)(stage - driver->workflow->stages.items);

@@ -54,31 +54,10 @@ int fw_driver_put_stage(struct fw_driver *driver, uint32_t index, struct fw_erro
 	return fw_store_stage_put(driver->store, &row, err);
 }
 
-/* What is unknown adds nothing; of what nobody knows the sum is unknown, not zero. */
-static void add(double *sum, double value)
-{
-	if (!isnan(value))
-		*sum = isnan(*sum) ? value : *sum + value;
-}
-
 void fw_driver_price(struct fw_driver *driver, const struct fw_stage *stage, struct fw_record *record)
 {
 	fw_cost_fill(driver->catalogue, driver->options.region, "as if on Lambda", stage->tmp_mb, record, NULL);
 	fw_carbon_fill(driver->catalogue, driver->options.region, driver->processor_known ? &driver->processor : NULL, record,
 	               NULL);
-	fw_driver_add_totals(driver, record);
-}
-
-void fw_driver_add_totals(struct fw_driver *driver, const struct fw_record *record)
-{
-	struct fw_driver_totals *totals = &driver->totals;
-	struct fw_energy_sum energy;
-
-	add(&totals->usd, record->total_usd);
-	add(&totals->gco2e, record->operational_gco2e);
-	add(&totals->gco2e, record->embodied_gco2e);
-	if (fw_energy_best(record, &energy)) {
-		add(&totals->joules, energy.joules);
-		totals->modelled |= energy.modelled;
-	}
+	fw_totals_add(&driver->totals, record);
 }

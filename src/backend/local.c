@@ -325,6 +325,11 @@ static json_t *local_energy_books(struct fw_backend *base)
 	return fw_energy_manager_books(((struct local *)base)->energy);
 }
 
+static bool local_energy_readings(struct fw_backend *base, struct fw_buffer *out)
+{
+	return fw_energy_manager_readings(((struct local *)base)->energy, out);
+}
+
 static void local_close(struct fw_backend *base)
 {
 	struct local *local = (struct local *)base;
@@ -432,6 +437,7 @@ static int open_parts(struct local *local, struct fw_error **err)
 		.loop = context->loop,
 		.context = {&local->root, &local->machine, context->catalogue},
 		.counters_root = context->counters_root ? &local->counters_root : NULL,
+		.keeps_readings = true,
 	};
 
 	rc = fw_energy_manager_new(&energy, &local->energy, err);
@@ -472,5 +478,6 @@ const struct fw_backend_ops fw_backend_local = {
 	.end_orphans = local_end_orphans,
 	.flush = local_flush,
 	.energy_books = local_energy_books,
+	.energy_readings = local_energy_readings,
 	.close = local_close,
 };

@@ -88,9 +88,20 @@ bool fw_energy_best(const struct fw_record *record, struct fw_energy_sum *sum)
 	return false;
 }
 
-static double grams(double joules, const struct fw_grid *grid)
+static double grams(double joules, const struct fw_record *record)
 {
-	return joules / JOULES_PER_KWH * grid->pue * grid->gco2e_per_kwh;
+	return joules / JOULES_PER_KWH * record->pue * record->grid_gco2e_per_kwh;
+}
+
+void fw_carbon_of_energy(struct fw_record *record)
+{
+	struct fw_energy_sum energy;
+
+	if (!fw_energy_best(record, &energy))
+		energy.joules = energy.low = energy.high = FW_NULL_REAL;
+	record->operational_gco2e = grams(energy.joules, record);
+	record->operational_low_gco2e = grams(energy.low, record);
+	record->operational_high_gco2e = grams(energy.high, record);
 }
 
 /* Of the vCPUs that a configuration asks for it holds no more than the machine has. */
@@ -110,7 +121,6 @@ int fw_carbon_fill(const struct fw_catalogue *catalogue, const char *region, con
 {
 	struct fw_processor by_name;
 	struct fw_grid grid;
-	struct fw_energy_sum energy;
 	int rc = fw_catalogue_grid(catalogue, region, &grid, err);
 
 	if (rc != FW_OK)
@@ -119,11 +129,7 @@ int fw_carbon_fill(const struct fw_catalogue *catalogue, const char *region, con
 	record->grid_year = grid.year;
 	record->pue = grid.pue;
 	fw_record_set_text(&record->grid_kind, grid.kind);
-	if (fw_energy_best(record, &energy)) {
-		record->operational_gco2e = grams(energy.joules, &grid);
-		record->operational_low_gco2e = grams(energy.low, &grid);
-		record->operational_high_gco2e = grams(energy.high, &grid);
-	}
+	fw_carbon_of_energy(record);
 	if (!processor) {
 		fw_catalogue_processor(catalogue, record->cpu_model, NULL, -1, -1, &by_name);
 		processor = &by_name;

@@ -69,7 +69,18 @@ int fw_cost_fill(const struct fw_catalogue *catalogue, const char *region, const
 int fw_carbon_fill(const struct fw_catalogue *catalogue, const char *region, const struct fw_processor *processor,
                    struct fw_record *record, struct fw_error **err);
 
+/* Its operational part again, for energy that has changed, with the grid and PUE that the record names. */
+void fw_carbon_of_energy(struct fw_record *record);
+
 /* The figure of a record's energy that reports use: the measured one where there is one, else "model"; sums domains that
  * do not overlap (package + dram). False when there is none. */
 struct fw_energy_sum { double joules, low, high, dynamic_j, idle_j; bool modelled; const char *source; };
 bool fw_energy_best(const struct fw_record *record, struct fw_energy_sum *sum);
+
+/* What records come to together. What is unknown of one adds nothing; of what nobody knows the sum is unknown, not zero. */
+struct fw_totals {
+	double joules, usd, gco2e; /* NAN: nothing known */
+	bool modelled;             /* some of the joules are */
+};
+#define FW_TOTALS_OF_NOTHING ((struct fw_totals){.joules = FW_NULL_REAL, .usd = FW_NULL_REAL, .gco2e = FW_NULL_REAL})
+void fw_totals_add(struct fw_totals *totals, const struct fw_record *record);

@@ -12,6 +12,7 @@ extern const struct fw_command fw_command_runs;
 extern const struct fw_command fw_command_show;
 extern const struct fw_command fw_command_measure;
 extern const struct fw_command fw_command_monitors;
+extern const struct fw_command fw_command_recompute;
 
 /* Prints the chain to standard error, frees it, returns the exit status of rc. */
 int fw_print_error(struct fw_error *error, int rc);

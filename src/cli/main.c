@@ -18,7 +18,7 @@
 
 static const struct fw_command *const commands[] = {
 	&fw_command_run, &fw_command_check, &fw_command_runs, &fw_command_show, &fw_command_measure,
-	&fw_command_monitors,
+	&fw_command_monitors, &fw_command_recompute,
 };
 
 static void print_usage(FILE *out)

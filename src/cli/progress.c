@@ -83,7 +83,7 @@ static void segments_done(struct segments *segments)
 
 static void collect_totals(const struct fw_progress *progress, const struct counts *counts, struct segments *segments)
 {
-	struct fw_driver_totals totals = fw_driver_totals(progress->driver);
+	struct fw_totals totals = fw_driver_totals(progress->driver);
 	double elapsed_ms = fw_driver_elapsed_ms(progress->driver);
 	char text[FW_FORMAT_SIZE];
 

@@ -67,17 +67,20 @@ struct fw_edge {
 
 /* After a tick: notes where an invocation that still runs began, which is forgotten some slices later. */
 void fw_holder_open(struct fw_holder *holder, uint64_t serial, const struct fw_edge *begin);
+/* False when that would change nothing. */
+bool fw_holder_would_open(const struct fw_holder *holder, uint64_t serial);
 /* True when no slice is missing at the end that a tick can still bring: the next one will not make it better. */
 bool fw_holder_covers(const struct fw_holder *holder, uint64_t end_ns);
 
 /* What an invocation comes to, of one kind of domains of one source: roots, where the kind has any. */
 struct fw_share {
-	const char *source;
+	const char *source, *method; /* of the domain */
 	enum fw_domain_kind kind;
 	struct fw_figure figure;
 	double seconds;
 	bool is_root;
 };
+enum { FW_SHARES_MOST = FW_DOMAIN_KINDS * 4 };
 /* Returns how many; at most `capacity`. What cannot be told is not among them. Ends fw_holder_open() of that serial. */
 size_t fw_holder_cut(struct fw_holder *holder, uint64_t serial, const struct fw_edge *begin, const struct fw_edge *end,
                      struct fw_share *shares, size_t capacity);

@@ -146,6 +146,16 @@ static void open_stake(const struct fw_holder *holder, size_t index, struct fw_s
 		stake->open_flags |= pool->slices[later % FW_SLICES_KEPT].price.flags;
 }
 
+bool fw_holder_would_open(const struct fw_holder *holder, uint64_t serial)
+{
+	if (!holder->has_open || holder->open_serial != serial)
+		return !holder->has_open;
+	for (size_t i = 0; i < holder->attribution->count; i++)
+		if (!holder->stakes[i].is_open)
+			return true;
+	return false;
+}
+
 void fw_holder_open(struct fw_holder *holder, uint64_t serial, const struct fw_edge *begin)
 {
 	if (holder->has_open && holder->open_serial != serial)
@@ -278,7 +288,7 @@ size_t fw_holder_cut(struct fw_holder *holder, uint64_t serial, const struct fw_
 			continue;
 		if (group.missing)
 			group.account.flags |= FW_DOMAIN_GAP;
-		shares[count++] = (struct fw_share){domain->source, domain->kind, fw_account_figure(&group.account),
+		shares[count++] = (struct fw_share){domain->source, domain->method, domain->kind, fw_account_figure(&group.account),
 		                                    group.account.seconds, group.has_roots};
 	}
 	if (opened) {

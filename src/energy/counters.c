@@ -10,21 +10,19 @@
 #include <string.h>
 
 #include "base/time.h"
+#include "energy/books.h"
 #include "energy/manager_internal.h"
 #include "energy/nvml.h"
 
-#define METHOD "ledger/1"
-
 struct fw_energy_counters {
 	struct fw_energy_manager *manager;
-	struct fw_attribution *attribution;
+	struct fw_feed *feed;
 	struct fw_work_meter *meter;
 	size_t bpf;  /* index of the monitor whose work is used, or FW_MONITOR_COUNT */
 	size_t nvml; /* of the one that knows the work of GPUs, or FW_MONITOR_COUNT */
 	size_t count;
 	size_t first[FW_MONITOR_COUNT], counts[FW_MONITOR_COUNT]; /* domains of each monitor */
 	struct fw_domain_reading readings[FW_ATTRIBUTION_POOLS];
-	struct fw_work_now machine;
 	atomic_ullong tick_ns, youngest_ns;
 	atomic_size_t active;
 };
@@ -46,8 +44,10 @@ static size_t collect(struct fw_energy_counters *counters, struct fw_domain *dom
 			continue; /* all of its readings or none: they are read at once */
 		counters->first[i] = count;
 		counters->counts[i] = offered;
-		for (size_t d = 0; d < offered; d++)
-			domains[count++] = own[d];
+		for (size_t d = 0; d < offered; d++) {
+			domains[count] = own[d];
+			domains[count++].method = ops->method;
+		}
 	}
 	return count;
 }
@@ -72,7 +72,8 @@ static size_t find_nvml(const struct fw_energy_counters *counters)
 	return i;
 }
 
-struct fw_energy_counters *fw_counters_new(struct fw_energy_manager *manager, const struct fw_machine *machine)
+struct fw_energy_counters *fw_counters_new(struct fw_energy_manager *manager, const struct fw_machine *machine,
+                                           bool keeps)
 {
 	struct fw_energy_counters *counters = fw_alloc(sizeof *counters);
 	fw_cleanup_free struct fw_domain *domains = fw_alloc_array(FW_ATTRIBUTION_POOLS, sizeof *domains);
@@ -86,7 +87,8 @@ struct fw_energy_counters *fw_counters_new(struct fw_energy_manager *manager, co
 		return NULL;
 	}
 	counters->meter = fw_work_meter_new(&manager->source, machine, find_bpf(counters));
-	counters->attribution = fw_attribution_new(fw_work_meter_machine(counters->meter), domains, counters->count);
+	counters->feed = fw_feed_new(fw_work_meter_machine(counters->meter), domains, counters->count,
+	                             fw_work_meter_name(counters->meter), keeps);
 	fw_counters_tick(counters);
 	return counters;
 }
@@ -95,7 +97,7 @@ void fw_counters_free(struct fw_energy_counters *counters)
 {
 	if (!counters)
 		return;
-	fw_attribution_free(counters->attribution);
+	fw_feed_free(counters->feed);
 	fw_work_meter_free(counters->meter);
 	free(counters);
 }
@@ -112,7 +114,8 @@ void fw_counters_join(struct fw_energy_counters *counters, struct fw_energy_work
 
 	worker->key = key_of(counters, worker);
 	fw_work_meter_now(counters->meter, metered, worker->key, &now);
-	worker->holder = fw_attribution_join(counters->attribution, metered->vcpus, (double)metered->memory_mb * 1048576, &now);
+	worker->fed = fw_feed_join(counters->feed, metered->vcpus, (double)metered->memory_mb * 1048576,
+	                           counters->bpf < FW_MONITOR_COUNT && worker->key.slot != 0, &now);
 }
 
 /* The part of the time since its last reading in which it had an invocation. */
@@ -140,7 +143,7 @@ static void give_work(const struct fw_energy_counters *counters, struct fw_energ
 		fw_monitor_nvml_work(counters->manager->monitors[counters->nvml], worker->states[counters->nvml],
 		                     &counters->manager->source, &worker->metered, now->gpu_ns);
 	now->bytes = bytes >= 0 ? (double)bytes : NAN;
-	fw_holder_set(worker->holder, now, held_since(worker, now->at_ns));
+	fw_feed_set(worker->fed, now, held_since(worker, now->at_ns));
 }
 
 void fw_counters_leave(struct fw_energy_counters *counters, struct fw_energy_worker *worker)
@@ -154,13 +157,13 @@ void fw_counters_leave(struct fw_energy_counters *counters, struct fw_energy_wor
 
 bool fw_counters_is_settled(const struct fw_energy_worker *worker)
 {
-	return !worker->holder || fw_holder_covers(worker->holder, worker->left_ns);
+	return !worker->fed || fw_holder_covers(fw_fed_holder(worker->fed), worker->left_ns);
 }
 
 void fw_counters_forget(struct fw_energy_worker *worker)
 {
-	fw_holder_free(worker->holder);
-	worker->holder = NULL;
+	fw_feed_forget(worker->fed);
+	worker->fed = NULL;
 }
 
 static void read_work(struct fw_energy_counters *counters)
@@ -198,7 +201,7 @@ static void open_invocations(struct fw_energy_counters *counters)
 		count++;
 		if (now_ns - begin.at_ns < youngest_ns)
 			youngest_ns = now_ns - begin.at_ns;
-		fw_holder_open(worker->holder, serial, &begin);
+		fw_feed_open(worker->fed, serial, &begin);
 	}
 	atomic_store(&counters->active, count);
 	atomic_store(&counters->youngest_ns, youngest_ns);
@@ -207,17 +210,19 @@ static void open_invocations(struct fw_energy_counters *counters)
 void fw_counters_tick(struct fw_energy_counters *counters)
 {
 	struct fw_energy_manager *manager = counters->manager;
+	struct fw_work_now machine;
 
 	atomic_store(&counters->tick_ns, fw_monotonic_ns());
-	if (!fw_work_meter_read(counters->meter, &counters->machine))
+	if (!fw_work_meter_read(counters->meter, &machine))
 		return; /* the next tick prices what this one could not */
 	if (counters->nvml < FW_MONITOR_COUNT)
-		fw_monitor_nvml_look(manager->monitors[counters->nvml], counters->machine.gpu_ns);
+		fw_monitor_nvml_look(manager->monitors[counters->nvml], machine.gpu_ns);
+	fw_feed_machine(counters->feed, &machine);
 	read_work(counters);
 	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)
 		if (counters->counts[i] > 0)
 			manager->reports[i].ops->read(manager->monitors[i], counters->readings + counters->first[i]);
-	fw_attribution_tick(counters->attribution, counters->readings, &counters->machine);
+	fw_feed_tick(counters->feed, counters->readings);
 	open_invocations(counters);
 	manager->ticks++;
 }
@@ -229,7 +234,7 @@ uint64_t fw_counters_tick_ns(const struct fw_energy_counters *counters)
 
 uint64_t fw_counters_due_ns(const struct fw_energy_counters *counters)
 {
-	return fw_attribution_due_ns(counters->attribution);
+	return fw_attribution_due_ns(fw_feed_attribution(counters->feed));
 }
 
 size_t fw_counters_active(const struct fw_energy_counters *counters, uint64_t *youngest_ns)
@@ -246,87 +251,31 @@ struct fw_edge fw_counters_edge(const struct fw_energy_worker *worker, const str
 
 bool fw_counters_covers(const struct fw_ended *ended)
 {
-	return !ended->worker->holder || fw_holder_covers(ended->worker->holder, ended->end.after_ns);
+	return !ended->worker->fed || fw_holder_covers(fw_fed_holder(ended->worker->fed), ended->end.after_ns);
 }
 
 /* ---- records ---- */
 
-void fw_counters_flag_words(unsigned flags, char **text)
-{
-	static const struct {
-		unsigned bits;
-		const char *word;
-	} words[] = {
-		{FW_DOMAIN_WRAP, "wrap"},
-		{FW_DOMAIN_RESET, "reset"},
-		{FW_DOMAIN_GAP | FW_DOMAIN_STALE, "gap"},
-		{FW_DOMAIN_SKEW, "skew"},
-		{FW_DOMAIN_EARLY, "early"},
-	};
-
-	for (size_t i = 0; i < FW_COUNT_OF(words); i++)
-		if (flags & words[i].bits)
-			fw_record_flag(text, words[i].word);
-}
-
-static char *flags_of(const struct fw_record *record, unsigned flags)
-{
-	char *text = fw_strdup("measured");
-	bool contended = fw_record_has_flag(record->flags, "contended");
-
-	if (flags == 0 && !contended)
-		fw_record_flag(&text, "ok");
-	fw_counters_flag_words(flags, &text);
-	if (contended)
-		fw_record_flag(&text, "contended");
-	return text;
-}
-
-static const char *method_of(const struct fw_energy_counters *counters, const char *source)
-{
-	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)
-		if (counters->counts[i] > 0 && strcmp(counters->manager->reports[i].ops->name, source) == 0)
-			return counters->manager->reports[i].ops->method;
-	return "unknown";
-}
-
-static void add_row(const struct fw_energy_counters *counters, const struct fw_share *share, bool by_bpf,
-                    struct fw_record *record)
-{
-	const struct fw_figure *figure = &share->figure;
-	struct fw_energy *energy = fw_record_add_energy(record);
-	bool bpf_rapl = by_bpf && strcmp(share->source, "rapl") == 0;
-
-	energy->source = fw_strdup(bpf_rapl ? "ebpf+rapl" : share->source);
-	energy->domain = fw_strdup(fw_domain_kind_names[share->kind]);
-	energy->method = fw_printf("%s %s %s", method_of(counters, share->source), METHOD,
-	                           by_bpf ? "ebpf" : fw_work_meter_name(counters->meter));
-	energy->flags = flags_of(record, figure->flags);
-	energy->joules = figure->joules;
-	energy->low = figure->low;
-	energy->high = figure->high;
-	energy->dynamic_j = figure->dynamic_j;
-	energy->idle_j = figure->idle_j;
-}
-
 void fw_counters_fill(struct fw_energy_counters *counters, struct fw_ended *ended)
 {
 	const struct fw_energy_worker *worker = ended->worker;
-	struct fw_share shares[FW_DOMAIN_KINDS * 4];
-	bool by_bpf = counters->bpf < FW_MONITOR_COUNT && worker->key.slot != 0;
+	struct fw_record *record = ended->record;
+	struct fw_feed_key key = {record->stage, record->task, record->attempt};
+	struct fw_share shares[FW_SHARES_MOST];
 	struct fw_edge begin = fw_counters_edge(worker, &ended->begin), end = fw_counters_edge(worker, &ended->end);
-	size_t count = fw_holder_cut(worker->holder, ended->serial, &begin, &end, shares, FW_COUNT_OF(shares));
+	size_t count = fw_feed_cut(worker->fed, &key, ended->serial, &begin, &end, shares, FW_COUNT_OF(shares));
+	const char *work = fw_fed_is_by_bpf(worker->fed) ? "ebpf" : fw_work_meter_name(counters->meter);
 
 	for (size_t i = 0; i < count; i++)
-		add_row(counters, &shares[i], by_bpf, ended->record);
+		fw_books_add_row(&shares[i], work, record);
 }
 
-const struct fw_attribution *fw_counters_attribution(const struct fw_energy_counters *counters)
+json_t *fw_counters_books(const struct fw_energy_counters *counters)
 {
-	return counters->attribution;
+	return fw_books_to_json(fw_feed_attribution(counters->feed), fw_work_meter_name(counters->meter));
 }
 
-const char *fw_counters_work_name(const struct fw_energy_counters *counters)
+bool fw_counters_take(struct fw_energy_counters *counters, struct fw_buffer *out)
 {
-	return fw_work_meter_name(counters->meter);
+	return fw_feed_take(counters->feed, out);
 }

@@ -5,15 +5,16 @@
  */
 #pragma once
 
-#include "energy/attribution.h"
+#include "energy/feed.h"
 #include "energy/manager.h"
 #include "energy/work_meter.h"
 
 struct fw_energy_counters;
 struct fw_ended;
 
-/* NULL where no monitor that works has counters. Takes the baseline. */
-struct fw_energy_counters *fw_counters_new(struct fw_energy_manager *manager, const struct fw_machine *machine);
+/* NULL where no monitor that works has counters. Takes the baseline. `keeps`: what is read is kept for fw_counters_take(). */
+struct fw_energy_counters *fw_counters_new(struct fw_energy_manager *manager, const struct fw_machine *machine,
+                                           bool keeps);
 void fw_counters_free(struct fw_energy_counters *counters);
 
 void fw_counters_join(struct fw_energy_counters *counters, struct fw_energy_worker *worker);
@@ -37,10 +38,7 @@ struct fw_edge fw_counters_edge(const struct fw_energy_worker *worker, const str
 bool fw_counters_covers(const struct fw_ended *ended);
 /* Adds the rows of energy to the record. */
 void fw_counters_fill(struct fw_energy_counters *counters, struct fw_ended *ended);
-/* counters_books.c: the books as JSON. New reference. */
+/* The books as JSON. New reference. */
 json_t *fw_counters_books(const struct fw_energy_counters *counters);
-const struct fw_attribution *fw_counters_attribution(const struct fw_energy_counters *counters);
-/* How the work is told apart: "ebpf", "cgroup" or "proc". */
-const char *fw_counters_work_name(const struct fw_energy_counters *counters);
-/* Adds a word for each flag that is set: "wrap", "gap". */
-void fw_counters_flag_words(unsigned flags, char **text);
+/* Moves the readings that were kept since the last time to the end of `out`; false: there were none. */
+bool fw_counters_take(struct fw_energy_counters *counters, struct fw_buffer *out);

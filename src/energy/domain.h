@@ -38,6 +38,7 @@ enum fw_domain_flag {
 
 struct fw_domain {
 	const char *source; /* rapl, perf, hwmon, nvml: as figures name it */
+	const char *method; /* version of the monitor that reads it; the manager's, who has asked it */
 	enum fw_domain_kind kind;
 	char name[48];        /* as the kernel names it: "package-0-die-1" */
 	int package, die;     /* physical; -1: unknown, or the whole machine */

@@ -127,7 +127,7 @@ int fw_energy_manager_new(const struct fw_energy_options *options, struct fw_ene
 	fw_budget_init(&fresh->budget, fw_monotonic_ns());
 	pthread_mutex_init(&fresh->pass, NULL);
 	open_monitors(fresh, options);
-	fresh->counters = fw_counters_new(fresh, options->context.machine);
+	fresh->counters = fw_counters_new(fresh, options->context.machine, options->keeps_readings);
 	if (fresh->loop)
 		rc = connect_loop(fresh, err);
 	if (rc == FW_OK && !options->no_sampler)
@@ -199,6 +199,17 @@ json_t *fw_energy_manager_books(struct fw_energy_manager *manager)
 	if (books)
 		json_object_set_new(books, "missed_ticks", json_integer((json_int_t)manager->missed_ticks));
 	return books;
+}
+
+bool fw_energy_manager_readings(struct fw_energy_manager *manager, struct fw_buffer *out)
+{
+	bool any = false;
+
+	pthread_mutex_lock(&manager->pass);
+	if (manager->counters)
+		any = fw_counters_take(manager->counters, out);
+	pthread_mutex_unlock(&manager->pass);
+	return any;
 }
 
 struct fw_energy_worker *fw_energy_worker_new(struct fw_energy_manager *manager, const struct fw_metered *worker)

@@ -16,6 +16,7 @@ struct fw_energy_options {
 	struct fw_loop *loop;  /* `done` callbacks come on its thread; NULL for `flexwatt monitors` */
 	struct fw_monitor_context context;
 	double rate_hz;        /* memory and counters while an invocation runs; 0: default 10 */
+	bool keeps_readings;   /* for fw_energy_manager_readings() */
 	bool no_sampler;       /* tests: everything on the calling thread */
 	/* The directory that stands for "/" for energy counters alone; NULL: as everything else. Borrowed. */
 	const struct fw_root *counters_root;
@@ -46,6 +47,10 @@ json_t *fw_energy_manager_metrics(struct fw_energy_manager *manager);
 /* What all counters measured since the start and to whom it was handed out, domain by domain, with the residual; NULL where
  * there are none. New reference. After fw_energy_flush() nothing is in the open. */
 json_t *fw_energy_manager_books(struct fw_energy_manager *manager);
+
+/* Moves what all counters showed, and whose work was done, since the last time to the end of `out` (energy/feed.h); false when
+ * there was nothing. About once a second: a page that is full keeps no more. */
+bool fw_energy_manager_readings(struct fw_energy_manager *manager, struct fw_buffer *out);
 
 /* Loop thread. The worker's cgroup must stay open until fw_energy_worker_free(), which takes the last reading. */
 struct fw_energy_worker *fw_energy_worker_new(struct fw_energy_manager *manager, const struct fw_metered *worker);

@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 
 #include "base/memory.h"
-#include "energy/attribution.h"
+#include "energy/feed.h"
 #include "energy/budget.h"
 #include "energy/manager.h"
 #include "energy/reading.h"
@@ -71,7 +71,7 @@ struct fw_energy_worker {
 	_Atomic int64_t held_bytes; /* of memory, at the latest sample; -1 unknown */
 
 	/* With `pass` held. */
-	struct fw_holder *holder; /* NULL where nothing counts energy */
+	struct fw_fed *fed; /* NULL where nothing counts energy */
 	struct fw_work_key key;
 	uint64_t held_at_ns, held_then_ns;
 	uint64_t left_ns;       /* when it left: it stays until its last slice is closed */

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How figures and books leave the ledger: as rows of a record and as JSON, the same for a live run and for a replay.
+ */
+#pragma once
+
+#include "base/json.h"
+#include "energy/attribution.h"
+#include "record/record.h"
+
+/* The version of slices, floor, prices and cuts: changes whenever figures may. */
+#define FW_LEDGER_METHOD "ledger/1"
+
+/* {"work", "residual_j", "domains": [...]}. New reference. */
+json_t *fw_books_to_json(const struct fw_attribution *attribution, const char *work);
+
+/* Adds a word for each flag that is set: "wrap", "gap". */
+void fw_books_flag_words(unsigned flags, char **text);
+
+/* Adds the row of energy to a record. work: how the work of this worker was told apart. */
+void fw_books_add_row(const struct fw_share *share, const char *work, struct fw_record *record);
+/* True for a row that it has added. */
+bool fw_books_made(const struct fw_energy *energy);
