@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 
 import pytest
 from conftest import BUILD, SOURCE
@@ -32,6 +33,14 @@ MIX = """
       turns:     {handler: work, workers: 3, params: {mark: turns, cpu_ms: 10, rest_ms: 20, rounds: 10}}
       children:  {handler: children, workers: 2, params: {mark: children, count: 20, cpu_ms: 8}}
 """
+TURNS = """
+    name: turns
+    storage: ./data
+    function: {package: ./loads}
+    defaults: {timeout: 60, retries: 0, memory: 884}
+    stages:
+      turns: {handler: work, workers: 16, params: {mark: turns, cpu_ms: 10, rest_ms: 10, rounds: 15}}
+"""
 
 
 @pytest.fixture
@@ -43,12 +52,17 @@ def loads(flexwatt):
 @pytest.fixture
 def judged(flexwatt, loads):
     """Runs a workflow on the known machine and returns what is true of each of its invocations."""
-    def run(workflow=MIX, **options):
+    def run(workflow=MIX, during=None, **options):
         flexwatt.workflow(workflow)
         options = {"floor": FLOOR_W, "core": CORE_W, "dram_floor": DRAM_FLOOR_W, "dram_core": DRAM_CORE_W, **options}
         try:
             with Machine(BUILD, flexwatt.directory / "machine", **options) as machine:
+                timers = [threading.Timer(at_s, machine, [command]) for at_s, command in during or []]
+                for timer in timers:
+                    timer.start()
                 told = flexwatt.json("run", "workflow.yaml", "--counters-root", machine.root)
+                for timer in timers:
+                    timer.join()
         except RuntimeError as error:
             if "switches of CPU" in str(error):
                 pytest.skip(f"switches of CPUs cannot be seen here: {error}")
@@ -133,5 +147,35 @@ def test_memory_has_a_figure_of_its_own(judged):
 def test_counters_that_are_harder_to_read_change_nothing(judged, options):
     """A counter of 64 joules goes round several times; where the frequency changes, work has several prices."""
     invocations = [one for one in judged(**options) if one.record["duration_ms"] >= LONG_MS]
+    check_dynamic(invocations, within=0.1)
+    check_intervals(invocations)
+
+
+def whole(invocations):
+    return [one for one in invocations if one.figure() and not {"gap", "reset"} & set(one.figure()["flags"].split())]
+
+
+@pytest.mark.parametrize("during, flag", [
+    ([(0.8, "reset intel-rapl:0")], "reset"),
+    ([(0.6, "stick intel-rapl:0"), (1.2, "free intel-rapl:0")], "gap"),
+    ([(0.6, "garble intel-rapl:0"), (1.2, "mend intel-rapl:0")], "gap"),
+    ([(0.6, "vanish intel-rapl:0"), (1.2, "restore intel-rapl:0")], "gap"),
+], ids=["reset", "stuck", "garbled", "vanished"])
+def test_trouble_with_the_counter_is_told_and_spoils_nothing_else(judged, during, flag):
+    """What is touched by it says so, and its interval holds the truth; everyone else's joules are as right as ever."""
+    invocations = judged(TURNS, during)
+    touched = [one for one in invocations if one.figure() and flag in one.figure()["flags"].split()]
+    assert touched or len(whole(invocations)) < len(invocations)
+    check_dynamic(whole(invocations), within=0.1)
+    check_intervals([one for one in invocations if one.figure()])
+    for one in invocations:
+        assert one.record["status"] == "ok" and (figure := one.figure() or {"dynamic_j": 1, "idle_j": 0})
+        assert figure["dynamic_j"] > 0 and figure["idle_j"] >= 0
+
+
+@pytest.mark.parametrize("options", [{"unit_nj": 15_258_789}, {"jitter_us": 900}], ids=["coarse", "jitter"])
+def test_a_counter_of_large_steps_or_uneven_updates_is_known_for_it(judged, options):
+    """Steps of 15 mJ as psys of some servers has, or updates whose times nobody knows: the interval says what that costs."""
+    invocations = judged(TURNS, **options)
     check_dynamic(invocations, within=0.1)
     check_intervals(invocations)
