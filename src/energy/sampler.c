@@ -17,7 +17,7 @@
 #include "energy/counters.h"
 #include "energy/manager_internal.h"
 
-#define FAST_NS (FW_NS_PER_S / 100)
+static const uint64_t FAST_NS = FW_NS_PER_S / 100;
 #define IDLE_NS FW_NS_PER_S
 #define SHORT_NS FW_NS_PER_S
 #define COALESCE_NS FW_NS_PER_MS
