@@ -16,6 +16,24 @@
 #include "cli/terminal.h"
 #include "host/privileges.h"
 
+/* That nobody reads, or that a file may not grow, is an error of a write, to be told. */
+static const int ignored[] = {SIGPIPE, SIGXFSZ};
+static struct sigaction found[FW_COUNT_OF(ignored)];
+
+static void ignore_signals(void)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	for (size_t i = 0; i < FW_COUNT_OF(ignored); i++)
+		sigaction(ignored[i], &ignore, &found[i]);
+}
+
+void fw_signals_as_found(void)
+{
+	for (size_t i = 0; i < FW_COUNT_OF(ignored); i++)
+		sigaction(ignored[i], &found[i], NULL);
+}
+
 static const struct fw_command *const commands[] = {
 	&fw_command_run, &fw_command_check, &fw_command_runs, &fw_command_show, &fw_command_measure,
 	&fw_command_monitors, &fw_command_recompute,
@@ -122,8 +140,7 @@ static int choose(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	fw_privileges_hold_back();
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of a write, to be told */
+	ignore_signals();
 	set_log_level();
 	int status = choose(argc, argv);
 

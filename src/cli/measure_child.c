@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/commands.h"
+
 enum { ORDERS_OURS, ORDERS_ITS, GATE_OUT, GATE_IN, WHY_OUT, WHY_IN, FDS };
 
 static ssize_t read_all_of(int fd, void *bytes, size_t size)
@@ -29,7 +31,7 @@ static __attribute__((noreturn)) void become(char *const *argv, const sigset_t *
 {
 	char byte;
 
-	signal(SIGPIPE, SIG_DFL); /* ignored by main() */
+	fw_signals_as_found();
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	if (read_all_of(fds[GATE_OUT], &byte, 1) != 1)
 		_exit(125); /* measure has gone */

@@ -52,7 +52,7 @@ def test_the_report_goes_to_standard_error(flexwatt):
     assert re.search(r"^  cost     \$[\d.]+ as if on Lambda, (x86_64|arm64), prices of 20\d\d-\d\d, eu-central-1, 128 MB \(the smallest that fits the peak\)$",
                      done.stderr, re.M)
     assert re.search(r"^  energy   .* (modelled|measured): \S+$", done.stderr, re.M)
-    assert "embodied (eu-central-1:" in done.stderr
+    assert re.search(r" embodied, SCI \S+ [nµm]?g per execution \(eu-central-1:", done.stderr)
 
 
 @pytest.mark.parametrize("command, status", [
@@ -129,7 +129,23 @@ def test_every_figure_has_its_unit_and_every_joule_its_source(flexwatt):
     watts = mean(report, "joules") / mean(report, "wall_ms") * 1000
     assert mean(report, "average_w") == pytest.approx(watts) and mean(report, "peak_w") >= watts * 0.999
     assert mean(report, "operational_gco2e") > 0 and mean(report, "embodied_gco2e") > 0
+    assert mean(report, "sci_gco2e") == pytest.approx(mean(report, "operational_gco2e") + mean(report, "embodied_gco2e"))
     assert report["grid"]["gco2e_per_kwh"] > 0 and report["grid"]["year"] > 2020
+
+
+@pytest.mark.parametrize("ignored", [[], [signal.SIGPIPE, signal.SIGHUP, signal.SIGXFSZ]])
+def test_the_command_starts_with_the_signals_limits_and_descriptors_that_it_would_have_without(flexwatt, ignored):
+    def prepare():
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+    look = ["sh", "-c", "grep ^Sig /proc/self/status; grep . /proc/self/limits; nice; ls /proc/self/fd; cat /proc/self/oom_score_adj; ulimit -n"]
+    plain = subprocess.run(look, env=flexwatt.env, cwd=flexwatt.directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
+                           preexec_fn=prepare, restore_signals=False, timeout=DEADLINE_S)
+    done = subprocess.run([str(BINARY), "measure", "--", *look], env=flexwatt.env, cwd=flexwatt.directory, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, preexec_fn=prepare, restore_signals=False, timeout=DEADLINE_S)
+    assert done.returncode == 0 and done.stdout == plain.stdout
 
 
 def test_repetitions_give_means_with_confidence(flexwatt):
@@ -225,6 +241,7 @@ def test_a_process_is_measured_for_a_while(flexwatt):
 
 def test_the_whole_system_is_measured_for_a_while(flexwatt):
     _, report = measure(flexwatt, "--system", "1500ms")
+    assert "per execution" not in flexwatt("measure", "--system", "100ms").stderr
     assert report["measured"] == "the whole system" and 1500 <= mean(report, "wall_ms") < 10000
     assert 0 <= mean(report, "cpu_percent") <= 100 * os.cpu_count() * 1.05 and mean(report, "joules") > 0
     assert report["price"] is None and mean(report, "memory_peak_mb") > 10
