@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "analysis/efficiency.h"
 #include "report/measured_internal.h"
 
 enum { LAMBDA_LEAST_MB = 128, LAMBDA_MOST_MB = 10240 };
@@ -139,6 +140,12 @@ static double average_w(const struct fw_measured_one *one)
 	return one->record.duration_ms > 0 ? best_j(one) / (one->record.duration_ms / 1000) : NAN;
 }
 
+/* Software carbon intensity, R being one execution. */
+static double sci_gco2e(const struct fw_measured_one *one)
+{
+	return fw_sci(one->record.operational_gco2e, one->record.embodied_gco2e, 1);
+}
+
 static double peak_w(const struct fw_measured_one *one)
 {
 	return one->peak_w;
@@ -179,6 +186,7 @@ const struct fw_measured_figure fw_measured_figures[] = {
 	{"operational_low_gco2e", "gCO2e", "operational_low_gco2e", NULL},
 	{"operational_high_gco2e", "gCO2e", "operational_high_gco2e", NULL},
 	{"embodied_gco2e", "gCO2e", "embodied_gco2e", NULL},
+	{"sci_gco2e", "gCO2e/execution", NULL, sci_gco2e},
 };
 const size_t fw_measured_figure_count = FW_COUNT_OF(fw_measured_figures);
 

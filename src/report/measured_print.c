@@ -180,7 +180,13 @@ static void print_carbon(const struct page *page)
 	figure(page, "operational_gco2e", fw_format_grams);
 	fw_buffer_text(page->out, " operational, ");
 	figure(page, "embodied_gco2e", fw_format_grams);
-	fw_buffer_printf(page->out, " embodied (%s: %.0f g/kWh, %s, %lld, PUE %.2f)\n", page->measured->region,
+	fw_buffer_text(page->out, " embodied");
+	if (page->measured->is_command) {
+		fw_buffer_text(page->out, ", SCI ");
+		figure(page, "sci_gco2e", fw_format_grams);
+		fw_buffer_text(page->out, " per execution");
+	}
+	fw_buffer_printf(page->out, " (%s: %.0f g/kWh, %s, %lld, PUE %.2f)\n", page->measured->region,
 	                 first->grid_gco2e_per_kwh, first->grid_kind ? first->grid_kind : "", (long long)first->grid_year, first->pue);
 }
 

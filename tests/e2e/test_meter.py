@@ -11,6 +11,9 @@ import pytest
 
 from conftest import BUILD, DEADLINE_S, SOURCE
 
+sys.path.insert(0, str(SOURCE / "tests/tools"))
+from energy_truth import Machine  # noqa: E402
+
 EXAMPLES = SOURCE / "examples/meter"
 LINE = re.compile(r"sum [\d.]+: ([\d.]+) s, ([\d.]+) s of CPU, ([\d.]+) J \(([\d.]+) to ([\d.]+)\), (modelled|measured) by (\S+)")
 
@@ -101,6 +104,28 @@ print(one.cpu_seconds, one.joules_idle / one.seconds, quarter.joules_idle / quar
 """).split()
     assert float(output[0]) > 0.05 and "system/" in output[3]
     assert float(output[2]) < float(output[1]) * 0.6
+
+
+def test_counters_make_it_measured(environment, tmp_path):
+    machine = Machine(BUILD, tmp_path / "machine", floor=10, core=20)
+    try:
+        machine.__enter__()
+    except RuntimeError as reason:
+        if machine.process.returncode == 3:
+            pytest.skip(f"switches of CPUs cannot be seen here: {reason}")
+        raise
+    try:
+        output = python({**environment, "FLEXWATT_COUNTERS_ROOT": str(machine.root)}, """
+import flexwatt, time
+with flexwatt.Meter() as meter:
+    end = time.monotonic() + 1
+    while time.monotonic() < end: pass
+print(meter.modelled, meter.source, meter.joules_dynamic > 0, meter.joules_low <= meter.joules <= meter.joules_high, meter.watts)
+""").split()
+    finally:
+        machine.__exit__()
+    assert output[0] == "False" and "rapl" in output[1] and output[2:4] == ["True", "True"]
+    assert float(output[4]) < (10 + 20 * os.cpu_count()) * 1.1
 
 
 def test_a_meter_can_be_read_while_it_runs_and_started_again(environment):
