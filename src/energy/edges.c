@@ -14,6 +14,10 @@
 
 /* A worker that waited this long may have used CPU for itself: the chain of readings is begun anew. */
 #define CHAIN_NS (200 * 1000ULL)
+/* The kernel looks at each page for USS and PSS. */
+#define SHARES_NS_PER_BYTE 0.04
+#define SHARES_MOST_NS 10e6
+#define SHARES_PART 0.005
 
 struct fw_ended *fw_ended_take(_Atomic(struct fw_ended *) *list)
 {
@@ -39,13 +43,31 @@ bool fw_ended_push(_Atomic(struct fw_ended *) *list, struct fw_ended *ended)
 	return head == NULL;
 }
 
-/* Nothing runs in the worker now: a reading on this thread is of no invocation but the one that ended last. */
-static void read_parked(struct fw_energy_worker *worker, struct fw_reading *reading)
+static bool may_read(struct fw_energy_manager *manager, uint64_t now_ns, enum fw_budget_keep keep)
+{
+	return !manager->has_sampler || fw_budget_allows(&manager->budget, now_ns, keep);
+}
+
+/* USS and PSS cost by the pages that are held, on the thread that serves all workers: where it is next to nothing against
+ * what it is measured of. */
+static bool may_share(const struct fw_energy_worker *worker, int64_t held_bytes)
+{
+	double cost_ns = (double)held_bytes * SHARES_NS_PER_BYTE;
+
+	return held_bytes >= 0 && cost_ns <= SHARES_MOST_NS && cost_ns <= SHARES_PART * (double)worker->lasted_ns &&
+	       may_read(worker->manager, fw_monotonic_ns(), FW_KEEP_FOR_TICKS);
+}
+
+/* Nothing runs in the worker now: a reading on this thread is of no invocation but the one that ended last. `shares`: with
+ * USS and PSS. */
+static void read_parked(struct fw_energy_worker *worker, bool shares, struct fw_reading *reading)
 {
 	struct fw_energy_manager *manager = worker->manager;
 	uint64_t paid_ns = fw_thread_cpu_ns();
 
 	fw_reading_take(&manager->source, &worker->metered, reading);
+	if (shares && may_share(worker, reading->stat.memory_bytes))
+		fw_reading_take_shares(&manager->source, &worker->metered, reading);
 	manager->readings++;
 	pthread_mutex_lock(&worker->state);
 	worker->last = *reading;
@@ -65,11 +87,6 @@ static bool has_parked_reading(struct fw_energy_worker *worker)
 	return has;
 }
 
-static bool may_read(struct fw_energy_manager *manager, uint64_t now_ns, enum fw_budget_keep keep)
-{
-	return !manager->has_sampler || fw_budget_allows(&manager->budget, now_ns, keep);
-}
-
 void fw_energy_begin(struct fw_energy_worker *worker)
 {
 	uint64_t now_ns = fw_monotonic_ns();
@@ -77,7 +94,7 @@ void fw_energy_begin(struct fw_energy_worker *worker)
 
 	if (!worker->read_before ||
 	    (!has_parked_reading(worker) && may_read(worker->manager, now_ns, FW_KEEP_MUCH))) {
-		read_parked(worker, &reading);
+		read_parked(worker, false, &reading);
 		worker->read_before = true;
 		now_ns = fw_monotonic_ns();
 	}
@@ -137,7 +154,7 @@ static void read_at_end(struct fw_energy_worker *worker, struct fw_ended *ended)
 	int64_t bytes;
 
 	if (end_ns - ended->begin.after_ns >= FW_ALWAYS_READ_NS || may_read(manager, end_ns, FW_KEEP_MUCH)) {
-		read_parked(worker, &ended->after);
+		read_parked(worker, true, &ended->after);
 		ended->has_after = true;
 		bytes = ended->after.stat.memory_bytes;
 	} else if (may_read(manager, end_ns, FW_KEEP_FOR_TICKS)) {

@@ -173,6 +173,8 @@ static void fill_one(struct fw_energy_manager *manager, struct fw_ended *ended)
 	bound_memory(ended, &after, &interval.end);
 	if (ended->begin.stat.cpu_total_ns >= 0 && ended->end.stat.cpu_total_ns >= ended->begin.stat.cpu_total_ns)
 		interval.cpu_s = (double)(ended->end.stat.cpu_total_ns - ended->begin.stat.cpu_total_ns) / 1e9;
+	interval.end.unique_bytes = ends_alone && ended->alive ? after.unique_bytes : -1;
+	interval.end.proportional_bytes = ends_alone && ended->alive ? after.proportional_bytes : -1;
 	finish_memory(ended, ends_alone && ended->alive ? after.stat.memory_bytes : -1, &interval);
 	if (manager->counters)
 		fw_counters_fill(manager->counters, ended);

@@ -46,6 +46,7 @@ struct fw_reading {
 	/* Sum of VmHWM of the processes + shared + kernel memory; -1 when not read, or when a process has ended, whose own
 	 * mark is gone and may have been the highest. */
 	int64_t memory_high_bytes;
+	int64_t unique_bytes, proportional_bytes; /* USS and PSS; only at an end, -1 elsewhere */
 	int64_t switches_voluntary, switches_involuntary;
 	int64_t ended_faults; /* faults of children that had ended and been waited for: differs where one more has */
 	int64_t network_sent_bytes, network_received_bytes;

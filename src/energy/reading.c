@@ -119,7 +119,8 @@ size_t fw_reading_processes(const struct fw_reading_source *source, const struct
 static void unknown(struct fw_reading *reading)
 {
 	*reading = (struct fw_reading){.stat = FW_CGROUP_STAT_UNKNOWN,
-	                               .memory_high_bytes = -1, .switches_voluntary = -1, .switches_involuntary = -1,
+	                               .memory_high_bytes = -1, .unique_bytes = -1, .proportional_bytes = -1,
+	                               .switches_voluntary = -1, .switches_involuntary = -1,
 	                               .network_sent_bytes = -1, .network_received_bytes = -1,
 	                               .counts = {-1, -1, -1}, .work_ns = -1};
 }
@@ -223,6 +224,31 @@ int64_t fw_reading_memory(const struct fw_reading_source *source, const struct f
 	for (size_t i = 0; i < count; i++)
 		add_status(source, pids[i], &sums);
 	return count > 0 && sums.held > 0 ? sums.held : -1;
+}
+
+void fw_reading_take_shares(const struct fw_reading_source *source, const struct fw_metered *worker,
+                            struct fw_reading *reading)
+{
+	pid_t pids[MAX_PROCESSES];
+	size_t count = fw_reading_processes(source, worker, pids, MAX_PROCESSES);
+	int64_t unique = 0, proportional = 0;
+
+	if (count == 0 || count > MAX_PROCESSES)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		char text[2048];
+		struct fw_str rollup = peek(source, pids[i], "smaps_rollup", text, sizeof text);
+		int64_t clean = -1, dirty = -1, pss = -1;
+
+		fw_key_number(rollup, "Private_Clean", &clean);
+		fw_key_number(rollup, "Private_Dirty", &dirty);
+		fw_key_number(rollup, "Pss", &pss);
+		add(&unique, clean);
+		add(&unique, dirty);
+		add(&proportional, pss);
+	}
+	reading->unique_bytes = unique;
+	reading->proportional_bytes = proportional;
 }
 
 int64_t fw_reading_memory_high(const struct fw_metered *worker)

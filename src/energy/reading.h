@@ -18,6 +18,9 @@ struct fw_reading_source {
 /* Everything; about 60 µs for one process. */
 void fw_reading_take(const struct fw_reading_source *source, const struct fw_metered *worker,
                      struct fw_reading *reading);
+/* Adds USS and PSS, summed over the worker's processes: the kernel looks at each of their pages, some 30 ms for a GiB. */
+void fw_reading_take_shares(const struct fw_reading_source *source, const struct fw_metered *worker,
+                            struct fw_reading *reading);
 /* CPU times and the clock alone, and throttling where that costs nothing more (v2); all else is -1. */
 void fw_reading_take_cpu(const struct fw_reading_source *source, const struct fw_metered *worker,
                          struct fw_reading *reading);

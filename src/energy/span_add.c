@@ -17,6 +17,7 @@ static const struct {
 } fields[] = {
 	{"cpu_user_ms", SUM},         {"cpu_system_ms", SUM},      {"cpu_percent", MEAN},
 	{"memory_peak_mb", LARGEST},  {"memory_peak_high_mb", LARGEST}, {"memory_average_mb", MEAN},
+	{"memory_uss_mb", LARGEST},   {"memory_pss_mb", LARGEST},
 	{"faults_minor", SUM},        {"faults_major", SUM},       {"switches_voluntary", SUM},
 	{"switches_involuntary", SUM}, {"pressure_cpu_ms", SUM},   {"pressure_memory_ms", SUM},
 	{"pressure_io_ms", SUM},      {"disk_read_bytes", SUM},    {"disk_written_bytes", SUM},

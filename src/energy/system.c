@@ -53,6 +53,10 @@ static void attribute_memory(const struct fw_interval *interval, struct fw_recor
 	if (isnan(record->memory_peak_mb))
 		fw_record_flag(&record->flags, "memory_unsampled");
 	record->memory_average_mb = interval->memory_average_mb;
+	if (interval->end.unique_bytes >= 0)
+		record->memory_uss_mb = (double)interval->end.unique_bytes / MIB;
+	if (interval->end.proportional_bytes >= 0)
+		record->memory_pss_mb = (double)interval->end.proportional_bytes / MIB;
 	if (group >= 0)
 		bound = fmin(bound, (double)group / MIB); /* fmin() of NAN and a number is the number */
 	if (processes >= 0)

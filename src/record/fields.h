@@ -63,6 +63,9 @@
 	X(REAL, memory_peak_high_mb, "upper bound of the peak, MiB: least of the high-water marks of the worker's life so far; " \
 	  "REPORT prints it")                                                                                                 \
 	X(REAL, memory_average_mb, "time-weighted mean of the same samples, MiB")                                           \
+	X(REAL, memory_uss_mb, "memory of the worker's own at the end (USS), MiB; null where it had ended, or to read it would "    \
+	                       "take more than 10 ms or 0.5 % of duration")                                                      \
+	X(REAL, memory_pss_mb, "the same with its part of what processes share (PSS)")                                      \
 	X(INT, faults_minor, "page faults without I/O")                                                                     \
 	X(INT, faults_major, "page faults with I/O")                                                                        \
 	X(INT, switches_voluntary, "voluntary context switches; null where a process of the worker has several threads or a "   \

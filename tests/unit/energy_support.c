@@ -116,12 +116,17 @@ static void too_late(void *context)
 
 void fixture_open(struct fixture *fixture)
 {
+	fixture_open_at(fixture, FIXTURE_HZ);
+}
+
+void fixture_open_at(struct fixture *fixture, double rate_hz)
+{
 	struct fw_error *err = NULL;
 
 	*fixture = (struct fixture){0};
 	assert_ok(fw_loop_new(&fixture->loop, &err), err);
 	struct fw_energy_options options = {
-		.loop = fixture->loop, .context = {&world.root, &world.machine, world.catalogue}, .rate_hz = FIXTURE_HZ};
+		.loop = fixture->loop, .context = {&world.root, &world.machine, world.catalogue}, .rate_hz = rate_hz};
 	assert_ok(fw_energy_manager_new(&options, &fixture->manager, &err), err);
 }
 

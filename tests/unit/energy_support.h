@@ -38,6 +38,7 @@ struct fixture {
 	size_t done, wanted;
 };
 void fixture_open(struct fixture *fixture);
+void fixture_open_at(struct fixture *fixture, double rate_hz);
 /* Until so many records are filled; fails after 20 s. */
 void fixture_wait(struct fixture *fixture, size_t wanted);
 void fixture_close(struct fixture *fixture);

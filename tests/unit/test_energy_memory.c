@@ -153,12 +153,49 @@ static void a_worker_that_ended_by_itself_has_no_peak(void **state)
 	fixture_close(&fixture);
 }
 
+/* The kernel looks at each page: next to nothing for a long invocation of a small worker, much for a short one. */
+static void memory_of_its_own_and_its_part_of_what_is_shared_are_read_at_the_end_of_long_ones(void **state)
+{
+	struct child child = child_new();
+	struct fixture fixture;
+	struct fw_record brief, lengthy, dead;
+
+	(void)state;
+	fixture_open_at(&fixture, 1); /* the budget is for this reading */
+	struct fw_energy_worker *worker = worker_of(&fixture, &child);
+	fixture_invoke(&fixture, worker, &child, 'm', &brief);
+	fixture_wait(&fixture, 1);
+	assert_true(isnan(brief.memory_uss_mb) && isnan(brief.memory_pss_mb));
+	fw_record_init(&lengthy);
+	fw_energy_begin(worker);
+	for (unsigned i = 0; i < 50; i++)
+		child_do(&child, 'w');
+	lengthy.duration_ms = 3000;
+	fw_energy_end(worker, true, &lengthy, fixture_count, &fixture);
+	fixture_wait(&fixture, 2);
+	assert_true(lengthy.memory_uss_mb >= 32 && lengthy.memory_pss_mb >= lengthy.memory_uss_mb);
+	assert_true(lengthy.memory_pss_mb < 2 * lengthy.memory_peak_high_mb);
+	fw_record_init(&dead);
+	fw_energy_begin(worker);
+	child_end(&child);
+	dead.duration_ms = 3000;
+	fw_energy_end(worker, false, &dead, fixture_count, &fixture);
+	fixture_wait(&fixture, 3);
+	assert_true(isnan(dead.memory_uss_mb));
+	fw_record_done(&brief);
+	fw_record_done(&lengthy);
+	fw_record_done(&dead);
+	fw_energy_worker_free(worker);
+	fixture_close(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FW_TEST_MAP(with_the_budget_spent_a_short_one_has_a_true_peak_or_none,
 		            with_the_budget_spent_a_long_one_is_read_all_the_same,
-		            a_worker_that_the_host_kills_was_sampled_before, a_worker_that_ended_by_itself_has_no_peak)};
+		            a_worker_that_the_host_kills_was_sampled_before, a_worker_that_ended_by_itself_has_no_peak,
+		            memory_of_its_own_and_its_part_of_what_is_shared_are_read_at_the_end_of_long_ones)};
 
 	return cmocka_run_group_tests(tests, energy_set_up, energy_tear_down);
 }
