@@ -88,6 +88,13 @@ bool fw_energy_best(const struct fw_record *record, struct fw_energy_sum *sum)
 	return false;
 }
 
+double fw_energy_per_count(const struct fw_record *record, int64_t count)
+{
+	struct fw_energy_sum sum;
+
+	return count > 0 && fw_energy_best(record, &sum) ? sum.joules / (double)count : NAN; /* FW_NULL_INT is below 0 */
+}
+
 static double grams(double joules, const struct fw_record *record)
 {
 	return joules / JOULES_PER_KWH * record->pue * record->grid_gco2e_per_kwh;

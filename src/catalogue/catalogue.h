@@ -76,6 +76,8 @@ void fw_carbon_of_energy(struct fw_record *record);
  * do not overlap (package + dram). False when there is none. */
 struct fw_energy_sum { double joules, low, high, dynamic_j, idle_j; bool modelled; const char *source; };
 bool fw_energy_best(const struct fw_record *record, struct fw_energy_sum *sum);
+/* Joules of one of `count` cycles or instructions of the record, by that figure; NAN where either is unknown. */
+double fw_energy_per_count(const struct fw_record *record, int64_t count);
 
 /* What records come to together. What is unknown of one adds nothing; of what nobody knows the sum is unknown, not zero. */
 struct fw_totals {

@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "base/tree.h"
+#include "catalogue/catalogue.h"
 #include "cli/commands.h"
 #include "cli/store_path.h"
 #include "cli/terminal.h"
@@ -67,6 +68,16 @@ static void print_energy(const struct fw_energy *energy, struct fw_buffer *out)
 	                 energy->method ? energy->method : "?");
 }
 
+/* Of the figure that totals use. */
+static void print_per_count(const char *name, const struct fw_record *record, int64_t count, struct fw_buffer *out)
+{
+	double joules = fw_energy_per_count(record, count);
+	struct fw_energy_sum sum;
+
+	if (!isnan(joules) && fw_energy_best(record, &sum))
+		fw_buffer_printf(out, "    %-24s %.3g nJ, by %s\n", name, joules * 1e9, sum.source);
+}
+
 /* Fields that are null are not known here; they are left out, the JSON has them. */
 static void print_record(const struct fw_record *record, struct fw_buffer *out)
 {
@@ -89,6 +100,8 @@ static void print_record(const struct fw_record *record, struct fw_buffer *out)
 		fw_buffer_text(out, "  energy\n");
 	for (size_t i = 0; i < record->energy.count; i++)
 		print_energy(&record->energy.items[i], out);
+	print_per_count("per cycle", record, record->cycles, out);
+	print_per_count("per instruction", record, record->instructions, out);
 	if (record->metrics) {
 		fw_cleanup_free char *metrics = fw_json_dump(record->metrics);
 

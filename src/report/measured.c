@@ -156,6 +156,16 @@ static double peak_over_s(const struct fw_measured_one *one)
 	return one->peak_over_s;
 }
 
+static double per_cycle_j(const struct fw_measured_one *one)
+{
+	return fw_energy_per_count(&one->record, one->record.cycles);
+}
+
+static double per_instruction_j(const struct fw_measured_one *one)
+{
+	return fw_energy_per_count(&one->record, one->record.instructions);
+}
+
 const struct fw_measured_figure fw_measured_figures[] = {
 	{"wall_ms", "ms", "duration_ms", NULL},
 	{"cpu_user_ms", "ms", "cpu_user_ms", NULL},
@@ -163,6 +173,8 @@ const struct fw_measured_figure fw_measured_figures[] = {
 	{"cpu_percent", "%", "cpu_percent", NULL},
 	{"memory_peak_mb", "MiB", "memory_peak_mb", NULL},
 	{"memory_peak_high_mb", "MiB", "memory_peak_high_mb", NULL},
+	{"memory_uss_mb", "MiB", "memory_uss_mb", NULL},
+	{"memory_pss_mb", "MiB", "memory_pss_mb", NULL},
 	{"faults_minor", "count", "faults_minor", NULL},
 	{"faults_major", "count", "faults_major", NULL},
 	{"switches_voluntary", "count", "switches_voluntary", NULL},
@@ -178,6 +190,8 @@ const struct fw_measured_figure fw_measured_figures[] = {
 	{"joules_low", "J", NULL, best_low_j},
 	{"joules_high", "J", NULL, best_high_j},
 	{"joules_dynamic", "J", NULL, best_dynamic_j},
+	{"joules_per_cycle", "J", NULL, per_cycle_j},
+	{"joules_per_instruction", "J", NULL, per_instruction_j},
 	{"average_w", "W", NULL, average_w},
 	{"peak_w", "W", NULL, peak_w},
 	{"peak_over_s", "s", NULL, peak_over_s},

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """flexwatt show: exact text, with figures that change from run to run made alike."""
 import re
+import sqlite3
 import textwrap
 
 import pytest
@@ -74,6 +75,20 @@ def test_every_known_field_of_a_task_with_its_group(flexwatt, run):
     scalars = {name for name, value in record.items() if value is not None and not isinstance(value, (list, dict))}
     assert scalars == set(fields), "what is known is shown, what is null is not"
     assert re.search(r"^    model +\S+ [mµ]?J \(\S+–\S+\) package, modelled ok, method model/1$", shown, re.M)
+
+
+def test_joules_of_a_cycle_and_of_an_instruction_stand_where_they_were_counted(flexwatt, run):
+    per_count = r"^    per (cycle|instruction) +([\d.]+) nJ, by (\w+)$"
+    assert not re.search(per_count, flexwatt("show", run, "--task", "make/0").stdout, re.M)
+    with sqlite3.connect(flexwatt.store) as store:  # as if this machine counted them
+        table, = (name for name, in store.execute("select name from sqlite_schema where type = 'table'") if name.startswith("invocation"))
+        store.execute(f"update {table} set cycles = 2000000, instructions = 4000000")
+    record, = flexwatt.records(run, "make/0")
+    joules = sum(energy["joules"] for energy in record["energy"] if energy["source"] == "model")
+    found = re.findall(per_count, flexwatt("show", run, "--task", "make/0").stdout, re.M)
+    assert [(name, source) for name, _, source in found] == [("cycle", "model"), ("instruction", "model")]
+    assert float(found[0][1]) == pytest.approx(joules / 2e6 * 1e9, rel=0.01)
+    assert float(found[1][1]) == pytest.approx(joules / 4e6 * 1e9, rel=0.01)
 
 
 def test_logs_of_all_tasks_and_of_one(flexwatt, run):

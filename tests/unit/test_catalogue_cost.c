@@ -149,6 +149,8 @@ static void measured_energy_wins_and_nested_domains_count_once(void **state)
 	add(&record, "perf", "dram", "measured ok", 5);
 	assert_true(fw_energy_best(&record, &sum));
 	assert_near(sum.joules, 136, 1e-9);
+	assert_near(fw_energy_per_count(&record, 68000000000), 2e-9, 1e-18);
+	assert_true(isnan(fw_energy_per_count(&record, FW_NULL_INT)) && isnan(fw_energy_per_count(&record, 0)));
 	fw_record_done(&record);
 }
 
