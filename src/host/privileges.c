@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * capset(2) itself: libcap would be a dependency for two calls. What is not permitted cannot be raised, so that nobody needs
- * to ask first.
+ * to ask first. The file has its capabilities as permitted alone: with the effective bit it could not even be executed where
+ * a container's bounding set lacks one of them.
  */
 #include "host/privileges.h"
 
@@ -12,35 +13,68 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define HELD_BACK (1U << CAP_DAC_READ_SEARCH)
-_Static_assert(CAP_DAC_READ_SEARCH < 32, "it is in the first word");
+/* In which word a capability is, and as which bit. */
+#define WORD(capability) ((capability) / 32)
+#define BIT(capability) (1U << (capability) % 32)
 
-static void set_effective(bool raised)
+struct sets {
+	struct __user_cap_data_struct words[_LINUX_CAPABILITY_U32S_3];
+};
+
+static bool read_own(struct sets *own)
 {
 	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
 
-	if (geteuid() == 0 || syscall(SYS_capget, &header, data) != 0 || !(data[0].permitted & HELD_BACK))
-		return;
-	data[0].effective = raised ? data[0].effective | HELD_BACK : data[0].effective & ~HELD_BACK;
-	(void)syscall(SYS_capset, &header, data); /* within what is permitted it cannot fail */
+	return geteuid() != 0 && syscall(SYS_capget, &header, own->words) == 0;
+}
+
+/* Within what is permitted it cannot fail. */
+static void write_own(struct sets *own)
+{
+	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+
+	(void)syscall(SYS_capset, &header, own->words);
+}
+
+static void set_effective(struct sets *own, unsigned capability, bool effective)
+{
+	struct __user_cap_data_struct *word = &own->words[WORD(capability)];
+
+	word->effective &= ~BIT(capability);
+	if (effective)
+		word->effective |= word->permitted & BIT(capability);
 }
 
 void fw_privileges_hold_back(void)
 {
-	if (geteuid() == 0)
+	struct sets own = {0};
+
+	if (!read_own(&own))
 		return;
-	set_effective(false);
+	set_effective(&own, CAP_PERFMON, true);
+	set_effective(&own, CAP_BPF, true);
+	set_effective(&own, CAP_DAC_READ_SEARCH, false);
+	write_own(&own);
 	/* Whoever has fewer capabilities than we can trace us no more than before. */
 	(void)prctl(PR_SET_DUMPABLE, 1);
 }
 
+static void let_read(bool all)
+{
+	struct sets own = {0};
+
+	if (!read_own(&own) || !(own.words[WORD(CAP_DAC_READ_SEARCH)].permitted & BIT(CAP_DAC_READ_SEARCH)))
+		return;
+	set_effective(&own, CAP_DAC_READ_SEARCH, all);
+	write_own(&own);
+}
+
 void fw_privileges_raise(void)
 {
-	set_effective(true);
+	let_read(true);
 }
 
 void fw_privileges_lower(void)
 {
-	set_effective(false);
+	let_read(false);
 }

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-/* First thing in main(), before there are threads. Also undoes what the kernel does to such a program beside: its files in
+/* First thing in main(), before there are threads: what counters and BPF need becomes effective, the rest does not. Also undoes what the kernel does to such a program beside: its files in
  * /proc are the user's again, which user namespaces need. */
 void fw_privileges_hold_back(void);
 
