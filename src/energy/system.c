@@ -40,7 +40,7 @@ static void attribute_cpu(const struct fw_interval *interval, struct fw_record *
 		return;
 	/* The kernel splits by clock ticks what it counts exactly: the split follows the total. */
 	record->cpu_user_ms = fmin(user_ms, total_ms);
-	record->cpu_system_ms = total_ms - record->cpu_user_ms;
+	record->cpu_system_ms = round((total_ms - record->cpu_user_ms) * 1e6) / 1e6; /* to the ns: what is left of 0 is 0 */
 }
 
 /* The least upper bound that is known, and never below what was seen. */

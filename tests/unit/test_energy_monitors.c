@@ -163,6 +163,25 @@ static void the_system_monitor_fills_resources(void **state)
 	fw_record_done(&record);
 }
 
+static void no_time_in_the_kernel_is_zero_and_no_rest_of_a_subtraction(void **state)
+{
+	struct fw_monitor_context context = {&world.root, &world.machine, world.catalogue};
+	struct fw_interval interval = {.duration_s = 1, .cpu_s = 8597000 / 1e9, .begin = reading(1000), .end = reading(2000)};
+	struct fw_monitor *monitor = NULL;
+	struct fw_record record;
+	struct fw_error *err = NULL;
+	(void)state;
+
+	interval.begin.stat.cpu_user_ns = 0;
+	interval.end.stat.cpu_user_ns = 8597000;
+	fw_record_init(&record);
+	assert_ok(fw_monitor_system.open(&context, &monitor, &err), err);
+	fw_monitor_system.attribute(monitor, &interval, &record);
+	fw_monitor_system.close(monitor);
+	assert_true(record.cpu_system_ms == 0);
+	fw_record_done(&record);
+}
+
 static void switches_are_null_when_a_child_took_its_count_along(void **state)
 {
 	struct fw_monitor_context context = {&world.root, &world.machine, world.catalogue};
@@ -295,7 +314,8 @@ int main(void)
 		FW_TEST_MAP(the_model_charges_vcpus_by_their_use, the_model_never_exceeds_full_use,
 		            mistake_34_the_model_never_falls_below_idle,
 		            an_unknown_cpu_time_widens_the_interval_and_is_flagged, tdp_stands_apart_and_has_no_interval,
-		            the_system_monitor_fills_resources, switches_are_null_when_a_child_took_its_count_along,
+		            the_system_monitor_fills_resources,
+		            no_time_in_the_kernel_is_zero_and_no_rest_of_a_subtraction, switches_are_null_when_a_child_took_its_count_along,
 		            a_counter_that_went_back_is_null,
 		            without_a_group_the_process_tree_is_added_up, a_worker_that_is_gone_is_unknown_not_zero,
 		            sensors_give_the_range_within_the_invocation)};
