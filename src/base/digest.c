@@ -18,6 +18,7 @@
 #include "base/str.h"
 
 enum { CHUNK_BYTES = 64 * 1024, DEEPEST = 100, LONGEST_TARGET = 4096 };
+#define LARGEST_BYTES (10LL << 30) /* of a file: a whole image on Lambda may be as large */
 
 struct fw_digest {
 	EVP_MD_CTX *context;
@@ -91,6 +92,9 @@ static int add_content(struct fw_digest *digest, int fd, const char *path, uint6
 	fw_cleanup_free char *chunk = fw_alloc(CHUNK_BYTES);
 	uint64_t left = size;
 
+	if (size > LARGEST_BYTES)
+		return fw_fail(err, FW_E_LIMIT, "%s: %.1f GB, and no file of a package may have more than 10 GiB", path,
+		               (double)size / 1e9);
 	add_number(digest, size);
 	for (;;) {
 		ssize_t got = read(fd, chunk, CHUNK_BYTES);

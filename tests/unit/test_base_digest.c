@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/unit/support.h"
 
@@ -61,6 +62,19 @@ static void equal_trees_have_equal_digests_whatever_their_order_and_modes(void *
 	assert_int_equal(fchmodat(two.fd, "b", 0645, 0), 0); /* may be executed, too */
 	digest_of_tree(&one, text);
 	assert_digest_of(&two, ".", true, text);
+}
+
+static void a_file_without_end_is_not_read(void **state)
+{
+	fw_cleanup_tree struct tree tree = tree_of("a/x", "1", NULL);
+	fw_cleanup_error struct fw_error *err = NULL;
+	char text[FW_DIGEST_TEXT];
+	(void)state;
+
+	fw_cleanup_fd int fd = openat(tree.fd, "a/x", O_RDWR | O_CLOEXEC);
+
+	assert_int_equal(ftruncate(fd, 300LL << 30), 0); /* takes no room */
+	assert_error_is(fw_digest_tree(tree.fd, ".", text, &err), &err, FW_E_LIMIT, "a/x: 322.1 GB");
 }
 
 static void each_change_of_a_tree_changes_its_digest(void **state)
@@ -144,5 +158,6 @@ static void too_deep_a_tree_is_refused(void **state)
 
 FW_TESTS(bytes_have_the_digest_that_the_standard_says, bytes_may_come_in_pieces,
          equal_trees_have_equal_digests_whatever_their_order_and_modes, each_change_of_a_tree_changes_its_digest,
+         a_file_without_end_is_not_read,
          what_is_in_a_directory_differs_from_what_is_beside_it, a_file_alone_has_a_digest,
          what_is_no_file_is_refused_without_waiting, too_deep_a_tree_is_refused)
