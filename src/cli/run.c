@@ -120,9 +120,15 @@ static int load_workflow(struct session *session, const char *path, struct fw_er
 {
 	const char *wanted = path ? path : session->previous.workflow_path;
 	const char *directory = json_string_value(fw_json_at(session->previous.environment, "options.directory"));
-	int rc = directory && session->collected.overrides.settings.count > 0
-	             ? load_there(session, wanted, directory, err)
-	             : fw_workflow_load(wanted, &session->collected.overrides, &session->workflow, err);
+	int rc;
+
+	if (!path && fw_workflow_is_streamed(wanted)) {
+		rc = fw_fail(err, FW_E_USAGE, "the workflow of run %s came from %s", session->previous.run, wanted);
+		return fw_error_hint(err, rc, "give it again: flexwatt run --resume %s FILE", session->previous.run);
+	}
+	rc = directory && session->collected.overrides.settings.count > 0
+	         ? load_there(session, wanted, directory, err)
+	         : fw_workflow_load(wanted, &session->collected.overrides, &session->workflow, err);
 
 	if (rc == FW_OK || path || access(wanted, F_OK) == 0)
 		return rc;

@@ -4,9 +4,11 @@
  * comes out whole or not at all.
  */
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "workflow/workflow_internal.h"
@@ -205,13 +207,20 @@ int fw_workflow_parse(const char *path, const char *text, size_t length, const s
 	if (rc != FW_OK)
 		return hint_page(err, rc);
 	made->path = resolve(here, path);
-	made->directory = directory_of(made->path);
+	made->directory = fw_workflow_is_streamed(made->path) ? FW_TAKE(here) : directory_of(made->path);
 	made->text = fw_strndup(text, length);
 	rc = read_document(document, overrides, &reader, err);
 	if (rc != FW_OK)
 		return hint_page(err, rc);
 	*workflow = FW_TAKE(made);
 	return FW_OK;
+}
+
+bool fw_workflow_is_streamed(const char *path)
+{
+	struct fw_str text = fw_str_of(path);
+
+	return fw_str_starts(text, "/dev/") || fw_str_starts(text, "/proc/");
 }
 
 static bool is_directory(const char *path)
@@ -221,6 +230,16 @@ static bool is_directory(const char *path)
 	return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+/* One that has a name may have no writer, ever; that of `flexwatt check /dev/stdin` or `<(command)` has one or has had it. */
+static bool is_named_pipe(const char *path)
+{
+	struct stat status;
+	struct statfs where;
+
+	return stat(path, &status) == 0 && S_ISFIFO(status.st_mode) &&
+	       (statfs(path, &where) < 0 || where.f_type != PIPEFS_MAGIC);
+}
+
 int fw_workflow_load(const char *path, const struct fw_overrides *overrides, struct fw_workflow **workflow,
                      struct fw_error **err)
 {
@@ -228,6 +247,10 @@ int fw_workflow_load(const char *path, const struct fw_overrides *overrides, str
 	int rc = FW_OK;
 
 	fw_buffer_init(&text, FW_YAML_MAX_BYTES + 1); /* one for the end of the text */
+	if (is_named_pipe(path)) {
+		rc = fw_fail(err, FW_E_USAGE, "no workflow file '%s'", path);
+		return fw_error_hint(err, rc, "it is a named pipe; `flexwatt check /dev/stdin <%s` reads from it", path);
+	}
 	rc = fw_read_file(AT_FDCWD, path, &text, err);
 	if (rc == FW_E_ABSENT || (rc != FW_OK && is_directory(path))) { /* a wrong argument, not a broken environment */
 		if (err)

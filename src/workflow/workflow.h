@@ -106,6 +106,8 @@ struct fw_overrides {
 	FW_VECTOR(struct fw_override) settings;
 };
 
+/* No file that is there again later: a pipe, standard input. Its paths are relative to the working directory. */
+bool fw_workflow_is_streamed(const char *path);
 /* Reads, checks, resolves. Nothing is started. Errors carry file:line:column, the source line and a hint. */
 int fw_workflow_load(const char *path, const struct fw_overrides *overrides, struct fw_workflow **workflow,
                      struct fw_error **err);

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """flexwatt check: the graph as text, DOT and SVG; nothing is started."""
+import json
+import os
 import subprocess
 import textwrap
 import xml.etree.ElementTree
 
 import pytest
 
-from conftest import SOURCE, tool
+from conftest import BINARY, SOURCE, tool
 
 WORKFLOW = """
     name: shapes
@@ -95,6 +97,7 @@ def make_loop(path):
     (lambda path: path.write_bytes(b"name: x\n\xff\x1b[31m"), "error: not text in UTF-8  bad.yaml:2:1",
      "docs/workflow.md shows", 2),
     (lambda path: path.mkdir(), "error: no workflow file 'bad.yaml'", "it is a directory; name the YAML file in it", 2),
+    (os.mkfifo, "error: no workflow file 'bad.yaml'", "it is a named pipe; `flexwatt check /dev/stdin <bad.yaml` reads", 2),
     (lambda path: None, "error: no workflow file 'bad.yaml'", "a YAML file: see docs/workflow.md", 2),
     (make_loop, "error: open bad.yaml: Too many levels of symbolic links", "the workflow file must be a YAML file", 3),
 ])
@@ -105,6 +108,22 @@ def test_a_file_that_is_no_workflow_is_one_error_with_a_hint(flexwatt, command, 
     assert refused.stdout == "" and refused.stderr.startswith(message) and f"\n  hint: {hint}" in refused.stderr
     assert refused.stderr.count("error: ") == 1 and "\x1b" not in refused.stderr
     assert not flexwatt.store.exists()
+
+
+def piped(flexwatt, *arguments):
+    return subprocess.run([BINARY, *arguments], input=textwrap.dedent(WORKFLOW), env=flexwatt.env, cwd=flexwatt.directory,
+                          text=True, capture_output=True, timeout=60)
+
+
+def test_a_workflow_may_come_through_a_pipe_and_is_then_of_the_current_directory(flexwatt, functions):
+    done = piped(flexwatt, "check", "/dev/stdin", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["storage"] == f"file:{flexwatt.data}"
+    run = json.loads(piped(flexwatt, "run", "/dev/stdin", "--json").stdout)["run"]
+    refused = flexwatt("run", "--resume", run, "--from", "last", status=2)
+    assert refused.stderr == (f"error: the workflow of run {run} came from /dev/stdin\n"
+                              f"  hint: give it again: flexwatt run --resume {run} FILE\n")
+    assert piped(flexwatt, "run", "--resume", run, "--from", "last", "/dev/stdin").returncode == 0
 
 
 def test_every_error_of_a_bad_file_says_what_to_do():
