@@ -40,7 +40,8 @@ static void draw(const struct fw_span_totals *totals)
 	struct fw_energy_sum sum;
 	bool known = fw_energy_best(&totals->record, &sum);
 
-	fprintf(stderr, "\r\033[K%s  %s  %s%s  cpu %s  memory %s", fw_format_ms(time, totals->record.duration_ms), fw_format_watts(watts, totals->watts),
+	/* A line that wraps would be two to erase. */
+	fprintf(stderr, "\r\033[K\033[?7l%s  %s  %s%s  cpu %s  memory %s\033[?7h", fw_format_ms(time, totals->record.duration_ms), fw_format_watts(watts, totals->watts),
 	        fw_format_joules(joules, known ? sum.joules : (double)NAN), known && sum.modelled ? " (modelled)" : "",
 	        fw_format_percent(cpu, totals->slice_cpu_percent / 100), fw_format_mb(memory, totals->slice_memory_mb));
 	fflush(stderr);

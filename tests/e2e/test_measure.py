@@ -16,6 +16,7 @@ from conftest import BINARY, BUILD, DEADLINE_S, SOURCE
 
 sys.path.insert(0, str(SOURCE / "tests/tools"))
 from energy_truth import Machine  # noqa: E402
+from test_progress import Terminal  # noqa: E402
 
 BURN = "import time; end = time.monotonic() + {}\nwhile time.monotonic() < end: pass"
 QUANTITY = r"\d[\d.]*(?:e-?\d+)?"
@@ -201,23 +202,16 @@ def test_ctrl_c_of_a_terminal_reaches_the_command_once(flexwatt):
 def test_watch_is_live_on_a_terminal_and_quiet_elsewhere(flexwatt):
     quiet = flexwatt("measure", "--watch", "--", "sleep", "1.2")
     assert "\r" not in quiet.stderr and not re.search(r"cpu \d+ %  memory", quiet.stderr)
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(flexwatt.directory)
-        os.execve(BINARY, [str(BINARY), "measure", "--watch", "--", "sleep", "1.2"], dict(flexwatt.env, TERM="xterm"))
-    output, deadline = b"", time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        try:
-            more = os.read(terminal, 4096)
-        except OSError:
-            break
-        if not more:
-            break
-        output += more
-    os.waitpid(pid, 0)
-    text = output.decode()
-    assert re.search(r"\r\x1b\[K[\d.]+ (ms|s)  [\d.]+ W  [\d.]+ m?J \(modelled\)  cpu \d+ %  memory [\d.]+ MB", text) or "measured" in text
-    assert re.search("energy", text)
+    terminal = Terminal(flexwatt, "measure", "--watch", "--", "sleep", "1.2")
+    assert terminal.end(DEADLINE_S) == 0
+    assert re.search(r"[\d.]+ (ms|s)  [\d.]+ W  [\d.]+ m?J( \(modelled\))?  cpu \d+ %  memory [\d.]+ MB", terminal.text)
+    assert "energy" in terminal.text
+
+
+def test_watch_in_a_narrow_terminal_leaves_nothing_behind(flexwatt):
+    terminal = Terminal(flexwatt, "measure", "--watch", "--output", "report", "--", "sleep", "1.7", columns=30)
+    assert terminal.end(DEADLINE_S) == 0
+    assert terminal.text.count("memory") >= 2 and "".join(terminal.screen()).strip() == ""
 
 
 def test_a_process_that_runs_is_measured_until_it_ends(flexwatt):

@@ -73,7 +73,7 @@ class Terminal:
         os.write(self.master, key)
 
     def screen(self):
-        """Carries out what the program sent: text, CR, LF, cursor up, erase below, wrap on and off."""
+        """Carries out what the program sent: text, CR, LF, cursor up, erase below and to the right, wrap on and off."""
         lines, row, column, wrap = [[]], 0, 0, True
         for found in re.finditer(r"\x1b\[([?\d;]*)([A-Za-z])|(.)", self.text, re.S):
             number, command, char = found.groups()
@@ -81,6 +81,8 @@ class Terminal:
                 row = max(0, row - int(number or 1))
             elif command == "J":
                 del lines[row + 1:]
+                del lines[row][column:]
+            elif command == "K":
                 del lines[row][column:]
             elif command and command in "hl":
                 wrap = command == "h"
