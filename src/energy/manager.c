@@ -197,7 +197,10 @@ json_t *fw_energy_manager_books(struct fw_energy_manager *manager)
 		books = fw_counters_books(manager->counters);
 	pthread_mutex_unlock(&manager->pass);
 	if (books)
-		json_object_set_new(books, "missed_ticks", json_integer((json_int_t)manager->missed_ticks));
+		json_object_update_new(books, json_pack("{s:I, s:I, s:I, s:f}", "readings", (json_int_t)manager->ticks,
+		                                        "left_out", (json_int_t)manager->left_out, "missed_ticks",
+		                                        (json_int_t)manager->missed_ticks, "metering_ms",
+		                                        (double)fw_budget_spent_ns(&manager->budget) / 1e6));
 	return books;
 }
 

@@ -82,7 +82,7 @@ struct fw_energy_cost {
 	uint64_t wake_ups;       /* of the sampler thread */
 	uint64_t readings;       /* whole readings of a worker */
 	uint64_t samples;        /* memory alone */
-	uint64_t left_out;       /* readings and samples that the budget did not allow */
+	uint64_t left_out;       /* readings, samples and ticks that the budget did not allow */
 	uint64_t missed_ticks;   /* expirations of the timer that came too late to be served */
 	uint64_t invocations;
 	uint64_t ticks;          /* readings of all energy counters */

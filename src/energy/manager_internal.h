@@ -107,7 +107,7 @@ struct fw_energy_manager {
 	atomic_bool stopping;
 	uint64_t period_ns;                /* of samples */
 	atomic_ullong ticking_ns;          /* of the timer as it is set; 0: off */
-	double stretch;                    /* sampler: the budget lowers the rate, 1 or more */
+	uint64_t least_ns;                 /* sampler: the budget lowers the rate: no period is shorter */
 	uint64_t sampled_ns;               /* sampler: when everything was sampled last */
 	atomic_ullong short_ns;            /* when an invocation of less than a second ended last */
 

@@ -5,7 +5,6 @@
  * It allocates nothing for readings, and the budget decides which of them are taken.
  */
 #include <errno.h>
-#include <math.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,7 +20,7 @@ static const uint64_t FAST_NS = FW_NS_PER_S / 100;
 #define IDLE_NS FW_NS_PER_S
 #define SHORT_NS FW_NS_PER_S
 #define COALESCE_NS FW_NS_PER_MS
-#define MOST_STRETCH 50.0
+#define MOST_PERIOD_NS (10 * FW_NS_PER_S) /* no counter goes round in it */
 
 /* An invocation that has no reading near its begin gets one now: it is near enough when the invocation is long. */
 static void sample_active(struct fw_energy_worker *worker)
@@ -114,38 +113,44 @@ static void set_timer(struct fw_energy_manager *manager, uint64_t period_ns)
 
 /* ---- counters of energy ---- */
 
-/* Without work, so that no counter goes round unseen; with long work as memory is sampled; with short work as fast as the
- * budget allows. */
+/* Without work, so that no counter goes round unseen; with long work as memory is sampled; with short work fast. And never
+ * faster than the budget has allowed of late. */
 static uint64_t wanted_period_ns(struct fw_energy_manager *manager)
 {
 	uint64_t now_ns = fw_monotonic_ns(), youngest_ns, short_ns = manager->short_ns;
 	size_t active = fw_counters_active(manager->counters, &youngest_ns);
 	bool brief = youngest_ns < SHORT_NS || (short_ns > 0 && now_ns - short_ns < SHORT_NS);
 
-	if (active == 0 && !brief && !manager->waiting)
-		return IDLE_NS;
-	return brief ? (uint64_t)((double)FAST_NS * manager->stretch) : manager->period_ns;
+	uint64_t wanted_ns = brief ? FAST_NS : active > 0 || manager->waiting ? manager->period_ns : IDLE_NS;
+
+	return wanted_ns > manager->least_ns ? wanted_ns : manager->least_ns;
 }
 
 static void adapt(struct fw_energy_manager *manager)
 {
 	bool may = fw_energy_may(manager, FW_KEEP_FOR_TICKS);
+	uint64_t least_ns = may ? manager->least_ns / 20 * 19 : manager->least_ns / 2 * 3;
 
-	manager->stretch = may ? fmax(manager->stretch * 0.95, 1) : fmin(manager->stretch * 1.5, MOST_STRETCH);
+	manager->least_ns = least_ns < FAST_NS ? FAST_NS : least_ns > MOST_PERIOD_NS ? MOST_PERIOD_NS : least_ns;
 	set_timer(manager, wanted_period_ns(manager));
 }
 
-/* Regular ticks are the least that can be done: they give way by coming more seldom. What an edge asks for is done when
- * it can be paid for and the last reading is not of the same moment. */
+/* A tick is read when anything is left in the account, what an edge asks for when there is more; neither when the last
+ * reading is of the same moment. But a counter must not go round unseen, whatever it costs. */
 static uint64_t read_counters(struct fw_energy_manager *manager, bool ticked, uint64_t paid_ns)
 {
 	uint64_t since_ns = fw_monotonic_ns() - fw_counters_tick_ns(manager->counters);
+	bool may = fw_energy_may(manager, ticked ? FW_KEEP_NOTHING : FW_KEEP_FOR_ENDS) || since_ns >= MOST_PERIOD_NS;
 
-	if (since_ns < COALESCE_NS || (!ticked && since_ns < IDLE_NS / 2 && !fw_energy_may(manager, FW_KEEP_FOR_ENDS)))
+	if (since_ns < COALESCE_NS)
 		return paid_ns;
 	pthread_mutex_lock(&manager->pass);
-	fw_counters_tick(manager->counters);
-	adapt(manager);
+	if (may)
+		fw_counters_tick(manager->counters);
+	else
+		manager->left_out++;
+	if (may || ticked)
+		adapt(manager);
 	pthread_mutex_unlock(&manager->pass);
 	return fw_energy_pay(manager, paid_ns);
 }
@@ -244,7 +249,7 @@ int fw_energy_sampler_start(struct fw_energy_manager *manager, double rate_hz, s
 {
 	int errnum;
 
-	manager->stretch = 1;
+	manager->least_ns = FAST_NS;
 	manager->period_ns = (uint64_t)(1e9 / (rate_hz > 1000 ? 1000 : rate_hz));
 	manager->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	manager->edge_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -287,13 +287,8 @@ static int save_totals(struct fw_store *store, struct fw_recomputed *recomputed,
 	json_object_set_new(row, "joules", fw_json_real(totals.joules));
 	json_object_set_new(row, "gco2e", fw_json_real(totals.gco2e));
 	json_object_set_new(row, "modelled", json_boolean(totals.modelled));
-	if (json_object_get(row, "energy")) {
-		json_t *missed = json_incref(json_object_get(json_object_get(row, "energy"), "missed_ticks"));
-
-		json_object_set(row, "energy", recomputed->books);
-		if (missed)
-			json_object_set_new(json_object_get(row, "energy"), "missed_ticks", missed);
-	}
+	if (json_object_get(row, "energy")) /* what it cost to read stays */
+		json_object_update(json_object_get(row, "energy"), recomputed->books);
 	return fw_store_run_update(store, &recomputed->row, err);
 }
 

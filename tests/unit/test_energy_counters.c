@@ -12,6 +12,7 @@
 
 #include "base/time.h"
 #include "energy/attribution.h"
+#include "energy/budget.h"
 #include "tests/unit/energy_support.h"
 
 /* 30 W at rest and 20 W more while the script says so. */
@@ -22,6 +23,8 @@ static struct script {
 	uint64_t at_ns, skew_ns;
 	atomic_uint fail, flags, reads;
 	atomic_bool gone;
+	atomic_uint burn_us, sleep_us; /* that a reading takes */
+	atomic_bool watch_thread;      /* counts allocations of the thread that reads, from its next reading on */
 	atomic_llong step_back_ns;
 	atomic_size_t allocations; /* within reads and between them, on the thread that reads */
 } script;
@@ -43,6 +46,15 @@ static void on_malloc(const volatile void *memory, size_t size)
 static void on_free(const volatile void *memory)
 {
 	(void)memory;
+}
+
+static bool install_hooks(void)
+{
+	static bool installed;
+
+	if (!installed && __sanitizer_install_malloc_and_free_hooks)
+		installed = __sanitizer_install_malloc_and_free_hooks(on_malloc, on_free) != 0;
+	return installed;
 }
 
 static int scripted_open(const struct fw_monitor_context *context, struct fw_monitor **monitor, struct fw_error **err)
@@ -68,11 +80,23 @@ static size_t scripted_domains(struct fw_monitor *monitor, const struct fw_domai
 	return 1;
 }
 
+static void burn_us(unsigned us)
+{
+	uint64_t until_ns = fw_thread_cpu_ns() + 1000ULL * us;
+
+	while (us > 0 && fw_thread_cpu_ns() < until_ns)
+		;
+}
+
 static void scripted_read(struct fw_monitor *monitor, struct fw_domain_reading *reading)
 {
 	uint64_t now_ns = fw_monotonic_ns() - (uint64_t)script.step_back_ns;
 
 	(void)monitor;
+	counts_allocations = script.watch_thread;
+	burn_us(script.burn_us);
+	if (script.sleep_us > 0)
+		usleep(script.sleep_us);
 	if (script.at_ns > 0 && now_ns > script.at_ns)
 		script.joules += (30 + script.extra_w) * (double)(now_ns - script.at_ns) / 1e9;
 	script.at_ns = now_ns;
@@ -112,7 +136,8 @@ static void bench_open(struct bench *bench)
 	script.extra_w = 0;
 	script.fail = script.flags = script.reads = 0;
 	script.skew_ns = 0;
-	script.gone = false;
+	script.gone = script.watch_thread = false;
+	script.burn_us = script.sleep_us = 0;
 	script.step_back_ns = 0;
 	script.domain = (struct fw_domain){.source = "rapl", .kind = FW_DOMAIN_PACKAGE, .name = "package-0", .package = 0,
 	                                   .gpu = -1, .quantum_j = 6e-5, .update_s = 0.001, .most_w = 100, .is_root = true};
@@ -375,6 +400,140 @@ static void the_rate_follows_what_runs(void **state)
 	bench_close(&bench);
 }
 
+struct final {
+	struct fixture *fixture;
+	unsigned reads;
+};
+
+static void note_final(void *context, struct fw_record *record)
+{
+	struct final *final = context;
+
+	final->reads = script.reads;
+	fixture_count(final->fixture, record);
+}
+
+/* Scheduling never waits for it, and neither does it wait for more than the next reading: one may be under way at the end,
+ * and one that follows at once closes no slice. */
+static void a_record_is_final_one_sample_after_its_end(void **state)
+{
+	struct bench bench;
+
+	(void)state;
+	bench_open(&bench);
+	for (size_t i = 0; i < 5; i++) {
+		struct final final = {&bench.fixture, 0};
+		struct fw_record record;
+
+		fw_record_init(&record);
+		record.duration_ms = 60;
+		fw_energy_begin(bench.worker);
+		child_do(&bench.child, 'w');
+		unsigned reads = script.reads;
+
+		fw_energy_end(bench.worker, true, &record, note_final, &final);
+		assert_int_equal(final.reads, 0); /* not within the call */
+		fixture_wait(&bench.fixture, i + 1);
+		assert_sound(measured(&record));
+		assert_in_range(final.reads, reads + 1, reads + 3);
+		fw_record_done(&record);
+	}
+	bench_close(&bench);
+}
+
+static struct fw_energy_cost cost_of(struct bench *bench)
+{
+	struct fw_energy_cost cost;
+
+	fw_energy_cost(bench->fixture.manager, &cost);
+	return cost;
+}
+
+/* A reading of 4 ms may be taken 1.25 times a second, not a hundred times. */
+static void a_slow_counter_lowers_the_rate_and_the_budget_wins(void **state)
+{
+	struct bench bench;
+	struct fw_record record;
+	uint64_t start_ns = fw_monotonic_ns();
+
+	(void)state;
+	bench_open(&bench);
+	struct fw_energy_cost before = cost_of(&bench);
+
+	script.burn_us = 4000;
+	fixture_invoke(&bench.fixture, bench.worker, &bench.child, 'w', &record);
+	while (fw_monotonic_ns() - start_ns < 4 * FW_NS_PER_S)
+		usleep(20000);
+	struct fw_energy_cost after = cost_of(&bench);
+	double allowed_ns = 0.005 * (double)(fw_monotonic_ns() - start_ns) + 10e6;
+
+	/* Beyond what was allowed only the one reading that overdrew it, and those of a worker that must be. */
+	if ((double)(after.metering_ns - before.metering_ns) > allowed_ns + 12e6)
+		fail_msg("%g ms of %g", (double)(after.metering_ns - before.metering_ns) / 1e6, allowed_ns / 1e6);
+	assert_in_range(after.ticks - before.ticks, 2, 9);
+	fixture_wait(&bench.fixture, 1);
+	fw_record_done(&record);
+	bench_close(&bench);
+}
+
+static void expirations_that_come_too_late_are_counted(void **state)
+{
+	struct bench bench;
+	uint64_t deadline_ns = fw_monotonic_ns() + 20 * FW_NS_PER_S;
+
+	(void)state;
+	bench_open(&bench);
+	script.sleep_us = 250000; /* the timer goes on at 10 or 100 Hz */
+	while (cost_of(&bench).missed_ticks == 0 && fw_monotonic_ns() < deadline_ns) {
+		struct fw_record record;
+
+		(void)invoke(&bench, 'w', &record);
+		fw_record_done(&record);
+	}
+	assert_true(cost_of(&bench).missed_ticks > 0);
+	script.sleep_us = 0;
+	fw_cleanup_json json_t *books = fw_energy_manager_books(bench.fixture.manager);
+
+	assert_true(json_integer_value(json_object_get(books, "missed_ticks")) > 0);
+	bench_close(&bench);
+}
+
+/* The thread that reads, with everything that it does while an invocation runs: counters, work, memory. */
+static void the_sampler_allocates_nothing_while_an_invocation_runs(void **state)
+{
+	struct bench bench;
+	struct fw_record record;
+	uint64_t deadline_ns = fw_monotonic_ns() + 20 * FW_NS_PER_S;
+
+	(void)state;
+	if (!install_hooks()) {
+		print_message("skipped: built without the address sanitizer, whose hooks count allocations\n");
+		skip();
+	}
+	bench_open(&bench);
+	fw_record_init(&record);
+	record.duration_ms = 1;
+	fw_energy_begin(bench.worker);
+	script.watch_thread = true;
+	unsigned reads = script.reads;
+	struct fw_energy_cost before = cost_of(&bench);
+
+	while (script.reads < reads + 2 && fw_monotonic_ns() < deadline_ns)
+		usleep(1000);
+	script.allocations = 0;
+	while ((script.reads < reads + 8 || cost_of(&bench).samples < before.samples + 3) && fw_monotonic_ns() < deadline_ns)
+		usleep(1000);
+	size_t allocations = script.allocations;
+
+	script.watch_thread = false;
+	assert_true(fw_monotonic_ns() < deadline_ns);
+	fw_energy_end(bench.worker, true, &record, fixture_count, &bench.fixture);
+	fixture_wait(&bench.fixture, 1);
+	fw_record_done(&record);
+	bench_close(&bench);
+	assert_int_equal(allocations, 0);
+}
+
 static void a_reading_of_all_counters_allocates_nothing(void **state)
 {
 	static const struct fw_domain domain = {.source = "rapl", .kind = FW_DOMAIN_PACKAGE, .is_root = true, .update_s = 0.001};
@@ -385,14 +544,16 @@ static void a_reading_of_all_counters_allocates_nothing(void **state)
 	struct fw_domain_reading reading = {.joules = 0};
 
 	(void)state;
-	if (!__sanitizer_install_malloc_and_free_hooks || !__sanitizer_install_malloc_and_free_hooks(on_malloc, on_free)) {
+	if (!install_hooks()) {
 		fw_attribution_free(attribution);
 		print_message("skipped: built without the address sanitizer, whose hooks count allocations\n");
 		skip();
 	}
+	size_t before = script.allocations;
+
 	counts_allocations = true;
 	free(fw_strdup("one"));
-	size_t once = script.allocations;
+	size_t once = script.allocations - before;
 
 	for (unsigned i = 0; i < 1000; i++) {
 		reading.before_ns = reading.after_ns = now.at_ns = (i + 1) * 10 * FW_NS_PER_MS;
@@ -404,7 +565,7 @@ static void a_reading_of_all_counters_allocates_nothing(void **state)
 	}
 	counts_allocations = false;
 	assert_int_equal(once, 1); /* the hook works */
-	assert_int_equal(script.allocations, once);
+	assert_int_equal(script.allocations - before, once);
 	fw_attribution_free(attribution);
 }
 
@@ -416,7 +577,9 @@ int main(void)
 		mistake_22_a_clock_that_jumps_back_makes_nothing_negative, flags_of_readings_reach_the_records,
 		figures_of_a_machine_that_is_promised_twice_are_contended,
 		mistake_31_the_last_interval_of_a_worker_that_goes_is_handed_out, counters_are_read_without_workers_too,
-		the_rate_follows_what_runs, a_reading_of_all_counters_allocates_nothing)};
+		the_rate_follows_what_runs, a_reading_of_all_counters_allocates_nothing,
+		a_record_is_final_one_sample_after_its_end, a_slow_counter_lowers_the_rate_and_the_budget_wins,
+		expirations_that_come_too_late_are_counted, the_sampler_allocates_nothing_while_an_invocation_runs)};
 
 	return cmocka_run_group_tests(tests, energy_set_up, energy_tear_down);
 }
