@@ -217,6 +217,7 @@ static void begin_anew(struct fw_attribution *attribution, size_t index, uint64_
 	pool->until_ns = now_ns;
 	pool->flags |= FW_DOMAIN_GAP;
 	pool->all_flags |= FW_DOMAIN_GAP;
+	pool->reason = FW_REASON_CLOCK;
 	pool->window_from_ns = 0;
 	pool->window_j = 0;
 	for (size_t i = 0; i < attribution->holders.count; i++)
@@ -235,6 +236,7 @@ static bool stands_still(struct fw_pool *pool, const struct fw_domain_reading *r
 	if (pool->is_hole) {
 		pool->flags |= FW_DOMAIN_GAP;
 		pool->all_flags |= FW_DOMAIN_GAP;
+		pool->reason = FW_REASON_STILL;
 	}
 	return true;
 }
@@ -246,6 +248,8 @@ static void tick_pool(struct fw_attribution *attribution, size_t index, const st
 
 	pool->flags |= reading->flags & ~(unsigned)FW_DOMAIN_EARLY; /* that is of this moment alone */
 	pool->all_flags |= reading->flags;
+	if (reading->reason != FW_REASON_NONE)
+		pool->reason = reading->reason;
 	pool->is_hole = isnan(reading->joules);
 	if (pool->is_hole) {
 		pool->holes++;
@@ -283,13 +287,41 @@ static void add_bytes(struct fw_attribution *attribution, double seconds)
 	}
 }
 
+/* The machine's work never falls, but when a CPU is taken out with what it has counted: from there it goes on, and nothing
+ * is priced by a moment of which a part is unknown. */
+static bool take_machine(struct fw_attribution *attribution, const struct fw_work_now *machine)
+{
+	struct fw_work_now before = attribution->now;
+	bool fell = false;
+
+	attribution->now = *machine;
+	for (size_t i = 0; i < attribution->machine.packages; i++) {
+		double now_ns = machine->ns[i] + attribution->fallen_ns[i];
+
+		if (now_ns < before.ns[i]) {
+			attribution->fallen_ns[i] += before.ns[i] - now_ns;
+			fell = true;
+		}
+		attribution->now.ns[i] = machine->ns[i] + attribution->fallen_ns[i];
+	}
+	return !fell;
+}
+
+static void miss_tick(struct fw_pool *pool)
+{
+	pool->flags |= FW_DOMAIN_GAP;
+	pool->all_flags |= FW_DOMAIN_GAP;
+	pool->reason = FW_REASON_CPU_GONE;
+}
+
 void fw_attribution_tick(struct fw_attribution *attribution, const struct fw_domain_reading *readings,
                          const struct fw_work_now *machine)
 {
 	uint64_t now_ns = latest_ns(attribution, readings);
 	double passed_ns = attribution->tick_ns && now_ns > attribution->tick_ns ? (double)(now_ns - attribution->tick_ns) : 0;
 
-	attribution->now = *machine;
+	bool is_whole = take_machine(attribution, machine);
+
 	attribution->tick_ns = now_ns;
 	add_bytes(attribution, passed_ns / 1e9);
 	for (size_t i = 0; i < attribution->holders.count; i++) {
@@ -300,7 +332,10 @@ void fw_attribution_tick(struct fw_attribution *attribution, const struct fw_dom
 		holder->held_ns = 0;
 	}
 	for (size_t p = 0; p < attribution->count; p++)
-		tick_pool(attribution, p, &readings[p]);
+		if (is_whole)
+			tick_pool(attribution, p, &readings[p]);
+		else
+			miss_tick(&attribution->pools[p]);
 }
 
 /* ---- life ---- */
@@ -412,7 +447,8 @@ size_t fw_attribution_books(const struct fw_attribution *attribution, struct fw_
 
 		if (pool->counts)
 			books[count++] = (struct fw_pool_books){
-				&pool->domain, pool->books, pool->floor, pool->all_flags, pool->number, pool->holes};
+				&pool->domain, pool->books, pool->floor, pool->all_flags, pool->reason, pool->number,
+				pool->holes};
 	}
 	return count;
 }

@@ -91,6 +91,7 @@ struct fw_pool_books {
 	struct fw_books books;
 	struct fw_floor floor;
 	unsigned flags;          /* of all readings */
+	enum fw_domain_reason reason; /* of the latest that was flagged for one */
 	unsigned long slices, holes;
 };
 size_t fw_attribution_books(const struct fw_attribution *attribution, struct fw_pool_books *books, size_t capacity);

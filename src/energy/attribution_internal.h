@@ -37,6 +37,7 @@ struct fw_pool {
 	bool window_spoilt;    /* by a gap or reset */
 	struct fw_books books;
 	unsigned all_flags;
+	enum fw_domain_reason reason; /* the latest */
 	unsigned long holes;
 };
 
@@ -78,6 +79,7 @@ struct fw_attribution {
 	double all_cpus;
 	FW_VECTOR(struct fw_holder *) holders;
 	struct fw_work_now now;
+	double fallen_ns[FW_ATTRIBUTION_PACKAGES]; /* that the machine's work has lost when a CPU went */
 	uint64_t tick_ns;           /* of the latest tick */
 	double bytes_work;
 	size_t count;

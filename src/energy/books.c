@@ -89,6 +89,8 @@ static json_t *pool_to_json(const struct fw_pool_books *pool)
 	};
 
 	free(flags);
+	if (pool->flags & (FW_DOMAIN_GAP | FW_DOMAIN_RESET | FW_DOMAIN_STALE) && fw_domain_reason_text(pool->reason))
+		json_object_set_new(json, "reason", json_string(fw_domain_reason_text(pool->reason)));
 	for (size_t i = 0; i < FW_COUNT_OF(figures); i++)
 		json_object_set_new(json, figures[i].name, fw_json_real(figures[i].value));
 	return json;

@@ -44,12 +44,13 @@ static void tell(const struct fw_counter *counter, uint64_t before_ns, uint64_t 
                  struct fw_domain_reading *reading)
 {
 	*reading = (struct fw_domain_reading){.before_ns = before_ns, .after_ns = after_ns, .lost_j = counter->lost_j,
-	                                      .raw = counter->raw, .flags = flags};
+	                                      .raw = counter->raw, .flags = flags, .reason = counter->reason};
 	reading->joules = (double)counter->units * counter->limits.joules_per_unit;
 }
 
 static void reset(struct fw_counter *counter, double bound_j, unsigned *flags)
 {
+	counter->reason = FW_REASON_BEGAN_ANEW;
 	counter->resets++;
 	counter->lost_j += bound_j;
 	*flags |= FW_DOMAIN_RESET;
@@ -65,6 +66,7 @@ static void bound_rounds(struct fw_counter *counter, uint64_t moved, double seco
 	if (limits->range == 0 || !(rounds >= 1))
 		return;
 	counter->gaps++;
+	counter->reason = FW_REASON_LONG_UNREAD;
 	counter->lost_j += rounds * round_j;
 	*flags |= FW_DOMAIN_GAP;
 }
@@ -99,9 +101,11 @@ static uint64_t move_without_time(struct fw_counter *counter, uint64_t raw, unsi
 
 	counter->gaps++;
 	*flags |= FW_DOMAIN_GAP;
+	counter->reason = FW_REASON_CLOCK;
 	if (raw >= counter->raw && (double)(raw - counter->raw) * limits->joules_per_unit <= hour_j)
 		return raw - counter->raw;
 	reset(counter, limits->range > 0 ? round_j : hour_j, flags);
+	counter->reason = FW_REASON_CLOCK;
 	return 0;
 }
 
@@ -115,6 +119,7 @@ void fw_counter_read(struct fw_counter *counter, uint64_t raw, uint64_t before_n
 {
 	unsigned flags = 0;
 
+	counter->reason = FW_REASON_NONE;
 	if (counter->has_raw && after_ns < counter->before_ns) {
 		counter->units += move_without_time(counter, raw, &flags);
 	} else if (counter->has_raw) {
@@ -134,6 +139,7 @@ void fw_counter_miss(struct fw_counter *counter, uint64_t before_ns, uint64_t af
                      struct fw_domain_reading *reading)
 {
 	counter->holes++;
+	counter->reason = FW_REASON_UNREADABLE;
 	tell(counter, before_ns, after_ns, FW_DOMAIN_GAP, reading);
 	reading->joules = NAN;
 }
@@ -147,12 +153,14 @@ void fw_power_sum_miss(struct fw_power_sum *sum, uint64_t before_ns, uint64_t af
                        struct fw_domain_reading *reading)
 {
 	*reading = (struct fw_domain_reading){.before_ns = before_ns, .after_ns = after_ns, .joules = NAN,
-	                                      .lost_j = sum->lost_j, .flags = FW_DOMAIN_GAP};
+	                                      .lost_j = sum->lost_j, .flags = FW_DOMAIN_GAP,
+	                                      .reason = FW_REASON_UNREADABLE};
 }
 
 void fw_power_sum_read(struct fw_power_sum *sum, double watts, uint64_t before_ns, uint64_t after_ns,
                        struct fw_domain_reading *reading)
 {
+	enum fw_domain_reason reason = FW_REASON_NONE;
 	unsigned flags = 0;
 
 	if (!(watts >= 0 && watts <= sum->most_w)) {
@@ -161,6 +169,7 @@ void fw_power_sum_read(struct fw_power_sum *sum, double watts, uint64_t before_n
 	}
 	if (sum->has_watts && after_ns < sum->after_ns) {
 		flags = FW_DOMAIN_GAP;
+		reason = FW_REASON_CLOCK;
 	} else if (sum->has_watts) {
 		double middle_ns = (double)(before_ns - sum->before_ns) + (double)(after_ns - sum->after_ns);
 		double seconds = fmax(middle_ns / 2e9, 0);
@@ -170,6 +179,7 @@ void fw_power_sum_read(struct fw_power_sum *sum, double watts, uint64_t before_n
 		flags = skew(before_ns, after_ns, after_ns - sum->before_ns);
 		if (seconds > FW_POWER_LONGEST_S) {
 			flags |= FW_DOMAIN_GAP;
+			reason = FW_REASON_LONG_UNREAD;
 			sum->lost_j += sum->most_w * seconds - moved_j;
 		}
 	}
@@ -178,7 +188,7 @@ void fw_power_sum_read(struct fw_power_sum *sum, double watts, uint64_t before_n
 	sum->before_ns = before_ns;
 	sum->after_ns = after_ns;
 	*reading = (struct fw_domain_reading){.before_ns = before_ns, .after_ns = after_ns, .joules = sum->joules,
-	                                      .lost_j = sum->lost_j, .raw = (uint64_t)llround(watts * 1e6), .flags = flags};
+	                                      .lost_j = sum->lost_j, .raw = (uint64_t)llround(watts * 1e6), .flags = flags, .reason = reason};
 }
 
 double fw_domain_least_s(const struct fw_domain *domain, double watts)

@@ -33,6 +33,7 @@ struct fw_counter {
 	uint64_t before_ns, after_ns; /* around it */
 	uint64_t units;              /* raw units since the first reading */
 	unsigned wraps, resets, gaps, holes;
+	enum fw_domain_reason reason; /* of the latest reading */
 	double lost_j;
 };
 

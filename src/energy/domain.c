@@ -5,6 +5,7 @@
  */
 #include "energy/domain.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -14,6 +15,38 @@ const char *const fw_domain_kind_names[FW_DOMAIN_KINDS] = {
 	[FW_DOMAIN_DRAM] = "dram",       [FW_DOMAIN_PSYS] = "psys", [FW_DOMAIN_GPU] = "gpu",
 	[FW_DOMAIN_OTHER] = "other",
 };
+
+const char *fw_domain_reason_text(enum fw_domain_reason reason)
+{
+	static const char *const texts[FW_REASONS] = {
+		[FW_REASON_UNREADABLE] = "it could not be read",
+		[FW_REASON_MALFORMED] = "what it showed was no number",
+		[FW_REASON_IO] = "input/output error",
+		[FW_REASON_GONE] = "it was gone",
+		[FW_REASON_REFUSED] = "it might not be read any more",
+		[FW_REASON_STILL] = "it stood still",
+		[FW_REASON_CLOCK] = "the clock went back",
+		[FW_REASON_BEGAN_ANEW] = "it began anew",
+		[FW_REASON_LONG_UNREAD] = "it was not read for so long that it may have gone round unseen",
+		[FW_REASON_CPU_GONE] = "a CPU was taken out with its counters",
+	};
+
+	return reason < FW_REASONS ? texts[reason] : NULL;
+}
+
+enum fw_domain_reason fw_domain_reason_of_errno(int errnum)
+{
+	switch (errnum) {
+	case EBADMSG: return FW_REASON_MALFORMED;
+	case EIO: return FW_REASON_IO;
+	case ENODEV:
+	case ENXIO:
+	case ENOENT: return FW_REASON_GONE;
+	case EACCES:
+	case EPERM: return FW_REASON_REFUSED;
+	default: return FW_REASON_UNREADABLE;
+	}
+}
 
 /* The power PMU never goes round and parses no text; sensors of the board come last. */
 static const char *const preferred[] = {"perf", "rapl", "hwmon"};

@@ -36,6 +36,26 @@ enum fw_domain_flag {
 	FW_DOMAIN_EARLY = 1 << 5, /* asked before the counter's next update: as much as the power now says, until it comes */
 };
 
+/* Why a reading has one of these flags; numbers are stored. */
+enum fw_domain_reason {
+	FW_REASON_NONE,
+	FW_REASON_UNREADABLE, /* no more is known */
+	FW_REASON_MALFORMED,
+	FW_REASON_IO,
+	FW_REASON_GONE,
+	FW_REASON_REFUSED,
+	FW_REASON_STILL,
+	FW_REASON_CLOCK,
+	FW_REASON_BEGAN_ANEW,
+	FW_REASON_LONG_UNREAD,
+	FW_REASON_CPU_GONE,
+	FW_REASONS,
+};
+/* "its counter is gone"; NULL for none. */
+const char *fw_domain_reason_text(enum fw_domain_reason reason);
+/* Of a read that failed; EBADMSG: what was read is no value. */
+enum fw_domain_reason fw_domain_reason_of_errno(int errnum);
+
 struct fw_domain {
 	const char *source; /* rapl, perf, hwmon, nvml: as figures name it */
 	const char *method; /* version of the monitor that reads it; the manager's, who has asked it */
@@ -59,6 +79,7 @@ struct fw_domain_reading {
 	double lost_j;
 	uint64_t raw;                 /* as read, in the counter's own unit, for the store */
 	unsigned flags;               /* of the time since the reading before */
+	enum fw_domain_reason reason; /* of gap, reset or stale */
 };
 
 /* Where several sources count one package (power PMU, powercap, sensors), one of them is the root of each of its kinds:

@@ -14,7 +14,7 @@
 
 #define NUMBERS(count) ((size_t)(count) * FW_VARINT_MAX)
 #define WORK_MOST NUMBERS(FW_ATTRIBUTION_PACKAGES + FW_ATTRIBUTION_GPUS + 4)
-#define COUNTER_MOST NUMBERS(6)
+#define COUNTER_MOST NUMBERS(7)
 
 struct fw_feed {
 	struct fw_attribution *attribution;
@@ -226,6 +226,8 @@ static void put_counter(struct fw_feed *feed, size_t index, const struct fw_doma
 	bool is_hole = isnan(reading->joules);
 
 	put(feed, reading->flags | (is_hole ? FW_FEED_HOLE : 0));
+	if (reading->flags || is_hole)
+		put(feed, reading->reason);
 	put_difference(feed, reading->before_ns, feed->past.machine.at_ns);
 	put_difference(feed, reading->after_ns, reading->before_ns);
 	put_difference(feed, (uint64_t)lost_nj, (uint64_t)past->lost_nj);

@@ -7,7 +7,8 @@
  *   J number by_bpf cpus bytes WORK          a holder joins; both reservations as the bits of doubles
  *   M WORK                                   a tick begins: the machine
  *   S number held WORK                       what a holder did, and the 1e-9ths of the time that it had an invocation
- *   T (flags before after raw nj lost)...    what each counter showed; flags has FW_FEED_HOLE when it could not be read
+ *   T (flags reason before after lost raw nj)...   what each counter showed; reason only where flags has any; flags has
+ *                                            FW_FEED_HOLE, and no raw and nj follow, when it could not be read
  *   O number serial EDGE                     an invocation is open
  *   C number serial EDGE EDGE task attempt length stage    its figure is cut out
  *   F number                                 a holder goes

@@ -3,6 +3,7 @@
  * Sensors of hwmon: counters of joules as they are, and power added up over measured time. The two are never mixed: a
  * file of watts can only become energy by the trapezoid.
  */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,10 +78,13 @@ static void read_channel(struct fw_hwmon_channel *channel, struct fw_domain_read
 	char text[32];
 	uint64_t before_ns = fw_monotonic_ns();
 	ssize_t length = fw_pread_text(channel->fd, text, sizeof text);
+	int errnum = length < 0 ? errno : EBADMSG;
 	uint64_t after_ns = fw_monotonic_ns();
 	struct fw_str told = {text, length > 0 ? (size_t)length : 0}; /* no text is no number */
 
 	(channel->is_power ? read_power : read_energy)(channel, told, before_ns, after_ns, reading);
+	if (isnan(reading->joules))
+		reading->reason = fw_domain_reason_of_errno(errnum);
 	channel->read_ns = after_ns;
 	channel->latest = *reading;
 }

@@ -110,6 +110,7 @@ static void bound_gap(struct fw_power_event *event, double seconds, double moved
 	if (!(seconds > event->longest_s) || reading->flags & FW_DOMAIN_RESET)
 		return;
 	reading->flags |= FW_DOMAIN_GAP;
+	reading->reason = FW_REASON_LONG_UNREAD;
 	event->counter.gaps++;
 	event->counter.lost_j += fmax(event->domain.most_w * seconds - moved_j, 0);
 	reading->lost_j = event->counter.lost_j;
@@ -130,6 +131,7 @@ static void read_event(struct fw_monitor *power, struct fw_power_event *event, s
 			bound_gap(event, (double)(after_ns - since_ns) / 1e9, (double)(counter->units - units) * event->scale, reading);
 	} else {
 		fw_counter_miss(counter, before_ns, after_ns, reading);
+		reading->reason = fw_domain_reason_of_errno(error);
 		if (event->failed++ % REOPEN_EVERY == 0)
 			fw_power_reopen(power, event);
 	}

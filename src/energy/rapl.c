@@ -128,6 +128,7 @@ static void read_zone(const struct fw_root *root, struct fw_rapl_zone *zone, str
 		return;
 	}
 	fw_counter_miss(&zone->counter, before_ns, after_ns, reading);
+	reading->reason = fw_domain_reason_of_errno(errnum);
 	if (zone->failed++ % REOPEN_EVERY == 0)
 		fw_rapl_zone_reopen(root, zone);
 }

@@ -152,6 +152,7 @@ static void judge_stillness(const struct fw_monitor *rapl, struct fw_rapl_zone *
 	if (++zone->still < STILL_READS || reading->after_ns - zone->still_since_ns < STILL_NS)
 		return;
 	reading->flags |= FW_DOMAIN_STALE;
+	reading->reason = FW_REASON_STILL;
 	int64_t busy = busy_ns(rapl);
 	if (zone->still_busy_ns >= 0 && busy - zone->still_busy_ns >= STILL_BUSY_NS)
 		atomic_store(&zone->rejected, true);
@@ -223,6 +224,7 @@ static void pronounce(const struct fw_rapl_zone *zone, const struct fw_rapl_zone
 	if (atomic_load(&zone->rejected)) {
 		reading->joules = NAN;
 		reading->flags |= FW_DOMAIN_STALE;
+		reading->reason = FW_REASON_STILL;
 	}
 }
 

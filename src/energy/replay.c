@@ -214,6 +214,10 @@ static void get_counter(struct fw_replay *replay, struct cursor *cursor, size_t 
 	uint64_t flags = get(cursor);
 
 	*reading = (struct fw_domain_reading){.flags = (unsigned)(flags & ~(uint64_t)FW_FEED_HOLE), .joules = NAN};
+	uint64_t reason = flags ? get(cursor) : FW_REASON_NONE;
+
+	cursor->failed |= reason >= FW_REASONS;
+	reading->reason = cursor->failed ? FW_REASON_NONE : (enum fw_domain_reason)reason;
 	reading->before_ns = get_difference(cursor, replay->past.machine.at_ns);
 	reading->after_ns = get_difference(cursor, reading->before_ns);
 	past->lost_nj = (int64_t)get_difference(cursor, (uint64_t)past->lost_nj);

@@ -120,6 +120,7 @@ static void print_books(const struct fw_summary *summary, struct fw_buffer *out)
 
 	json_array_foreach(domains, i, domain) {
 		const char *flags = json_string_value(json_object_get(domain, "flags"));
+		const char *reason = json_string_value(json_object_get(domain, "reason"));
 		double lost_j = json_number_value(json_object_get(domain, "lost_j"));
 		double residual_j = fabs(json_number_value(json_object_get(domain, "residual_j")));
 		double measured_j = json_number_value(json_object_get(domain, "measured_j"));
@@ -128,9 +129,9 @@ static void print_books(const struct fw_summary *summary, struct fw_buffer *out)
 			fw_buffer_printf(out, "  note: %s: what was handed out differs by %g J from what was measured\n",
 			                 json_string_value(json_object_get(domain, "name")), residual_j);
 		if (lost_j > 0 || fw_record_has_flag(flags, "gap") || fw_record_has_flag(flags, "reset"))
-			fw_buffer_printf(out, "  note: %s was not read whole (%s): up to %s may be missing\n",
-			                 json_string_value(json_object_get(domain, "name")), flags ? flags : "gap",
-			                 fw_format_joules(lost, lost_j));
+			fw_buffer_printf(out, "  note: %s was not read whole (%s%s%s): up to %s may be missing\n",
+			                 json_string_value(json_object_get(domain, "name")), flags ? flags : "gap", reason ? ", " : "",
+			                 reason ? reason : "", fw_format_joules(lost, lost_j));
 	}
 }
 

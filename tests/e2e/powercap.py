@@ -23,7 +23,7 @@ class Powercap(threading.Thread):
         self.zone = root / "sys/devices/virtual/powercap/intel-rapl/intel-rapl:0"
         self.dram = self.zone / "intel-rapl:0:0"
         self.range_uj, self.offset_uj = range_uj, range_uj - 2_000_000
-        self.done, self.joules, self.stuck = threading.Event(), 0.0, False
+        self.done, self.joules, self.stuck, self.spoilt = threading.Event(), 0.0, False, None
         links = root / "sys/class/powercap"
         links.mkdir(parents=True)
         for zone, name in ((self.zone, "package-0"), (self.dram, "dram")):
@@ -34,6 +34,10 @@ class Powercap(threading.Thread):
         self.show()
 
     def show(self):
+        if self.spoilt is not None:
+            for zone in (self.zone, self.dram):
+                (zone / "energy_uj").write_text(self.spoilt)
+            return
         for zone, factor in ((self.zone, 1), (self.dram, 0.1)):
             with open(zone / "energy_uj", "r+" if (zone / "energy_uj").exists() else "w") as file:
                 file.write(f"{(self.offset_uj + int(self.joules * factor * 1e6)) % self.range_uj:<20}\n")

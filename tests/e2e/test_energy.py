@@ -80,6 +80,42 @@ def test_a_counters_root_that_is_not_there_is_refused_before_anything_starts(fle
     assert "--counters-root" in failed.stderr and "nowhere" in failed.stderr
 
 
+def run_with(flexwatt, powercap, text):
+    """A run of 1.5 s of which the counters show `text` for a third, from its middle on. Every figure is checked."""
+    timers = [threading.Timer(at, setattr, (powercap, "spoilt", now)) for at, now in ((0.8, text), (1.3, None))]
+    for timer in timers:
+        timer.start()
+    records = flexwatt.records(run(flexwatt, workflow=WORKFLOW.replace("handler: burn", "handler: make, outputs: {out: {}}")
+                                   .replace("cpu_ms: 300", "pause_ms: 1500").replace("workers: 4", "workers: 2")))
+    for timer in timers:
+        timer.join()
+    for record in records:
+        assert record["status"] == "ok"
+        package, = rows(record)
+        assert 0 < package["low"] <= package["joules"] <= package["high"] and package["idle_j"] > 0
+        assert package["dynamic_j"] >= 0 and "ok" not in package["flags"].split()
+    return records, flexwatt("show", records[0]["run"]).stdout
+
+
+def test_a_malformed_value_during_a_run_is_told_with_its_reason(flexwatt, functions, powercap):
+    records, shown = run_with(flexwatt, powercap, "gibberish\n")
+    assert all("gap" in rows(record)[0]["flags"] for record in records)
+    assert "package-0 was not read whole (gap, what it showed was no number)" in shown
+
+
+def test_an_empty_read_during_a_run_is_told_with_its_reason(flexwatt, functions, powercap):
+    records, shown = run_with(flexwatt, powercap, "")
+    assert all("gap" in rows(record)[0]["flags"] for record in records)
+    assert "what it showed was no number" in shown
+
+
+def test_a_short_read_during_a_run_is_a_reset_and_no_zero(flexwatt, functions, powercap):
+    """The first digits of the value alone: it seems to have begun anew, and what that may hide is told."""
+    records, shown = run_with(flexwatt, powercap, "2601")
+    assert all("reset" in rows(record)[0]["flags"] for record in records)
+    assert "package-0 was not read whole (" in shown and "reset" in shown
+
+
 def test_mistake_17_zones_that_vanish_during_a_run_stop_nothing(flexwatt, functions, powercap):
     """The thread ends and takes its files along: what was not measured has no measured figure, and the model stands in."""
     vanish = threading.Timer(0.8, lambda: (powercap.done.set(), powercap.join(), (powercap.zone / "energy_uj").unlink()))

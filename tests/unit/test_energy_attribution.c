@@ -393,6 +393,7 @@ static void mistake_22_a_clock_that_goes_back_makes_nothing_negative_and_loses_n
 	fw_attribution_books(machine.attribution, books, DOMAINS);
 	assert_near(books[0].books.measured_j, 20 + 6, 1e-9);
 	assert_true(books[0].flags & FW_DOMAIN_GAP);
+	assert_int_equal(books[0].reason, FW_REASON_CLOCK);
 }
 
 /* 20 ms around a reading of a slice of 100. */
@@ -618,6 +619,43 @@ static void what_is_promised_twice_is_handed_out_once(void **state)
 	assert_near(idle, 2, 1e-6);
 }
 
+/* Its counters go with it, so that the machine seems to have undone work. */
+static void a_hot_removed_cpu_is_flagged_and_no_worker_pays_for_it(void **state)
+{
+	cleanup_machine struct machine machine;
+	struct fw_pool_books books[DOMAINS];
+	struct fw_share share;
+
+	(void)state;
+	machine_init(&machine);
+	join(&machine, 0, 1);
+	machine.work.ns[0] += 500e9;
+	tick(&machine);
+	rest(&machine);
+	struct fw_edge begin = edge(&machine, 0);
+
+	machine.work.ns[0] -= 300e9; /* the CPU's part */
+	pass(&machine, 0.01);
+	use(&machine, PACKAGE_0, 0.1);
+	use(&machine, PACKAGE_1, 0.1);
+	tick(&machine);
+	for (unsigned i = 0; i < 10; i++) { /* half of the work is the worker's, as before */
+		pass(&machine, 0.1);
+		work(&machine, 0, 0, 0.05);
+		machine.work.ns[0] += 0.05e9;
+		use(&machine, PACKAGE_0, 1 + 2);
+		use(&machine, PACKAGE_1, 1);
+		tick(&machine);
+	}
+	assert_true(cut(&machine, 0, 1, begin, edge(&machine, 0), FW_DOMAIN_PACKAGE, &share));
+	assert_near(share.figure.dynamic_j, 10, 1e-6);
+	assert_true(share.figure.flags & FW_DOMAIN_GAP);
+	fw_attribution_books(machine.attribution, books, DOMAINS);
+	assert_int_equal(books[0].reason, FW_REASON_CPU_GONE);
+	assert_true(books[0].books.system_dynamic_j >= 0);
+	assert_near(fw_attribution_residual_j(machine.attribution), 0, 1e-9);
+}
+
 static double uniform(uint64_t *seed)
 {
 	*seed = *seed * 6364136223846793005ULL + 1442695040888963407ULL;
@@ -683,7 +721,7 @@ static void mistake_24_invocations_one_behind_the_other_leave_no_gap(void **stat
 	}
 }
 
-FW_TESTS(mistake_18_the_first_reading_is_a_baseline_and_no_consumption, an_invocation_gets_the_price_of_its_own_work,
+FW_TESTS(a_hot_removed_cpu_is_flagged_and_no_worker_pays_for_it, mistake_18_the_first_reading_is_a_baseline_and_no_consumption, an_invocation_gets_the_price_of_its_own_work,
          a_worker_that_joins_or_leaves_within_a_slice_has_idle_joules_of_its_own_time_alone,
          packages_are_priced_apart, mistake_21_edges_inside_a_slice_follow_work_and_measured_time,
          mistake_19_a_hole_is_no_zero_and_its_energy_goes_to_the_work_since,

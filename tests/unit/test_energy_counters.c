@@ -3,6 +3,7 @@
  * The manager with a scripted monitor of energy: a package of which every joule is known. What the counter does wrong
  * ends in flags and reasons, never in a zero, a negative or the end of the run.
  */
+#include <errno.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -22,6 +23,7 @@ static struct script {
 	double joules;
 	uint64_t at_ns, skew_ns;
 	atomic_uint fail, flags, reads;
+	_Atomic enum fw_domain_reason reason; /* why it fails */
 	atomic_bool gone;
 	atomic_uint burn_us, sleep_us; /* that a reading takes */
 	atomic_bool watch_thread;      /* counts allocations of the thread that reads, from its next reading on */
@@ -107,6 +109,7 @@ static void scripted_read(struct fw_monitor *monitor, struct fw_domain_reading *
 		script.fail -= script.fail > 0;
 		reading->joules = NAN;
 		reading->flags |= FW_DOMAIN_GAP;
+		reading->reason = script.reason;
 	}
 }
 
@@ -135,6 +138,7 @@ static void bench_open(struct bench *bench)
 
 	script.extra_w = 0;
 	script.fail = script.flags = script.reads = 0;
+	script.reason = FW_REASON_UNREADABLE;
 	script.skew_ns = 0;
 	script.gone = script.watch_thread = false;
 	script.burn_us = script.sleep_us = 0;
@@ -226,6 +230,65 @@ static void work_has_its_price(void **state)
 	assert_true(energy->dynamic_j <= 50 * record.duration_ms / 1000 * 1.2 + 0.01);
 	fw_record_done(&record);
 	bench_close(&bench);
+}
+
+/* In the middle of an invocation of 60 ms or more, in a run that goes on: a flag and the reason, and never a zero. */
+static void survive(enum fw_domain_reason reason, const char *text)
+{
+	struct bench bench;
+	struct fw_record record;
+
+	bench_open(&bench);
+	script.reason = reason;
+	fw_record_init(&record);
+	record.duration_ms = 60;
+	fw_energy_begin(bench.worker);
+	for (unsigned reads = script.reads; script.reads == reads;)
+		usleep(500);
+	script.fail = 2;
+	child_do(&bench.child, 'w');
+	while (script.fail > 0)
+		usleep(500);
+	fw_energy_end(bench.worker, true, &record, fixture_count, &bench.fixture);
+	fixture_wait(&bench.fixture, 1);
+	assert_sound(measured(&record));
+	assert_true(fw_record_has_flag(measured(&record)->flags, "gap"));
+	assert_false(fw_record_has_flag(measured(&record)->flags, "ok"));
+	fw_record_done(&record);
+	fw_cleanup_json json_t *books = fw_energy_manager_books(bench.fixture.manager);
+	const json_t *domain = fw_json_at(books, "domains.0");
+
+	assert_string_equal(json_string_value(json_object_get(domain, "reason")), text);
+	assert_string_equal(json_string_value(json_object_get(domain, "flags")), "gap");
+	assert_true(json_integer_value(json_object_get(domain, "holes")) >= 2);
+	assert_near(json_number_value(json_object_get(domain, "residual_j")), 0, 1e-9);
+	assert_sound(invoke(&bench, 'w', &record));
+	fw_record_done(&record);
+	bench_close(&bench);
+}
+
+static void a_malformed_value_during_a_run_is_a_gap_with_its_reason(void **state)
+{
+	(void)state;
+	survive(fw_domain_reason_of_errno(EBADMSG), "what it showed was no number");
+}
+
+static void an_input_output_error_during_a_run_is_a_gap_with_its_reason(void **state)
+{
+	(void)state;
+	survive(fw_domain_reason_of_errno(EIO), "input/output error");
+}
+
+static void a_device_that_goes_during_a_run_is_a_gap_with_its_reason(void **state)
+{
+	(void)state;
+	survive(fw_domain_reason_of_errno(ENODEV), "it was gone");
+}
+
+static void a_counter_that_is_closed_during_a_run_is_a_gap_with_its_reason(void **state)
+{
+	(void)state;
+	survive(fw_domain_reason_of_errno(EACCES), "it might not be read any more");
 }
 
 static void mistake_17_failed_reads_during_a_run_are_gaps_and_no_zeros(void **state)
@@ -572,7 +635,10 @@ static void a_reading_of_all_counters_allocates_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {FW_TEST_MAP(an_invocation_has_measured_joules_and_the_model_stays_beside,
-		work_has_its_price, mistake_17_failed_reads_during_a_run_are_gaps_and_no_zeros,
+		work_has_its_price, a_malformed_value_during_a_run_is_a_gap_with_its_reason,
+		an_input_output_error_during_a_run_is_a_gap_with_its_reason,
+		a_device_that_goes_during_a_run_is_a_gap_with_its_reason,
+		a_counter_that_is_closed_during_a_run_is_a_gap_with_its_reason, mistake_17_failed_reads_during_a_run_are_gaps_and_no_zeros,
 		a_zone_that_vanishes_leaves_the_model_and_stops_nothing,
 		mistake_22_a_clock_that_jumps_back_makes_nothing_negative, flags_of_readings_reach_the_records,
 		figures_of_a_machine_that_is_promised_twice_are_contended,

@@ -462,6 +462,7 @@ static void mistake_17_a_zone_that_goes_away_leaves_a_hole(void **state)
 		world_read(&world);
 		assert_true(isnan(world_reading(&world, "package-0")->joules));
 		assert_true(world_reading(&world, "package-0")->flags & FW_DOMAIN_GAP);
+		assert_int_equal(world_reading(&world, "package-0")->reason, FW_REASON_IO);
 		assert_near(world_reading(&world, "dram")->joules, 0, 0); /* the others go on */
 	}
 	world_zone_file(&world, "intel-rapl:0", "name", "package-0\n");
@@ -483,6 +484,7 @@ static void malformed_values_are_holes(void **state)
 		world_zone_file(&world, "intel-rapl:0", "energy_uj", texts[i]);
 		world_read(&world);
 		assert_true(isnan(world_reading(&world, "package-0")->joules));
+		assert_int_equal(world_reading(&world, "package-0")->reason, FW_REASON_MALFORMED);
 	}
 	world_energy(&world, "intel-rapl:0", 103000000);
 	world_read(&world);
