@@ -148,6 +148,7 @@ static struct fw_slice slice_of(struct fw_attribution *attribution, struct fw_po
 		slice.flags |= FW_DOMAIN_SKEW;
 	teach_floor(attribution, pool, &slice, middle_ns(reading));
 	set_floor(pool, &slice);
+	slice.unevenness = fw_unevenness_now(&pool->unevenness);
 	return slice;
 }
 
@@ -201,6 +202,9 @@ static void close_slice(struct fw_attribution *attribution, size_t index, const 
 
 	pool->slices[at].from_ns = pool->until_ns;
 	pool->slices[at].price = fw_price_of(&slice, known);
+	if (pool->cpus > 0)
+		fw_unevenness_add(&pool->unevenness, &pool->slices[at].price,
+		                  fmax(busy_ns(attribution, pool) - pool->busy_ns, 0) / 1e9 / (slice.seconds * pool->cpus));
 	pool->slices[at].scale = reserved > 1 ? 1 / reserved : 1;
 	for (size_t i = 0; i < attribution->holders.count; i++)
 		hand_out(attribution->holders.items[i], index, &dynamic_j, &idle_j);

@@ -31,6 +31,7 @@ struct fw_pool {
 		double scale;      /* of reservations: less than 1 where more was promised than there is */
 	} slices[FW_SLICES_KEPT];
 
+	struct fw_unevenness unevenness;
 	struct fw_floor floor;
 	uint64_t window_from_ns;
 	double window_j, window_busy_ns;

@@ -22,6 +22,11 @@ void fw_floor_init(struct fw_floor *floor)
 	*floor = (struct fw_floor){.least_w = NAN};
 }
 
+static double square(double value)
+{
+	return value * value;
+}
+
 static int ascending(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -29,15 +34,34 @@ static int ascending(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Variance of load. */
+static double spread2(const struct fw_floor *floor)
+{
+	return floor->busy2 / floor->weight - square(floor->busy / floor->weight);
+}
+
+static bool load_has_varied(const struct fw_floor *floor)
+{
+	return floor->weight >= LEAST_WEIGHT_S && spread2(floor) >= square(LEAST_SPREAD);
+}
+
+/* Watts of all CPUs at work beyond the floor; 0 where load has varied too little to tell. */
+static double slope_w(const struct fw_floor *floor)
+{
+	double n = floor->weight, both = floor->busy_watts / n - floor->busy / n * floor->watts / n;
+
+	return load_has_varied(floor) ? fmax(both / spread2(floor), 0) : 0;
+}
+
 /* Low quantile, and as its uncertainty the distance to the median. */
 static bool from_quiet(struct fw_floor *floor, uint64_t now_ns)
 {
-	double watts[FW_FLOOR_KEPT];
+	double watts[FW_FLOOR_KEPT], slope = slope_w(floor);
 	size_t count = 0;
 
 	for (size_t i = 0; i < floor->quiet_count; i++)
 		if (now_ns - floor->quiet[i].at_ns <= FORGET_NS)
-			watts[count++] = floor->quiet[i].watts;
+			watts[count++] = fmax(floor->quiet[i].watts - slope * floor->quiet[i].busy, 0);
 	if (count == 0 || floor->quiet_seconds < QUIET_SECONDS)
 		return false;
 	qsort(watts, count, sizeof watts[0], ascending);
@@ -50,16 +74,14 @@ static bool from_quiet(struct fw_floor *floor, uint64_t now_ns)
 static bool from_line(struct fw_floor *floor)
 {
 	double n = floor->weight, mean_busy = floor->busy / n, mean_watts = floor->watts / n;
-	double spread2 = floor->busy2 / n - mean_busy * mean_busy;
-	double both = floor->busy_watts / n - mean_busy * mean_watts;
+	double slope = slope_w(floor), at_rest = mean_watts - slope * mean_busy;
 
-	if (n < LEAST_WEIGHT_S || spread2 < LEAST_SPREAD * LEAST_SPREAD)
+	if (!load_has_varied(floor))
 		return false;
-	double slope = both / spread2, at_rest = mean_watts - slope * mean_busy;
-	double left2 = fmax(floor->watts2 / n - mean_watts * mean_watts - slope * both, 0);
+	double left2 = fmax(floor->watts2 / n - square(mean_watts) - square(slope) * spread2(floor), 0);
 
 	floor->floor_w = fmin(fmax(at_rest, 0), floor->least_w);
-	floor->half_w = fmax(2 * sqrt(left2 * (1 + mean_busy * mean_busy / spread2) / fmax(n / LEAST_WEIGHT_S, 1)),
+	floor->half_w = fmax(2 * sqrt(left2 * (1 + square(mean_busy) / spread2(floor)) / fmax(n / LEAST_WEIGHT_S, 1)),
 	                     0.02 * floor->floor_w);
 	return true;
 }
@@ -83,9 +105,10 @@ static void add_to_sums(struct fw_floor *floor, uint64_t at_ns, double seconds, 
 	floor->sums_at_ns = at_ns;
 }
 
-static void add_quiet(struct fw_floor *floor, uint64_t at_ns, double seconds, double watts)
+static void add_quiet(struct fw_floor *floor, uint64_t at_ns, double seconds, double watts, double busy)
 {
 	floor->quiet[floor->quiet_next].watts = watts;
+	floor->quiet[floor->quiet_next].busy = busy;
 	floor->quiet[floor->quiet_next].at_ns = at_ns;
 	floor->quiet_next = (floor->quiet_next + 1) % FW_FLOOR_KEPT;
 	if (floor->quiet_count < FW_FLOOR_KEPT)
@@ -102,7 +125,7 @@ void fw_floor_add(struct fw_floor *floor, uint64_t at_ns, double seconds, double
 	floor->least_w = fmin(floor->least_w, watts); /* of NAN and a number: the number */
 	add_to_sums(floor, at_ns, seconds, watts, fmin(busy, 1));
 	if (busy < QUIET_BUSY)
-		add_quiet(floor, at_ns, seconds, watts);
+		add_quiet(floor, at_ns, seconds, watts, busy);
 	floor->is_quiet = from_quiet(floor, at_ns);
 	floor->is_known = floor->is_quiet || from_line(floor);
 	if (!floor->is_known)

@@ -3,7 +3,8 @@
  * The idle floor of a pool: the watts that it draws when nobody works. Measured, never assumed, in this order:
  *
  *   1. idle evidence: slices in which less than 2 % of the CPUs were busy. The floor is a low quantile of their power,
- *      so that neither a first reading under load nor one odd maximum or minimum stays in force;
+ *      so that neither a first reading under load nor one odd maximum or minimum stays in force; what little ran in
+ *      them is taken off by the slope of 2, once that is known;
  *   2. without any, the power at no load of a line through (busy, watts), once load has varied enough;
  *   3. without that, anything between nothing and the least power seen, said so by the width of its interval.
  *
@@ -19,7 +20,7 @@ enum { FW_FLOOR_KEPT = 128 };
 
 struct fw_floor {
 	struct {
-		double watts;
+		double watts, busy;
 		uint64_t at_ns;
 	} quiet[FW_FLOOR_KEPT]; /* ring of idle slices */
 	size_t quiet_next, quiet_count;

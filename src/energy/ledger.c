@@ -19,6 +19,7 @@ struct fw_slice_price fw_price_of(const struct fw_slice *slice, double known_wor
 		.counter_half_j = slice->counter_half_j,
 		.lost_j = slice->lost_j,
 		.floor_half_w = slice->floor_half_w,
+		.unevenness = slice->unevenness,
 		.flags = slice->flags,
 	};
 	double floor_j = slice->floor_w * slice->seconds;
@@ -44,10 +45,10 @@ static double ratio(double part, double whole)
 }
 
 /* Where a slice is shared at an edge, price may differ between the two sides: it is certain when all the work was the
- * invocation's, and uncertain by half of its part when nearly none was. */
-static double edge_half_j(const struct fw_part *part, double part_j, double share)
+ * invocation's, and as uneven as prices are when nearly none was. */
+static double edge_half_j(const struct fw_slice_price *price, const struct fw_part *part, double part_j, double share)
 {
-	return part->at_edge ? 0.5 * part_j * (1 - share) : 0;
+	return part->at_edge ? price->unevenness * part_j * (1 - share) : 0;
 }
 
 void fw_account_add(struct fw_account *account, const struct fw_slice_price *price, const struct fw_part *part)
@@ -65,7 +66,7 @@ void fw_account_add(struct fw_account *account, const struct fw_slice_price *pri
 	account->floor_dynamic_j += floor_j * share;
 	account->floor_idle_j += floor_j * part->reserved * time;
 	account->variance_j2 += VARIANCE_OF_BOUND * (ends * square(price->counter_half_j * share) +
-	                                             square(edge_half_j(part, dynamic_j, share)) +
+	                                             square(edge_half_j(price, part, dynamic_j, share)) +
 	                                             square(price->per_work_j * part->work_half));
 	account->flags |= price->flags;
 }
@@ -87,6 +88,37 @@ struct fw_figure fw_account_figure(const struct fw_account *account)
 		.idle_j = account->idle_j,
 		.flags = account->flags,
 	};
+}
+
+/* ---- how uneven prices are ---- */
+
+#define UNEVEN_AT_FIRST 0.5
+#define UNEVEN_LEAST_BUSY 0.05
+#define UNEVEN_MOST_NOISE 0.25 /* of the counter, in a slice that tells something */
+#define UNEVEN_LEAST_WEIGHT 0.05
+#define UNEVEN_LEAST 0.01
+
+void fw_unevenness_add(struct fw_unevenness *unevenness, const struct fw_slice_price *price, double busy)
+{
+	double noise = ratio(price->counter_half_j, price->dynamic_j), before = unevenness->per_work_j;
+
+	if (busy < UNEVEN_LEAST_BUSY || !(price->per_work_j > 0) || noise > UNEVEN_MOST_NOISE)
+		return;
+	unevenness->per_work_j = price->per_work_j;
+	if (before <= 0)
+		return;
+	double difference = 2 * (price->per_work_j - before) / (price->per_work_j + before);
+	double weight = fmax(1 / (unevenness->slices + 2), UNEVEN_LEAST_WEIGHT);
+
+	if (unevenness->slices == 0)
+		unevenness->square = square(UNEVEN_AT_FIRST);
+	unevenness->square += weight * (square(difference) - unevenness->square);
+	unevenness->slices++;
+}
+
+double fw_unevenness_now(const struct fw_unevenness *unevenness)
+{
+	return unevenness->slices > 0 ? fmin(fmax(sqrt(unevenness->square), UNEVEN_LEAST), UNEVEN_AT_FIRST) : UNEVEN_AT_FIRST;
 }
 
 void fw_books_add(struct fw_books *books, const struct fw_slice_price *price, double workers_dynamic_j, double workers_idle_j)

@@ -15,8 +15,9 @@
  *
  * An invocation that begins or ends inside a slice gets the slice's price for the work that it did there, which is read
  * at its edge, so that a busy and a quiet half of a slice are told apart. Its interval comes from: the counter's step and
- * lateness at the two ends, the unevenness of price inside the slices that it shares at its edges, the lateness of the
- * work's own meter, and the floor's uncertainty, which moves joules between idle and dynamic.
+ * lateness at the two ends, the unevenness of price inside the slices that it shares at its edges, which is what prices
+ * differ by from slice to slice, the lateness of the work's own meter, and the floor's uncertainty, which moves joules
+ * between idle and dynamic.
  */
 #pragma once
 
@@ -30,6 +31,7 @@ struct fw_slice {
 	double lost_j;       /* may have been used besides: gap or reset */
 	double work;         /* of all the machine */
 	double floor_w, floor_half_w;
+	double unevenness;   /* by how much of itself the price of work may differ within the slice */
 	unsigned flags;      /* enum fw_domain_flag */
 };
 
@@ -39,7 +41,7 @@ struct fw_slice_price {
 	double idle_j, dynamic_j;
 	double per_work_j;   /* dynamic joules for one unit of work; 0 when nobody worked */
 	double work;         /* of all, at least the sum of the workers' */
-	double counter_half_j, lost_j, floor_half_w;
+	double counter_half_j, lost_j, floor_half_w, unevenness;
 	bool is_clipped;     /* less was measured than the floor: all of it is idle */
 	unsigned flags;
 };
@@ -56,6 +58,16 @@ struct fw_part {
 	bool at_edge;        /* it begins or ends inside: the slice is shared with what came before or after */
 	bool at_begin, at_end; /* the slice in which the counter's error at that end counts */
 };
+
+/* How uneven the price of work is, learnt from slice to slice; until then half of itself. All zero is nothing learnt. */
+struct fw_unevenness {
+	double per_work_j;   /* of the latest slice that told something */
+	double square;       /* mean of the squared relative differences */
+	double slices;
+};
+/* busy: the share of the CPUs that worked; too little work tells nothing. */
+void fw_unevenness_add(struct fw_unevenness *unevenness, const struct fw_slice_price *price, double busy);
+double fw_unevenness_now(const struct fw_unevenness *unevenness);
 
 /* What has been gathered. All zero is empty. */
 struct fw_account {

@@ -111,6 +111,41 @@ static void mistake_24_edges_inside_a_slice_leave_no_gap(void **state)
 	assert_near(first.idle_j, 3, 1e-9);
 }
 
+static double width_at_an_edge(const struct fw_unevenness *unevenness)
+{
+	struct fw_slice slice = {.seconds = 1, .joules = 30, .work = 2e9, .floor_w = 10, .unevenness = fw_unevenness_now(unevenness)};
+	struct fw_slice_price price = fw_price_of(&slice, 0);
+	struct fw_account account = {0};
+
+	fw_account_add(&account, &price, &(struct fw_part){.seconds = 0.5, .work = 1e9, .reserved = 1, .at_edge = true});
+	struct fw_figure figure = fw_account_figure(&account);
+
+	return figure.high - figure.low;
+}
+
+static void see_price(struct fw_unevenness *unevenness, double per_work_j)
+{
+	fw_unevenness_add(unevenness, &(struct fw_slice_price){.dynamic_j = 10, .work = 1e9, .per_work_j = per_work_j}, 0.5);
+}
+
+/* What an edge inside a slice costs in certainty is what prices were seen to differ by. */
+static void an_edge_is_as_uncertain_as_prices_are_uneven(void **state)
+{
+	struct fw_unevenness even = {0}, uneven = {0}, unknown = {0}, quiet = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 300; i++) {
+		see_price(&even, 1e-8 * (1 + 0.01 * (i % 2)));
+		see_price(&uneven, 1e-8 * (1 + (i % 2)));
+		fw_unevenness_add(&quiet, &(struct fw_slice_price){.dynamic_j = 10, .work = 1e9, .per_work_j = 1e-8}, 0.01);
+	}
+	assert_near(fw_unevenness_now(&even), 0.01, 0.002);
+	assert_near(fw_unevenness_now(&uneven), 0.5, 1e-9);
+	assert_near(fw_unevenness_now(&unknown), 0.5, 1e-9);
+	assert_near(fw_unevenness_now(&quiet), 0.5, 1e-9);
+	assert_near(width_at_an_edge(&unknown) / width_at_an_edge(&even), 50, 10);
+}
+
 static void an_interval_encloses_the_figure_and_is_never_negative(void **state)
 {
 	struct fw_slice slice = {.seconds = 0.01, .joules = 0.2, .work = 1e7, .counter_half_j = 1, .floor_w = 10, .floor_half_w = 5};
@@ -179,6 +214,22 @@ static void mistake_29_the_floor_is_neither_the_first_nor_the_highest_reading(vo
 	assert_near(floor.floor_w, 10, 0.3);
 }
 
+/* Two in a hundred of 40 W are no part of it, once other times have told what work costs. */
+static void what_little_runs_in_quiet_moments_is_no_part_of_the_floor(void **state)
+{
+	struct fw_floor floor;
+	uint64_t now_ns = FW_NS_PER_S;
+
+	(void)state;
+	fw_floor_init(&floor);
+	for (unsigned i = 0; i < 20; i++)
+		add(&floor, &now_ns, 0.018, 0);
+	assert_near(floor.floor_w, 10 + 40 * 0.018, 1e-9);
+	for (unsigned i = 0; i < 20; i++)
+		add(&floor, &now_ns, 0.5, 0);
+	assert_near(floor.floor_w, 10, 0.01);
+}
+
 /* As load rises, the floor stays: it is not what a utilisation leaves over. */
 static void mistake_30_the_floor_does_not_shrink_under_load(void **state)
 {
@@ -229,6 +280,7 @@ FW_TESTS(a_slice_is_idle_up_to_the_floor_and_dynamic_above, a_floor_above_the_me
          a_hole_hands_out_nothing, mistake_26_shares_never_exceed_the_measured_total,
          what_is_handed_out_and_what_is_left_is_what_was_measured, mistake_24_edges_inside_a_slice_leave_no_gap,
          an_interval_encloses_the_figure_and_is_never_negative, an_uncertain_floor_widens_the_parts_and_not_the_sum,
-         what_a_gap_may_hide_raises_the_upper_end_alone, mistake_29_the_floor_is_neither_the_first_nor_the_highest_reading,
-         mistake_30_the_floor_does_not_shrink_under_load,
+         what_a_gap_may_hide_raises_the_upper_end_alone, an_edge_is_as_uncertain_as_prices_are_uneven,
+         mistake_29_the_floor_is_neither_the_first_nor_the_highest_reading,
+         what_little_runs_in_quiet_moments_is_no_part_of_the_floor, mistake_30_the_floor_does_not_shrink_under_load,
          without_idle_time_a_line_through_load_and_power_finds_the_floor, idle_evidence_is_forgotten_after_hours)

@@ -225,17 +225,20 @@ static bool run(struct simulator *sim)
 	while (sim->truth.updates % ROUND != 0 || serve(sim)) {
 		next += sim->update_ns;
 		uint64_t jitter = sim->jitter_ns ? (uint64_t)random() % sim->jitter_ns : 0;
+		uint64_t due = next + jitter;
 
-		wait_until(next + jitter);
+		wait_until(due);
 		uint64_t now = now_ns();
 
-		if (now - next - jitter > sim->truth.latest_ns)
-			sim->truth.latest_ns = now - next - jitter;
 		if (now > next + 10 * sim->update_ns)
 			next = now; /* held up: no burst of updates afterwards */
 		if (sim->truth.updates % ROUND == 0)
 			settle(sim, now - SETTLED_NS);
 		show(sim, now - LAG_NS);
+		uint64_t late = now_ns() - due;
+
+		if (late > sim->truth.latest_ns)
+			sim->truth.latest_ns = late;
 		if (sim->switches.lost > 0) {
 			fprintf(stderr, "energy-simulator: perf has dropped records: what is true is unknown\n");
 			return false;
