@@ -17,6 +17,9 @@
 #include "base/memory.h"
 #include "host/procfs.h"
 
+/* Nothing counts so far: a kernel that tells more tells nonsense. */
+#define MOST_COUNTS 9e18
+
 static const uint64_t generic_events[FW_COUNTS] = {
 	PERF_COUNT_HW_CPU_CYCLES, PERF_COUNT_HW_INSTRUCTIONS, PERF_COUNT_HW_CACHE_MISSES};
 
@@ -147,6 +150,38 @@ static int refuse(int error, struct fw_error **err)
 	return fw_fail_errno(err, error, "open a hardware event");
 }
 
+/* A group is counted all at once or not at all: a PMU may have each event and not all of them at a time. */
+static bool opens_together(const struct fw_count_source *source, const struct fw_count_pmu *pmu)
+{
+	const struct fw_count_ops *ops = source->ops;
+	int fds[FW_COUNTS], count = 0, fd = 0;
+
+	for (size_t kind = 0; kind < FW_COUNTS && fd >= 0; kind++) {
+		if (!source->has[kind])
+			continue;
+		fd = ops->open(ops->context, config_of(pmu, kind), -1, first_cpu(pmu), count > 0 ? fds[0] : -1);
+		if (fd >= 0)
+			fds[count++] = fd;
+	}
+	while (count > 0)
+		ops->close(ops->context, fds[--count]);
+	return fd >= 0;
+}
+
+/* The combinations, in order: all that there are, then without the last of them, and so on. */
+static void choose_combination(struct fw_count_source *source)
+{
+	for (size_t kind = FW_COUNTS; kind-- > 1;) {
+		bool together = true;
+
+		for (size_t i = 0; i < source->pmu_count && together; i++)
+			together = opens_together(source, &source->pmus[i]);
+		if (together)
+			return;
+		source->has[kind] = false;
+	}
+}
+
 int fw_count_source_init(struct fw_count_source *source, const struct fw_count_ops *ops, const struct fw_root *root,
                          const struct fw_machine *machine, struct fw_error **err)
 {
@@ -170,7 +205,10 @@ int fw_count_source_init(struct fw_count_source *source, const struct fw_count_o
 		}
 		any = any || source->has[kind];
 	}
-	return any ? FW_OK : refuse(error, err);
+	if (!any)
+		return refuse(error, err);
+	choose_combination(source);
+	return FW_OK;
 }
 
 static int open_cpu(struct fw_group_counts *counts, const struct fw_count_pmu *pmu, unsigned cpu, int group_directory)
@@ -291,7 +329,9 @@ bool fw_group_counts_read(struct fw_group_counts *counts, int64_t values[FW_COUN
 	for (size_t i = 0; i < counts->cpu_count; i++)
 		read_cpu(counts, &counts->cpus[i]);
 	for (size_t kind = 0; kind < FW_COUNTS; kind++)
-		values[kind] = counts->source->has[kind] && !counts->is_broken ? (int64_t)counts->sums[kind] : -1;
+		values[kind] = counts->source->has[kind] && !counts->is_broken && counts->sums[kind] < MOST_COUNTS
+		                   ? (int64_t)counts->sums[kind]
+		                   : -1;
 	scaled = counts->is_scaled;
 	pthread_mutex_unlock(&counts->lock);
 	return scaled;

@@ -22,16 +22,28 @@ static struct {
 	} fds[FDS];
 	int count, still_open;
 	uint64_t missing; /* an event type that it does not have, by its low 32 bits; UINT64_MAX: none */
+	int together;     /* so many events fit in a group; 0: all */
 	int error;        /* instead of opening on groups */
 	struct fw_raw_counts raw[8]; /* of each CPU */
 	int read_error;
 } kernel;
+
+static int members_of(int leader)
+{
+	int members = 1;
+
+	for (int i = 0; i < kernel.count; i++)
+		members += kernel.fds[i].leader == leader;
+	return members;
+}
 
 static int play_open(void *context, uint64_t config, int directory, unsigned cpu, int leader)
 {
 	(void)context;
 	if ((config & 0xffffffff) == kernel.missing)
 		return -ENOENT;
+	if (kernel.together && leader >= 0 && members_of(leader) >= kernel.together)
+		return -EINVAL;
 	if (kernel.error && directory >= 0)
 		return -kernel.error;
 	assert_true(kernel.count < FDS);
@@ -224,7 +236,30 @@ static void an_event_that_is_missing_stays_unknown(void **state)
 	free(machine);
 }
 
+static void of_events_that_do_not_fit_together_the_first_are_counted(void **state)
+{
+	fw_cleanup_tree struct tree tree = tree_of("proc/", NULL);
+	struct fw_root root = {tree.fd};
+	struct fw_machine *machine = calloc(1, sizeof *machine);
+	struct fw_error *err = NULL;
+
+	(void)state;
+	machine->cpu_count = 1;
+	machine->cpus[0].online = true;
+	for (int together = 3; together >= 1; together--) {
+		memset(&kernel, 0, sizeof kernel);
+		kernel.missing = UINT64_MAX;
+		kernel.together = together;
+		assert_ok(fw_count_source_init(&source, &played, &root, machine, &err), err);
+		for (int kind = 0; kind < FW_COUNTS; kind++)
+			assert_int_equal(source.has[kind], kind < together);
+		assert_ok(fw_group_counts_new(&source, 7, &counts, &err), err);
+		end();
+	}
+	free(machine);
+}
+
 FW_TESTS(counts_of_all_cpus_are_added_up, a_shared_pmu_is_scaled_and_marked_and_never_goes_back,
          what_ran_uncounted_is_unknown_until_a_later_step_covers_it,
          a_failed_read_is_unknown_and_the_next_one_covers_it, hybrid_cores_are_counted_each_by_their_own_pmu,
-         malformed_pmus_are_left_out, an_event_that_is_missing_stays_unknown)
+         malformed_pmus_are_left_out, of_events_that_do_not_fit_together_the_first_are_counted, an_event_that_is_missing_stays_unknown)
