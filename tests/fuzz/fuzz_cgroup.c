@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Any bytes as /proc/self/mountinfo and /proc/self/cgroup: a path that is found lies in the text, a mount is terminated.
- * Sources: src/host/cgroup_mounts.c, src/base.
+ * Any bytes as /proc/self/mountinfo and /proc/self/cgroup: a path that is found lies in the text, a mount is terminated; and
+ * as cpuacct.usage_percpu: each CPU once, in order, and no time below 0. Sources: src/host/cgroup_mounts.c, cgroup*.c, src/base.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +16,21 @@ static void inside(struct fw_str part, struct fw_str whole)
 		abort();
 }
 
+static void see_cpu(void *context, size_t cpu, int64_t ns)
+{
+	size_t *next = context;
+
+	if (cpu != (*next)++ || ns < 0)
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct fw_cgroup_mount mount;
+	size_t next = 0;
 	struct fw_str text = {(const char *)data, size}, rest = text, line, own, below;
 
+	fw_cgroup_cpus_parse(text, see_cpu, &next);
 	while (fw_str_next_line(&rest, &line)) {
 		if (!fw_cgroup_mount_parse(line, &mount))
 			continue;
