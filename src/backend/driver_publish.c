@@ -136,6 +136,7 @@ static int declare_answer(struct fw_task_run *run, struct fw_error **err)
 
 struct matching {
 	const char *glob;
+	size_t seen;
 	FW_VECTOR(char *) names;
 };
 
@@ -146,11 +147,10 @@ static int add_matching(void *context, const char *path, int parent_fd, const ch
 
 	(void)parent_fd;
 	(void)name;
-	if (!S_ISREG(stat->st_mode) || !fw_glob_match(matching->glob, path))
-		return FW_OK;
-	if (matching->names.count == FW_PUBLISH_MAX_OBJECTS)
-		return fw_fail(err, FW_E_LIMIT, "the function left more than %d objects", FW_PUBLISH_MAX_OBJECTS);
-	FW_PUSH(&matching->names, fw_strdup(path));
+	if (matching->seen++ == FW_PUBLISH_MAX_OBJECTS) /* the loop looks: whatever matches, it must not look for long */
+		return fw_fail(err, FW_E_LIMIT, "the function left more than %d files and directories", FW_PUBLISH_MAX_OBJECTS);
+	if (S_ISREG(stat->st_mode) && fw_glob_match(matching->glob, path))
+		FW_PUSH(&matching->names, fw_strdup(path));
 	return FW_OK;
 }
 

@@ -23,7 +23,7 @@ struct fw_publishing {
 	uint32_t *output_of;
 	size_t output_of_capacity;
 	int64_t bytes;
-	size_t seen; /* files made ours so far */
+	size_t seen; /* files and directories made ours so far */
 };
 
 /* file_take.c: `path` is below the output, `name` the entry itself in parent_fd. */

@@ -73,27 +73,29 @@ static char *path_of(const struct fw_publishing *publishing, const char *path)
 	return fw_printf("%s/%s", publishing->output, path);
 }
 
+static int count_in(struct fw_publishing *publishing, int64_t bytes, struct fw_error **err)
+{
+	if (publishing->seen++ == FW_PUBLISH_MAX_OBJECTS)
+		return fw_fail(err, FW_E_FUNCTION, "the function left more than %d files and directories", FW_PUBLISH_MAX_OBJECTS);
+	publishing->bytes += bytes;
+	if (publishing->bytes > FW_PUBLISH_MAX_BYTES)
+		return fw_fail(err, FW_E_FUNCTION, "the function left more than %lld bytes", (long long)FW_PUBLISH_MAX_BYTES);
+	return FW_OK;
+}
+
 /* The descriptor, not the name, is made ours: the name could be exchanged in between. */
 int fw_take_directory(struct fw_publishing *publishing, const char *path, int parent_fd, const char *name,
                       struct fw_error **err)
 {
 	fw_cleanup_free char *fresh = path_of(publishing, path);
 	fw_cleanup_fd int fd = -1;
-	int rc = fw_take_open(parent_fd, name, true, &fd, err);
+	int rc = *path ? count_in(publishing, 0, err) : FW_OK;
 
+	if (rc == FW_OK)
+		rc = fw_take_open(parent_fd, name, true, &fd, err);
 	if (rc != FW_OK || publishing->fresh_fd < 0)
 		return rc == FW_OK ? fw_take_over(fd, name, 0755, err) : rc;
 	return mkdirat(publishing->fresh_fd, fresh, 0755) < 0 ? fw_fail_errno(err, errno, "make %s", fresh) : FW_OK;
-}
-
-static int count_in(struct fw_publishing *publishing, int64_t bytes, struct fw_error **err)
-{
-	if (publishing->seen++ == FW_PUBLISH_MAX_OBJECTS)
-		return fw_fail(err, FW_E_FUNCTION, "the function left more than %d objects", FW_PUBLISH_MAX_OBJECTS);
-	publishing->bytes += bytes;
-	if (publishing->bytes > FW_PUBLISH_MAX_BYTES)
-		return fw_fail(err, FW_E_FUNCTION, "the function left more than %lld bytes", (long long)FW_PUBLISH_MAX_BYTES);
-	return FW_OK;
 }
 
 /* In the place of *fd comes a copy of what it holds now. */

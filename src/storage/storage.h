@@ -29,7 +29,7 @@ void fw_storage_objects_done(struct fw_storage_objects *objects);
 
 enum {
 	FW_STORAGE_MAX_OBJECTS = 1000000,      /* of one listing */
-	FW_PUBLISH_MAX_OBJECTS = 100000,       /* of one attempt */
+	FW_PUBLISH_MAX_OBJECTS = 100000,       /* of one attempt, directories among them */
 };
 #define FW_PUBLISH_MAX_BYTES ((int64_t)1 << 40)
 

@@ -14,7 +14,7 @@
 
 #include "base/buffer.h"
 #include "base/tree.h"
-#include "storage/storage.h"
+#include "storage/file_publish_internal.h"
 #include "tests/unit/support.h"
 
 enum { DEADLINE_S = 20 };
@@ -242,6 +242,23 @@ static void refuses_links_devices_and_fifos(void **state)
 			assert_nothing_visible(&fixture, FW_E_FUNCTION, "left a device: d");
 		}
 	}
+}
+
+/* Directories are no objects, but each costs as much as one: an attempt of nothing else must be bounded, too. */
+static void directories_count_as_objects_do(void **state)
+{
+	(void)state;
+	fw_cleanup_fixture struct fixture fixture = open_on(tree_of("work/chunks/a/", "", "work/chunks/b/", "", "work/chunks/c/", "", NULL));
+	fw_cleanup_fd int work = openat(fixture.tree.fd, "work", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct fw_storage_objects objects = {0};
+	struct fw_publishing publishing = {.output = "chunks", .prefix = "p", .fresh_fd = -1, .objects = &objects,
+	                                   .seen = FW_PUBLISH_MAX_OBJECTS - 3};
+	struct fw_error *err = NULL;
+
+	assert_ok(fw_publish_output(&publishing, work, NULL, 0, &err), err);
+	publishing.seen = FW_PUBLISH_MAX_OBJECTS - 2;
+	assert_error_is(fw_publish_output(&publishing, work, NULL, 0, &err), &err, FW_E_FUNCTION,
+	                "the function left more than 100000 files and directories");
 }
 
 static void refuses_names_that_are_not_text(void **state)
@@ -561,7 +578,8 @@ static void a_full_disk_leaves_nothing_half_visible(void **state)
 
 FW_TESTS(lists_by_glob_sorted_and_never_what_runs_made, refuses_a_link_that_leaves_the_storage,
          refuses_a_directory_that_is_a_link_out_of_the_storage,
-         publishes_what_is_declared_in_its_order, resets_modes, refuses_links_devices_and_fifos, refuses_names_that_are_not_text,
+         publishes_what_is_declared_in_its_order, resets_modes, refuses_links_devices_and_fifos,
+         directories_count_as_objects_do, refuses_names_that_are_not_text,
          refuses_a_declared_object_that_was_not_written, a_second_publication_of_an_attempt_changes_nothing,
          sweeps_what_lost, removes_a_run_and_tells_its_disk, a_name_is_one_runs_alone, says_that_the_storage_is_not_there,
          a_full_disk_leaves_nothing_half_visible, what_was_checked_cannot_be_exchanged,
