@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <fcntl.h>
 
+#include "base/log.h"
 #include "base/time.h"
 #include "base/tree.h"
 #include "runtime/sandbox_internal.h"
@@ -224,14 +225,16 @@ static int start_isolated(struct fw_sandbox *sandbox, const struct fw_sandbox_sp
 	return rc;
 }
 
-/* Everything but the slot. */
-static void undo_start(struct fw_sandbox *sandbox)
+/* Everything but the slot. A /tmp that a process may still write to is never another's. */
+static void undo_start(struct fw_sandbox *sandbox, bool ended)
 {
 	if (sandbox->group) {
 		fw_cgroup_remove(sandbox->group, NULL);
 		fw_cgroup_close(sandbox->group);
 	}
-	if (sandbox->scratch)
+	if (sandbox->scratch && !ended)
+		fw_scratch_free(sandbox->scratch);
+	else if (sandbox->scratch)
 		fw_scratch_give_back(sandbox->shared, sandbox->scratch, sandbox->made.items, sandbox->made.count);
 	if (sandbox->scratch_directory)
 		fw_tree_remove(AT_FDCWD, sandbox->scratch_directory, NULL);
@@ -257,7 +260,7 @@ int fw_sandbox_start(struct fw_sandbox *sandbox, const struct fw_sandbox_spec *s
 	else if (rc == FW_OK)
 		rc = run(sandbox, spec, &(struct fw_steps){0}, -1, err);
 	if (rc != FW_OK)
-		undo_start(sandbox);
+		undo_start(sandbox, true);
 	return rc;
 }
 
@@ -323,51 +326,61 @@ int fw_sandbox_reap(struct fw_sandbox *sandbox, int *wait_status, struct fw_erro
 	return FW_OK;
 }
 
-static void wait_until_ended(pid_t pid, int pidfd, uint64_t deadline_ns)
+static bool wait_until_ended(pid_t pid, int pidfd, uint64_t deadline_ns)
 {
 	struct pollfd ended = {.fd = pidfd, .events = POLLIN};
 	uint64_t now_ns = fw_monotonic_ns();
 
 	poll(&ended, 1, now_ns < deadline_ns ? (int)((deadline_ns - now_ns) / FW_NS_PER_MS) + 1 : 0);
-	waitpid(pid, NULL, __WALL | WNOHANG);
+	return waitpid(pid, NULL, __WALL | WNOHANG) != 0;
 }
 
 /* Daemons without a pid namespace are in the group only. */
-static void wait_until_group_is_empty(struct fw_cgroup *group, uint64_t deadline_ns)
+static bool wait_until_group_is_empty(struct fw_cgroup *group, uint64_t deadline_ns)
 {
-	while (fw_cgroup_pids(group, NULL, 0) > 0 && fw_monotonic_ns() < deadline_ns) {
+	while (fw_cgroup_pids(group, NULL, 0) > 0) {
+		if (fw_monotonic_ns() >= deadline_ns)
+			return false;
 		fw_cgroup_kill(group, NULL);
 		poll(NULL, 0, 1);
 	}
+	return true;
 }
 
-static void end_processes(struct fw_sandbox *sandbox)
+/* False when something could not be ended: the kernel holds it, as one that waits for a file server that has gone. */
+static bool end_processes(struct fw_sandbox *sandbox)
 {
 	uint64_t deadline_ns = fw_monotonic_ns() + end_deadline_ns;
+	bool ended = true;
 
 	if (sandbox->pidfd < 0)
-		return;
+		return true;
 	fw_sandbox_signal(sandbox, SIGKILL, NULL);
 	if (!sandbox->reaped && !is_kept(sandbox))
-		wait_until_ended(sandbox->pid, sandbox->pidfd, deadline_ns);
+		ended = wait_until_ended(sandbox->pid, sandbox->pidfd, deadline_ns);
 	close(sandbox->pidfd);
 	if (!sandbox->reaped || !is_kept(sandbox))
-		wait_until_ended(sandbox->init_pid, sandbox->init_pidfd, deadline_ns);
+		ended &= wait_until_ended(sandbox->init_pid, sandbox->init_pidfd, deadline_ns);
 	close(sandbox->init_pidfd);
 	if (sandbox->group)
-		wait_until_group_is_empty(sandbox->group, deadline_ns);
+		ended &= wait_until_group_is_empty(sandbox->group, deadline_ns);
+	return ended;
 }
 
 void fw_sandbox_free(struct fw_sandbox *sandbox)
 {
 	if (!sandbox)
 		return;
-	end_processes(sandbox);
-	undo_start(sandbox);
+	bool ended = end_processes(sandbox);
+
+	undo_start(sandbox, ended);
 	if (sandbox->listener_fd >= 0)
 		close(sandbox->listener_fd);
 	if (sandbox->network_fd >= 0)
 		close(sandbox->network_fd);
-	fw_slot_give_back(sandbox);
+	if (ended)
+		fw_slot_give_back(sandbox);
+	else /* as long as this engine lives: nobody else may get its user and address */
+		fw_warning("a process of user %u could not be ended: the kernel holds it", sandbox->uid);
 	free(sandbox);
 }

@@ -433,6 +433,51 @@ static void a_new_engine_removes_the_directories_that_a_dead_one_left(void **sta
 	assert_int_equal(rmdir(below(foreign)), 0);
 }
 
+static void write_to(const char *directory, const char *name, const char *text)
+{
+	fw_cleanup_free char *path = fw_printf("%s/%s", directory, name);
+	fw_cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+/* As one does whose file server has gone: here it is frozen, which the kernel does not undo for a signal. */
+static void what_cannot_be_ended_keeps_its_user_and_its_tmp(void **state)
+{
+	(void)state;
+	static const char freezer[] = "/sys/fs/cgroup/freezer/flexwatt-test-frozen";
+	char pid[16];
+
+	if (geteuid() != 0 || (mkdir(freezer, 0755) != 0 && errno != EEXIST)) {
+		print_message("skipped: no freezer of control groups v1 here\n");
+		skip();
+	}
+	struct running *running = running_new(), *next = running_new();
+	struct fw_error *err = NULL;
+
+	assert_ok(running_start(running, &err, "wait", NULL), err);
+	running_wait_for(running, "waiting");
+	pid_t held = fw_sandbox_pid(running->sandbox);
+	uid_t uid = fw_sandbox_uid(running->sandbox);
+	snprintf(pid, sizeof pid, "%d", (int)held);
+	write_to(freezer, "cgroup.procs", pid);
+	write_to(freezer, "freezer.state", "FROZEN");
+	fw_sandbox_free(FW_TAKE(running->sandbox));
+	fw_cleanup_free char *said = say(next, "write=/tmp/x", "print=done", NULL);
+	uid_t next_uid = fw_sandbox_uid(next->sandbox);
+
+	write_to(freezer, "freezer.state", "THAWED");
+	running_free(next);
+	assert_all_writers_have_ended(running->output_fd);
+	while (waitpid(-1, NULL, __WALL) > 0)
+		;
+	close(running->output_fd);
+	free(running);
+	assert_int_equal(rmdir(freezer), 0);
+	assert_says(said, "done");
+	assert_int_not_equal(next_uid, uid);
+}
+
 /* Its shell was in another scope than ours. */
 static void what_a_killed_engine_left_elsewhere_is_found(void **state)
 {
@@ -503,6 +548,7 @@ int main(void)
 		cmocka_unit_test(daemons_of_a_killed_engine_end),
 		cmocka_unit_test(a_daemon_that_begets_daemons_ends_with_its_function),
 		cmocka_unit_test(a_new_engine_sweeps_after_dead_ones_and_spares_the_living_and_the_foreign),
+		cmocka_unit_test(what_cannot_be_ended_keeps_its_user_and_its_tmp),
 		cmocka_unit_test(a_new_engine_removes_the_directories_that_a_dead_one_left),
 		cmocka_unit_test(what_a_killed_engine_left_elsewhere_is_found),
 		cmocka_unit_test(threads_start_sandboxes_side_by_side),
