@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Globs over keys. The pattern becomes a list of tokens and the key runs through all its states at once, character by
+ * Globs over keys, and what paths are to each other. The pattern becomes a list of tokens and the key runs through all its states at once, character by
  * character: the time is at most pattern × key whatever they hold, where backtracking could take exponential time.
  */
 #include <stdlib.h>
@@ -179,4 +179,13 @@ bool fw_path_is_inside(const char *path)
 		if (part.length == 0 || fw_str_is(part, ".") || fw_str_is(part, ".."))
 			return false;
 	return true;
+}
+
+bool fw_path_is_below(const char *path, const char *directory)
+{
+	size_t length = path && directory ? strlen(directory) : 0;
+
+	if (length == 0 || strncmp(path, directory, length) != 0)
+		return false;
+	return path[length] == '/' || path[length] == '\0' || directory[length - 1] == '/';
 }

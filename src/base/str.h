@@ -44,3 +44,5 @@ const char *fw_nearest(const char *word, const char *const *candidates, size_t c
 bool fw_glob_match(const char *pattern, const char *key);
 /* True when the text is a relative path without "..", ".", empty or NUL-bearing components: it cannot leave its root. */
 bool fw_path_is_inside(const char *path);
+/* The directory itself, or a path that begins with it; both absolute, or both relative to the same place. NULL: false. */
+bool fw_path_is_below(const char *path, const char *directory);

@@ -125,3 +125,11 @@ int fw_cgroup_file_write(struct fw_cgroup *group, enum fw_cgroup_file file, cons
 		                     group->name);
 	return FW_OK;
 }
+
+int fw_cgroup_file_write_number(struct fw_cgroup *group, enum fw_cgroup_file file, int64_t number, struct fw_error **err)
+{
+	char text[24];
+
+	snprintf(text, sizeof text, "%lld", (long long)number);
+	return fw_cgroup_file_write(group, file, text, err);
+}

@@ -130,6 +130,7 @@ bool fw_cgroup_file_text(struct fw_cgroup *group, enum fw_cgroup_file file, char
 int64_t fw_cgroup_file_number(struct fw_cgroup *group, enum fw_cgroup_file file);
 /* Writes through the kept descriptor: FW_E_ABSENT when there is no such file. */
 int fw_cgroup_file_write(struct fw_cgroup *group, enum fw_cgroup_file file, const char *text, struct fw_error **err);
+int fw_cgroup_file_write_number(struct fw_cgroup *group, enum fw_cgroup_file file, int64_t number, struct fw_error **err);
 
 /* cgroup_v1.c, cgroup_v2.c */
 int fw_cgroup_v1_limit(struct fw_cgroup *group, const struct fw_cgroup_limits *limits, struct fw_error **err);

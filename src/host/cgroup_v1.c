@@ -9,20 +9,12 @@
 
 #include "host/cgroup_internal.h"
 
-static int write_number(struct fw_cgroup *group, enum fw_cgroup_file file, int64_t number, struct fw_error **err)
-{
-	char text[24];
-
-	snprintf(text, sizeof text, "%lld", (long long)number);
-	return fw_cgroup_file_write(group, file, text, err);
-}
-
 static int limit_memory(struct fw_cgroup *group, int64_t bytes, struct fw_error **err)
 {
-	int rc = write_number(group, FW_FILE_V1_MEMORY_LIMIT, bytes, err);
+	int rc = fw_cgroup_file_write_number(group, FW_FILE_V1_MEMORY_LIMIT, bytes, err);
 
 	if (rc == FW_OK)
-		(void)write_number(group, FW_FILE_V1_MEMORY_SWAP, bytes, NULL);
+		(void)fw_cgroup_file_write_number(group, FW_FILE_V1_MEMORY_SWAP, bytes, NULL);
 	return rc;
 }
 
@@ -31,13 +23,13 @@ int fw_cgroup_v1_set_cpu(struct fw_cgroup *group, int64_t quota_us, int64_t peri
 	if (!fw_cgroup_has_file(group->cgroups, FW_FILE_V1_CPU_QUOTA))
 		return FW_OK;
 	if (quota_us > 0 && group->cpu_period_us != period_us) {
-		int rc = write_number(group, FW_FILE_V1_CPU_PERIOD, period_us, err);
+		int rc = fw_cgroup_file_write_number(group, FW_FILE_V1_CPU_PERIOD, period_us, err);
 
 		if (rc != FW_OK)
 			return rc;
 		group->cpu_period_us = period_us;
 	}
-	return write_number(group, FW_FILE_V1_CPU_QUOTA, quota_us > 0 ? quota_us : -1, err);
+	return fw_cgroup_file_write_number(group, FW_FILE_V1_CPU_QUOTA, quota_us > 0 ? quota_us : -1, err);
 }
 
 int fw_cgroup_v1_limit(struct fw_cgroup *group, const struct fw_cgroup_limits *limits, struct fw_error **err)
@@ -50,7 +42,7 @@ int fw_cgroup_v1_limit(struct fw_cgroup *group, const struct fw_cgroup_limits *l
 	if (rc == FW_OK && limits->cpu_quota_us > 0)
 		rc = fw_cgroup_v1_set_cpu(group, limits->cpu_quota_us, limits->cpu_period_us, err);
 	if (rc == FW_OK && limits->pids > 0 && fw_cgroup_has_file(cgroups, FW_FILE_V1_PIDS_MAX))
-		rc = write_number(group, FW_FILE_V1_PIDS_MAX, limits->pids, err);
+		rc = fw_cgroup_file_write_number(group, FW_FILE_V1_PIDS_MAX, limits->pids, err);
 	return rc;
 }
 

@@ -112,26 +112,18 @@ int fw_cgroup_v2_set_cpu(struct fw_cgroup *group, int64_t quota_us, int64_t peri
 	return fw_cgroup_file_write(group, FW_FILE_CPU_MAX, text, err);
 }
 
-static int write_number(struct fw_cgroup *group, enum fw_cgroup_file file, int64_t number, struct fw_error **err)
-{
-	char text[24];
-
-	snprintf(text, sizeof text, "%lld", (long long)number);
-	return fw_cgroup_file_write(group, file, text, err);
-}
-
 int fw_cgroup_v2_limit(struct fw_cgroup *group, const struct fw_cgroup_limits *limits, struct fw_error **err)
 {
 	const struct fw_cgroups *cgroups = group->cgroups;
 	int rc = FW_OK;
 
 	if (limits->memory_bytes > 0 && fw_cgroup_has_file(cgroups, FW_FILE_MEMORY_MAX)) {
-		rc = write_number(group, FW_FILE_MEMORY_MAX, limits->memory_bytes, err);
-		(void)write_number(group, FW_FILE_MEMORY_SWAP_MAX, 0, NULL); /* absent on kernels without swap accounting */
+		rc = fw_cgroup_file_write_number(group, FW_FILE_MEMORY_MAX, limits->memory_bytes, err);
+		(void)fw_cgroup_file_write_number(group, FW_FILE_MEMORY_SWAP_MAX, 0, NULL); /* absent on kernels without swap accounting */
 	}
 	if (rc == FW_OK && limits->cpu_quota_us > 0)
 		rc = fw_cgroup_v2_set_cpu(group, limits->cpu_quota_us, limits->cpu_period_us, err);
 	if (rc == FW_OK && limits->pids > 0 && fw_cgroup_has_file(cgroups, FW_FILE_PIDS_MAX))
-		rc = write_number(group, FW_FILE_PIDS_MAX, limits->pids, err);
+		rc = fw_cgroup_file_write_number(group, FW_FILE_PIDS_MAX, limits->pids, err);
 	return rc;
 }

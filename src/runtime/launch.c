@@ -36,20 +36,13 @@ void fw_launch_free(struct fw_launch *launch)
 	free(launch);
 }
 
-static bool is_below(const char *path, const char *directory)
-{
-	size_t length = strlen(directory);
-
-	return strncmp(path, directory, length) == 0 && (path[length] == '/' || path[length] == '\0');
-}
-
 /* System directories and the package are shown by every sandbox. */
 static void show(struct fw_launch *launch, const char *path)
 {
-	if (!*path || strcmp(path, "/") == 0 || is_below(path, "/usr") || is_below(path, launch->package))
+	if (!*path || strcmp(path, "/") == 0 || fw_path_is_below(path, "/usr") || fw_path_is_below(path, launch->package))
 		return;
 	for (size_t i = 0; i < launch->read_only.count; i++)
-		if (is_below(path, launch->read_only.items[i]))
+		if (fw_path_is_below(path, launch->read_only.items[i]))
 			return;
 	FW_PUSH(&launch->read_only, fw_strdup(path));
 }
@@ -114,7 +107,7 @@ static int take_python_probe(struct fw_launch *launch, const char *interpreter, 
 	show(launch, environment);
 	show(launch, base);
 	show(launch, directory);
-	launch->python_path = is_below(directory, launch->package) ? fw_strdup(TASK) : fw_printf(TASK ":%s", directory);
+	launch->python_path = fw_path_is_below(directory, launch->package) ? fw_strdup(TASK) : fw_printf(TASK ":%s", directory);
 	return FW_OK;
 }
 

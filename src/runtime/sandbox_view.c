@@ -17,13 +17,6 @@
 
 enum { READ_ONLY = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV };
 
-static bool is_below(const char *path, const char *parent)
-{
-	size_t length = strlen(parent);
-
-	return strncmp(path, parent, length) == 0 && (path[length] == '/' || path[length] == '\0');
-}
-
 static void add_bind(struct fw_steps *steps, const char *source, const char *target, uint64_t attributes)
 {
 	struct stat stat_;
@@ -59,7 +52,7 @@ static void add_system(struct fw_steps *steps)
 	for (size_t i = 0; i < FW_COUNT_OF(directories); i++)
 		add_system_directory(steps, directories[i]);
 	/* Often a link to a file that some resolver keeps below /run. */
-	if (realpath("/etc/resolv.conf", resolver) && !is_below(resolver, "/etc"))
+	if (realpath("/etc/resolv.conf", resolver) && !fw_path_is_below(resolver, "/etc"))
 		add_bind(steps, resolver, resolver, READ_ONLY | MOUNT_ATTR_NOEXEC);
 }
 
@@ -96,18 +89,18 @@ struct places {
 
 static void find_places(const struct fw_sandbox_spec *spec, struct places *places)
 {
-	bool shown = spec->hidden && spec->attempts && is_below(spec->attempts, spec->hidden);
+	bool shown = spec->hidden && spec->attempts && fw_path_is_below(spec->attempts, spec->hidden);
 
 	if (spec->hidden)
 		places->mask[places->masks++] = spec->hidden;
 	for (size_t i = 0; spec->read_only && spec->read_only[i]; i++)
-		shown = shown || (spec->attempts && is_below(spec->attempts, spec->read_only[i]));
+		shown = shown || (spec->attempts && fw_path_is_below(spec->attempts, spec->read_only[i]));
 	if (!spec->attempts || shown)
 		return;
 	/* Nothing shows it: its parent is made, empty but for it. */
 	places->parent = fw_strdup(spec->attempts);
 	char *slash = strrchr(places->parent, '/');
-	if (slash > places->parent && !is_below("/tmp", places->parent)) {
+	if (slash > places->parent && !fw_path_is_below("/tmp", places->parent)) {
 		*slash = '\0';
 		places->mask[places->masks++] = places->parent;
 	}
@@ -116,9 +109,9 @@ static void find_places(const struct fw_sandbox_spec *spec, struct places *place
 static bool is_own(const struct places *places, const char *path)
 {
 	for (size_t i = 0; i < places->masks; i++)
-		if (is_below(path, places->mask[i]))
+		if (fw_path_is_below(path, places->mask[i]))
 			return true;
-	return is_below(path, "/tmp");
+	return fw_path_is_below(path, "/tmp");
 }
 
 /* Something shown read-only: in the template, or at each start, where its owner is translated to the sandbox's or the
@@ -132,7 +125,7 @@ struct shown {
 static int inspect(const struct fw_sandboxes *shared, const struct places *places, const char *path, struct shown *shown,
                    struct fw_error **err)
 {
-	if (path[0] != '/' || strcmp(path, "/") == 0 || is_below("/tmp", path))
+	if (path[0] != '/' || strcmp(path, "/") == 0 || fw_path_is_below("/tmp", path))
 		return fw_error_hint(err, fw_fail(err, FW_E_INVALID, "%s cannot be shown to a function", path),
 		                     "keep data in a directory of its own, not in / or /tmp itself");
 	*shown = (struct shown){.path = path};
@@ -247,7 +240,7 @@ int fw_view_common(const struct fw_sandboxes *shared, const struct fw_sandbox_sp
 	if (common->list.count > first)
 		qsort(common->list.items + first, common->list.count - first, sizeof *common->list.items, by_target);
 	for (size_t i = 0; i < places.masks; i++)
-		if (!is_below(places.mask[i], "/tmp"))
+		if (!fw_path_is_below(places.mask[i], "/tmp"))
 			fw_steps_add(common, FW_STEP_DIRECTORY, NULL, places.mask[i]);
 	fw_steps_add(common, FW_STEP_SEAL, NULL, "");
 	free(places.parent);

@@ -281,23 +281,16 @@ static void on_progress(void *context, double done, double total, const char *no
 		invocation->invoke.progress(invocation->invoke.context, done, total, note);
 }
 
-static bool is_below(const char *path, const char *directory)
-{
-	size_t length = directory ? strlen(directory) : 0;
-
-	return length && strncmp(path, directory, length) == 0 && (path[length] == '/' || path[length] == '\0');
-}
-
 static bool may_read(void *context, const char *path)
 {
 	const struct fw_worker *worker = context;
 
-	if (is_below(path, worker->attempts))
+	if (fw_path_is_below(path, worker->attempts))
 		return true;
-	if (is_below(path, worker->hidden))
+	if (fw_path_is_below(path, worker->hidden))
 		return false;
 	for (size_t i = 0; worker->read_only[i]; i++)
-		if (is_below(path, worker->read_only[i]))
+		if (fw_path_is_below(path, worker->read_only[i]))
 			return true;
 	return false;
 }

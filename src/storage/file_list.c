@@ -33,13 +33,6 @@ static void literal_directory(const char *pattern, char literal[PATH_MAX])
 	literal[length] = '\0';
 }
 
-static bool is_inside(const struct fw_file_storage *storage, const char *path)
-{
-	size_t root = strlen(storage->root);
-
-	return root == 1 || (strncmp(path, storage->root, root) == 0 && (path[root] == '/' || path[root] == '\0'));
-}
-
 static int leaves(const struct fw_file_storage *storage, const char *what, const char *name, struct fw_error **err)
 {
 	int rc = fw_fail(err, FW_E_INVALID, "%s %s is a link that leaves the storage", what, name);
@@ -55,7 +48,7 @@ static int link_size(struct listing *listing, const char *key, int64_t *bytes, s
 
 	if (!target || stat(target, &stat_of) < 0)
 		return fw_fail_errno(err, errno, "object %s is a link", key);
-	if (!is_inside(listing->storage, target))
+	if (!fw_path_is_below(target, listing->storage->root))
 		return leaves(listing->storage, "object", key, err);
 	*bytes = S_ISREG(stat_of.st_mode) ? (int64_t)stat_of.st_size : -1;
 	return FW_OK;
@@ -92,13 +85,6 @@ static int visit(void *context, const char *path, int parent_fd, const char *nam
 	return FW_OK;
 }
 
-static int by_key(const void *a, const void *b)
-{
-	const struct fw_storage_object *left = a, *right = b;
-
-	return strcmp(left->key, right->key);
-}
-
 int fw_file_list(struct fw_file_storage *storage, const char *pattern, struct fw_storage_objects *objects,
                  struct fw_error **err)
 {
@@ -110,14 +96,13 @@ int fw_file_list(struct fw_file_storage *storage, const char *pattern, struct fw
 
 	if (!directory && (errno == ENOENT || errno == ENOTDIR))
 		return FW_OK; /* an empty list: what it means is the workflow's to say */
-	if (directory && !is_inside(storage, directory))
+	if (directory && !fw_path_is_below(directory, storage->root))
 		return leaves(storage, "directory", listing.literal, err);
 	int rc = directory ? fw_tree_walk(AT_FDCWD, directory, visit, &listing, err)
 	                   : fw_fail_errno(err, errno, "open directory %s", start);
 
 	if (rc != FW_OK)
 		return fw_error_wrap(err, rc, "list %s in %s", pattern, storage->root);
-	if (objects->list.count > 0)
-		qsort(objects->list.items, objects->list.count, sizeof objects->list.items[0], by_key);
+	fw_storage_objects_sort(objects, 0);
 	return FW_OK;
 }

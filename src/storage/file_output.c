@@ -4,7 +4,6 @@
  * are listed in the order that consumers are dealt by.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -69,13 +68,6 @@ static int add_declared(struct fw_publishing *publishing, const char *const *nam
 	return FW_OK;
 }
 
-static int by_key(const void *a, const void *b)
-{
-	const struct fw_storage_object *left = a, *right = b;
-
-	return strcmp(left->key, right->key);
-}
-
 int fw_publish_output(struct fw_publishing *publishing, int directory_fd, const char *const *names, size_t count,
                       struct fw_error **err)
 {
@@ -89,9 +81,8 @@ int fw_publish_output(struct fw_publishing *publishing, int directory_fd, const 
 		rc = fw_tree_walk(directory_fd, publishing->output, check_entry, publishing, err);
 	if (rc == FW_OK && names)
 		rc = add_declared(publishing, names, count, err);
-	else if (rc == FW_OK && publishing->objects->list.count > first)
-		qsort(publishing->objects->list.items + first, publishing->objects->list.count - first,
-		      sizeof publishing->objects->list.items[0], by_key);
+	else if (rc == FW_OK)
+		fw_storage_objects_sort(publishing->objects, first);
 	fw_map_free(publishing->declared);
 	publishing->declared = NULL;
 	return rc;

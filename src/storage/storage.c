@@ -4,6 +4,7 @@
  */
 #include "storage/storage.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const struct fw_storage_ops *const members[] = {&fw_storage_file};
@@ -34,6 +35,19 @@ void fw_storage_objects_done(struct fw_storage_objects *objects)
 		free(objects->list.items[i].key);
 	free(objects->list.items);
 	memset(objects, 0, sizeof *objects);
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct fw_storage_object *left = a, *right = b;
+
+	return strcmp(left->key, right->key);
+}
+
+void fw_storage_objects_sort(struct fw_storage_objects *objects, size_t first)
+{
+	if (objects->list.count > first)
+		qsort(objects->list.items + first, objects->list.count - first, sizeof objects->list.items[0], by_key);
 }
 
 char *fw_attempt_prefix(const struct fw_attempt_key *key)

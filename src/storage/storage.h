@@ -26,6 +26,7 @@ struct fw_storage_objects {
 	FW_VECTOR(struct fw_storage_object) list; /* sorted by key, bytewise */
 };
 void fw_storage_objects_done(struct fw_storage_objects *objects);
+void fw_storage_objects_sort(struct fw_storage_objects *objects, size_t first); /* those from `first` on */
 
 enum {
 	FW_STORAGE_MAX_OBJECTS = 1000000,      /* of one listing */

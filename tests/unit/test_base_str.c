@@ -216,10 +216,23 @@ static void paths_that_could_leave_their_root_are_told(void **state)
 		assert_false(fw_path_is_inside(bad[i]));
 }
 
+static void a_path_is_below_whole_components_alone(void **state)
+{
+	(void)state;
+	assert_true(fw_path_is_below("/a/b", "/a"));
+	assert_true(fw_path_is_below("/a", "/a"));
+	assert_true(fw_path_is_below("/a", "/"));
+	assert_false(fw_path_is_below("/ab", "/a"));
+	assert_false(fw_path_is_below("/", "/a"));
+	assert_false(fw_path_is_below("/a", ""));
+	assert_false(fw_path_is_below("/a", NULL));
+}
+
 FW_TESTS(views_compare_by_content, white_space_is_trimmed_at_both_ends,
          lines_end_at_newlines_without_their_carriage_return, a_final_newline_starts_no_line,
          a_final_separator_ends_with_an_empty_field, words_are_separated_by_runs_of_blanks,
          integers_are_read_to_their_last_value, what_is_not_wholly_an_integer_is_refused_and_changes_nothing,
          decimals_are_read_exactly, what_is_not_a_finite_decimal_is_refused, a_number_ends_where_its_view_ends,
          well_formed_characters_are_decoded, malformed_characters_are_told, the_nearest_word_is_suggested,
-         nothing_is_suggested_for_what_resembles_nothing, paths_that_could_leave_their_root_are_told)
+         nothing_is_suggested_for_what_resembles_nothing, paths_that_could_leave_their_root_are_told,
+         a_path_is_below_whole_components_alone)
