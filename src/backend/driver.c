@@ -214,14 +214,16 @@ static void carry_out(void *context)
 
 /* ---- durability: fsync off the loop, once a second ---- */
 
+/* One at a time. The run goes on without it, but a promise is broken: it is said once. */
 static void checkpoint_work(void *context)
 {
 	struct fw_driver *driver = context;
-	struct fw_error *error = NULL;
+	fw_cleanup_error struct fw_error *error = NULL;
 
-	if (fw_store_checkpoint(fw_store_path(driver->store), &error) != FW_OK)
-		fw_debug("checkpoint: %s", fw_error_message(error));
-	fw_error_free(error);
+	if (fw_store_checkpoint(fw_store_path(driver->store), &error) == FW_OK || driver->not_durable)
+		return;
+	driver->not_durable = true;
+	fw_warning("a power loss may cost more than the last second: %s", fw_error_message(error));
 }
 
 static void checkpoint_done(void *context)

@@ -27,7 +27,7 @@ struct fw_driver {
 	FW_VECTOR(struct fw_engine_action) pending; /* to be carried out after the commit */
 	FW_VECTOR(struct fw_engine_event) held; /* stepped and not yet logged: starts */
 	struct fw_timer *checkpoint;
-	bool checkpointing, dirty;
+	bool checkpointing, dirty, not_durable;
 	FW_VECTOR(struct fw_driver_timer *) timers;
 	unsigned cancels;
 	struct fw_task_run *runs; /* dispatched and not yet final */
