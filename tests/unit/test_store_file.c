@@ -152,7 +152,7 @@ static void a_field_added_later_gets_its_column_and_old_rows_stay(void **state)
 	store = open_store(path);
 	put_record(store, "r1", "split", 1, 2);
 	fw_store_close(FW_TAKE(store));
-	execute(path, "SELECT pue, grid_kind FROM invocation; SELECT method FROM energy; SELECT counter FROM reading");
+	execute(path, "SELECT pue, grid_kind FROM invocation; SELECT method FROM energy; SELECT readings FROM reading");
 }
 
 static void a_column_that_only_a_newer_flexwatt_knows_does_no_harm(void **state)
