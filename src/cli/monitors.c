@@ -61,6 +61,7 @@ static void print_joules(struct fw_energy_manager *manager, struct fw_buffer *ou
 static int print_table(const struct fw_energy_here *here, const struct fw_monitor_report *reports, size_t count,
                        struct fw_error **err)
 {
+	static const char *const spare[] = {"gives"}; /* on a narrow terminal */
 	const struct fw_machine *machine = &here->machine;
 	fw_cleanup_buffer struct fw_buffer out;
 	struct fw_table *table = fw_table_new();
@@ -80,6 +81,7 @@ static int print_table(const struct fw_energy_here *here, const struct fw_monito
 		fw_table_cell(table, "%s", reports[i].ops->gives);
 		fw_table_cell(table, "%s", reports[i].detail ? reports[i].detail : "");
 	}
+	fw_table_fit(table, fw_terminal_width(STDOUT_FILENO), spare, FW_COUNT_OF(spare));
 	fw_table_print(table, fw_terminal_colour(STDOUT_FILENO), &out);
 	fw_table_free(table);
 	for (size_t i = 0; i < count; i++)

@@ -331,7 +331,7 @@ static int print_summary(struct session *session, struct fw_error **err)
 	if (session->settings.json) {
 		rc = fw_print_json(fw_summary_to_json(&summary), err);
 	} else {
-		fw_summary_print(&summary, fw_terminal_colour(STDOUT_FILENO), &out);
+		fw_summary_print(&summary, fw_terminal_colour(STDOUT_FILENO), fw_terminal_width(STDOUT_FILENO), &out);
 		rc = fw_print(&out, err);
 	}
 	fw_summary_done(&summary);

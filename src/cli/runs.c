@@ -76,6 +76,7 @@ static void add_row(struct fw_table *table, const struct fw_store *store, const 
 static int print_table(const struct fw_store *store, const struct rows *rows, struct fw_error **err)
 {
 	static const char *const titles[] = {"run", "workflow", "state", "started", "makespan", "energy", "cost", "carbon", "disk"};
+	static const char *const spare[] = {"carbon", "makespan", "disk", "cost"}; /* on a narrow terminal, least missed first */
 	struct fw_table *table = fw_table_new();
 	fw_cleanup_buffer struct fw_buffer out;
 
@@ -84,6 +85,7 @@ static int print_table(const struct fw_store *store, const struct rows *rows, st
 		fw_table_column(table, titles[i], i < 4 ? FW_LEFT : FW_RIGHT);
 	for (size_t i = 0; i < rows->count; i++)
 		add_row(table, store, &rows->items[i]);
+	fw_table_fit(table, fw_terminal_width(STDOUT_FILENO), spare, FW_COUNT_OF(spare));
 	fw_table_print(table, fw_terminal_colour(STDOUT_FILENO), &out);
 	fw_table_free(table);
 	return fw_print(&out, err);

@@ -236,7 +236,8 @@ static int show_summary(struct selection *selection, const struct fw_run_row *ro
 	if (selection->json) {
 		rc = fw_print_json(fw_summary_to_json(&summary), err);
 	} else {
-		(selection->energy ? fw_summary_print_energy : fw_summary_print)(&summary, fw_terminal_colour(STDOUT_FILENO), selection->out);
+		(selection->energy ? fw_summary_print_energy : fw_summary_print)
+			(&summary, fw_terminal_colour(STDOUT_FILENO), fw_terminal_width(STDOUT_FILENO), selection->out);
 		if (row->error && !selection->energy)
 			fw_buffer_printf(selection->out, "  error: %s\n", row->error);
 		rc = fw_print(selection->out, err);

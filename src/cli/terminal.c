@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "runtime/error_document.h"
@@ -26,6 +27,13 @@ bool fw_terminal_colour(int fd)
 	const char *no_color = getenv("NO_COLOR");
 
 	return fw_terminal_is(fd) && !(no_color && no_color[0]);
+}
+
+size_t fw_terminal_width(int fd)
+{
+	struct winsize size;
+
+	return isatty(fd) && ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
 void fw_print_foreign(FILE *file, const char *indent, struct fw_str line)

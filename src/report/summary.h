@@ -57,8 +57,8 @@ void fw_summary_done(struct fw_summary *summary);
 
 #define FW_MODELLED_FOOTNOTE "  m = modelled, low–high: no energy counters were read (flexwatt monitors says why).\n"
 
-/* The table with its head and foot. */
-void fw_summary_print(const struct fw_summary *summary, bool colour, struct fw_buffer *out);
+/* The table with its head and foot, for a terminal of that width; 0 is any. */
+void fw_summary_print(const struct fw_summary *summary, bool colour, size_t width, struct fw_buffer *out);
 json_t *fw_summary_to_json(const struct fw_summary *summary);
 
 /* What its energy comes to; NAN unknown. Attempts that failed are in the joules and have no units: they were paid for. */
@@ -72,7 +72,7 @@ struct fw_stage_energy fw_stage_energy(const struct fw_stage_summary *stage);
 /* 1: the stage with the most joules. */
 size_t fw_stage_energy_rank(const struct fw_summary *summary, const struct fw_stage_summary *stage);
 /* The table of it, stages ranked. */
-void fw_summary_print_energy(const struct fw_summary *summary, bool colour, struct fw_buffer *out);
+void fw_summary_print_energy(const struct fw_summary *summary, bool colour, size_t width, struct fw_buffer *out);
 
 /* Runs against each other, in the order given: joules per unit, and the efficiency score among them. */
 void fw_summaries_print_energy(const struct fw_summary *summaries, size_t count, bool colour, struct fw_buffer *out);

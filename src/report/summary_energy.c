@@ -18,6 +18,9 @@ static const struct {
 	{"embodied", FW_RIGHT}, {"SCI per unit", FW_RIGHT},
 };
 
+/* What a narrow terminal has no room for, least missed first. */
+static const char *const spare[] = {"embodied", "operational", "units/J", "units", "peak", "share"};
+
 struct fw_stage_energy fw_stage_energy(const struct fw_stage_summary *stage)
 {
 	return (struct fw_stage_energy){
@@ -66,7 +69,7 @@ static void print_row(struct fw_table *table, const struct fw_stage_summary *sta
 	fw_table_cell(table, "%s", fw_format_grams(text, energy.sci_gco2e_per_unit));
 }
 
-void fw_summary_print_energy(const struct fw_summary *summary, bool colour, struct fw_buffer *out)
+void fw_summary_print_energy(const struct fw_summary *summary, bool colour, size_t width, struct fw_buffer *out)
 {
 	struct fw_table *table = fw_table_new();
 
@@ -79,6 +82,7 @@ void fw_summary_print_energy(const struct fw_summary *summary, bool colour, stru
 	if (summary->count > 1)
 		print_row(table, &summary->total, summary->total.joules);
 	fw_buffer_printf(out, "%s · run %s · energy, most first\n", summary->row.workflow, summary->row.run);
+	fw_table_fit(table, width, spare, FW_COUNT_OF(spare));
 	fw_table_print(table, colour, out);
 	fw_table_free(table);
 	if (summary->total.modelled)

@@ -21,6 +21,9 @@ static const struct {
 	{"cost", FW_RIGHT},  {"carbon", FW_RIGHT},
 };
 
+/* What a narrow terminal has no room for, least missed first. */
+static const char *const spare[] = {"write", "read", "compute", "cold", "peak", "carbon"};
+
 static double phase_share(const struct fw_stage_summary *stage, double phase_ms)
 {
 	double all = stage->read_ms + stage->compute_ms + stage->write_ms;
@@ -146,7 +149,7 @@ static void print_missing(const struct fw_summary *summary, struct fw_buffer *ou
 			fw_buffer_printf(out, "  note: %.*s\n", (int)line.length, line.text);
 }
 
-void fw_summary_print(const struct fw_summary *summary, bool colour, struct fw_buffer *out)
+void fw_summary_print(const struct fw_summary *summary, bool colour, size_t width, struct fw_buffer *out)
 {
 	struct fw_table *table = fw_table_new();
 	const char *tail = strrchr(summary->row.run, '-');
@@ -158,6 +161,7 @@ void fw_summary_print(const struct fw_summary *summary, bool colour, struct fw_b
 	if (summary->count > 1)
 		print_stage(table, &summary->total);
 	print_head(summary, colour, out);
+	fw_table_fit(table, width, spare, FW_COUNT_OF(spare));
 	fw_table_print(table, colour, out);
 	fw_table_free(table);
 	print_makespan(summary, out);

@@ -16,6 +16,7 @@
 struct column {
 	char *title;
 	enum fw_align align;
+	bool left_out;
 };
 
 struct row {
@@ -50,7 +51,7 @@ void fw_table_free(struct fw_table *table)
 
 void fw_table_column(struct fw_table *table, const char *title, enum fw_align align)
 {
-	FW_PUSH(&table->columns, (struct column){fw_strdup(title), align});
+	FW_PUSH(&table->columns, (struct column){fw_strdup(title), align, false});
 }
 
 void fw_table_row(struct fw_table *table)
@@ -93,6 +94,34 @@ static size_t column_width(const struct fw_table *table, size_t column)
 	return width;
 }
 
+static size_t line_width(const struct fw_table *table)
+{
+	size_t width = 0;
+
+	for (size_t c = 0; c < table->columns.count; c++)
+		width += table->columns.items[c].left_out ? 0 : 2 + column_width(table, c);
+	return width;
+}
+
+void fw_table_fit(struct fw_table *table, size_t width, const char *const titles[], size_t count)
+{
+	for (size_t i = 0; i < count && width > 0 && line_width(table) > width; i++)
+		for (size_t c = 0; c < table->columns.count; c++)
+			if (strcmp(table->columns.items[c].title, titles[i]) == 0)
+				table->columns.items[c].left_out = true;
+}
+
+static void print_left_out(const struct fw_table *table, struct fw_buffer *out)
+{
+	size_t count = 0;
+
+	for (size_t c = 0; c < table->columns.count; c++)
+		if (table->columns.items[c].left_out)
+			fw_buffer_printf(out, "%s%s", count++ ? ", " : "  a wider terminal shows: ", table->columns.items[c].title);
+	if (count)
+		fw_buffer_text(out, "\n");
+}
+
 static void print_padded(struct fw_buffer *out, const char *text, size_t width, enum fw_align align, bool last)
 {
 	int padding = (int)(width - fw_display_width(text));
@@ -114,6 +143,8 @@ void fw_table_print(const struct fw_table *table, bool colour, struct fw_buffer 
 		widths[c] = column_width(table, c);
 	fw_buffer_text(out, colour ? "\033[2m" : "");
 	for (size_t c = 0; c < columns; c++) {
+		if (table->columns.items[c].left_out)
+			continue;
 		fw_buffer_text(out, "  ");
 		print_padded(out, table->columns.items[c].title, widths[c], table->columns.items[c].align, c + 1 == columns);
 	}
@@ -122,10 +153,13 @@ void fw_table_print(const struct fw_table *table, bool colour, struct fw_buffer 
 		const struct row *row = &table->rows.items[r];
 
 		for (size_t c = 0; c < row->cells.count && c < columns; c++) {
+			if (table->columns.items[c].left_out)
+				continue;
 			fw_buffer_text(out, "  ");
 			print_padded(out, row->cells.items[c], widths[c], table->columns.items[c].align,
 			             c + 1 == row->cells.count);
 		}
 		fw_buffer_text(out, "\n");
 	}
+	print_left_out(table, out);
 }

@@ -21,5 +21,8 @@ void fw_table_row(struct fw_table *table);
 void fw_table_cell(struct fw_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Three significant digits, more where they stand before the point; NAN is a dash. */
 void fw_table_number(struct fw_table *table, double value);
+/* After the last row: where lines would be wider than `width` (0: any will do), leaves out columns with these titles, in that
+ * order, until they are not. What is left out is told below the table. */
+void fw_table_fit(struct fw_table *table, size_t width, const char *const titles[], size_t count);
 /* Two blanks before each line and between columns; colour dims the titles. */
 void fw_table_print(const struct fw_table *table, bool colour, struct fw_buffer *out);

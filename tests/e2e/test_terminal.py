@@ -70,6 +70,35 @@ def test_logs_are_shown_as_they_are_except_on_a_terminal(flexwatt):
     assert status == 0 and b"?]0;stolen??[31mred?" in written and b"\033]0" not in written and b"x" * 3000 in written
 
 
+def table_lines(written):
+    """Lines below a head that begins with the title of the first column, without colours."""
+    lines = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]", b"", written).decode().splitlines()
+    return [line for line in lines if re.match(r"  (stage|run|total|only|a-name)\S*  ", line)]
+
+
+@pytest.mark.parametrize("arguments", [("runs",), ("show", "{run}"), ("show", "{run}", "--energy")])
+@pytest.mark.parametrize("columns", [80, 120])
+def test_tables_fit_a_terminal_and_say_what_is_left_out(flexwatt, arguments, columns):
+    flexwatt.workflow("""
+        name: tables
+        storage: ./data
+        stages:
+          a-name-of-a-stage: {function: {command: [sh, -c, 'head -c 2000000 /dev/zero | gzip -9 >/dev/null']}, workers: 3}
+          only: {function: {command: ["true"]}, after: [a-name-of-a-stage]}
+    """)
+    run = flexwatt.json("run", "workflow.yaml")["run"]
+    arguments = [argument.format(run=run) for argument in arguments]
+    whole = flexwatt(*arguments).stdout
+    assert "a wider terminal" not in whole
+    written, status = on_terminal(flexwatt, *arguments, columns=columns)
+    lines = table_lines(written)
+    assert status == 0 and lines and all(len(line) <= columns for line in lines), lines
+    left_out = re.search(rb"  a wider terminal shows: (.*?)\r?\n", written)
+    assert bool(left_out) == (max(map(len, table_lines(whole.encode()))) > columns)
+    titles = [title for title in left_out[1].decode().split(", ")] if left_out else []
+    assert all(title in whole and title not in lines[0].split("  ") for title in titles)
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5])
 def test_a_terminal_lower_than_the_table_does_not_scroll(flexwatt, rows):
     flexwatt.workflow(SLOW.replace('"2"', '"0.3"'))
