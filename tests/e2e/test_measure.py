@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import BINARY, BUILD, DEADLINE_S, SOURCE
+from conftest import BINARY, BUILD, DEADLINE_S, SOURCE, wait_until
 
 sys.path.insert(0, str(SOURCE / "tests/tools"))
 from energy_truth import Machine  # noqa: E402
@@ -274,7 +274,8 @@ def counters(tmp_path):
             pytest.skip(f"switches of CPUs cannot be seen here: {reason}")
         raise
     yield machine
-    machine.__exit__()
+    if machine.process.returncode is None:
+        machine.__exit__()
 
 
 def test_counters_give_measured_joules_by_domain(flexwatt, counters):
@@ -290,6 +291,26 @@ def test_counters_give_measured_joules_by_domain(flexwatt, counters):
     assert measured["package"]["dynamic_j"] > 0 and measured["package"]["idle_j"] >= 0
     assert mean(report, "joules") == pytest.approx(sum(energy["joules"]["mean"] for energy in measured.values()))
     assert mean(report, "joules_low") <= mean(report, "joules") <= mean(report, "joules_high")
+
+
+def test_the_true_joules_of_a_command_lie_in_the_interval(flexwatt, counters):
+    """True by the simulator: what the tree's CPU time drew, and the floor for as long as it ran, as all CPUs are its own."""
+    script = f"read go; {sys.executable} -c '{BURN.format(0.7)}'; {sys.executable} -c '{BURN.format(0.3)}'; sleep 0.2"
+    process = subprocess.Popen([str(BINARY), "measure", "--json", "--counters-root", str(counters.root), "--", "sh", "-c", script],
+                               env=flexwatt.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_until(lambda: any(pathlib.Path(f"/proc/{pid}/comm").read_text() == "sh\n" for pid in children.read_text().split()))
+    shell, = (pid for pid in children.read_text().split() if pathlib.Path(f"/proc/{pid}/comm").read_text() == "sh\n")
+    assert counters(f"watch {shell} command")
+    _, text = process.communicate("go\n", timeout=DEADLINE_S)
+    assert process.returncode == 0, text
+    report = json.loads(text)
+    counters.__exit__()
+    tree = counters.truth.summary["trees"]["command"]
+    package, = (energy for energy in report["energy"] if energy["domain"] == "package" and energy["flags"].startswith("measured"))
+    true_j = tree["dynamic_j"] + 10 * mean(report, "wall_ms") / 1000
+    assert package["low"] <= true_j <= package["high"], (package, true_j)
+    assert package["high"] - package["low"] < 4 * true_j, "an interval that says nothing"
 
 
 def test_counters_of_the_whole_system_are_handed_to_nobody(flexwatt, counters):
