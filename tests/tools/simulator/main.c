@@ -119,6 +119,8 @@ static void show(struct simulator *sim, uint64_t at_ns)
 	sim->now_s = (double)(at_ns - sim->begin_ns) / 1e9;
 	for (unsigned i = 0; i < sim->zone_count; i++)
 		sim_zone_show(&sim->zones[i], zone_joules(sim, i));
+	for (unsigned i = 0; i < sim->pmu.count; i++)
+		sim_pmu_show(&sim->pmu, i, zone_joules(sim, i));
 	sim->truth.updates++;
 }
 
@@ -164,6 +166,12 @@ static bool make_zones(struct simulator *sim)
 			return false;
 	}
 	return true;
+}
+
+static bool make_pmu(struct simulator *sim)
+{
+	return !sim->with_pmu || sim_pmu_make(&sim->pmu, sim->root, sim->packages, sim->switches.cpu_count,
+	                                      sim->zone_count > sim->packages);
 }
 
 /* ---- commands ---- */
@@ -267,7 +275,7 @@ int main(int count, char **arguments)
 	if (!sim_switches_open(&sim.switches, sim.prefix))
 		return 3;
 	sim.begin_ns = sim.truth.begin_ns = now_ns();
-	if (!make_zones(&sim) || !sim_truth_open(&sim.truth, sim.truth_directory))
+	if (!make_zones(&sim) || !make_pmu(&sim) || !sim_truth_open(&sim.truth, sim.truth_directory))
 		return 3;
 	fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
 	hurry();

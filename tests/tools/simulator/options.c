@@ -2,7 +2,7 @@
  *
  * The command line of the simulator. Power: --floor, --core (watts of a busy CPU), --dram-floor, --dram-core, --frequency
  * SECONDS:FACTOR (again and again, rising), --packages. Counters: --update-us, --jitter-us, --unit-nj, --bits, --start-uj.
- * --groups is how names of control groups begin that are told apart.
+ * --groups is how names of control groups begin that are told apart; --pmu 1 shows the power PMU as well.
  */
 #include <getopt.h>
 #include <stdlib.h>
@@ -35,7 +35,8 @@ static bool set_option(struct simulator *sim, const char *name, const char *text
 	} counts[] = {{"update-us", &sim->update_ns, 1000},
 	              {"jitter-us", &sim->jitter_ns, 1000},
 	              {"unit-nj", &sim->counter.unit_nj, 1},
-	              {"start-uj", &sim->counter.start_uj, 1}};
+	              {"start-uj", &sim->counter.start_uj, 1},
+	              {"pmu", &sim->with_pmu, 1}};
 
 	for (size_t i = 0; i < sizeof watts / sizeof *watts; i++)
 		if (strcmp(name, watts[i].name) == 0)
@@ -67,6 +68,7 @@ bool sim_options_read(struct simulator *sim, int count, char **arguments)
 		{"update-us", required_argument, NULL, 0}, {"jitter-us", required_argument, NULL, 0},
 		{"unit-nj", required_argument, NULL, 0},   {"bits", required_argument, NULL, 0},
 		{"start-uj", required_argument, NULL, 0},  {"groups", required_argument, NULL, 0}, /* prefix of control groups */
+		{"pmu", required_argument, NULL, 0},
 		{NULL, 0, NULL, 0},
 	};
 	int index;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "model.h"
+#include "pmu.h"
 #include "switches.h"
 #include "truth.h"
 #include "zones.h"
@@ -20,6 +21,8 @@ struct simulator {
 	uint64_t begin_ns;
 	struct sim_zone zones[SIM_ZONES];
 	unsigned zone_count;
+	uint64_t with_pmu;
+	struct sim_pmu pmu;
 	double busy_s[SIM_PACKAGES];  /* weighted seconds of busy CPUs that are settled */
 	double ahead_s[SIM_PACKAGES]; /* what was added to them since, as far as is known */
 	double now_s;                /* the latest update, since the beginning */

@@ -20,7 +20,7 @@ static bool fail(const char *path)
 	return false;
 }
 
-static bool make_directories(char *path)
+bool sim_make_directories(char *path)
 {
 	for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
 		if (slash)
@@ -60,7 +60,7 @@ static bool link_class(const struct sim_zone *zone, const char *root)
 	char path[PATH], target[PATH];
 
 	snprintf(path, sizeof path, "%s/sys/class/powercap", root);
-	if (!make_directories(path))
+	if (!sim_make_directories(path))
 		return false;
 	snprintf(path, sizeof path, "%s/sys/class/powercap/%s", root, zone->entry);
 	snprintf(target, sizeof target, "../../%s", zone->path + strlen(root) + strlen("/sys/"));
@@ -71,7 +71,7 @@ bool sim_zone_make(struct sim_zone *zone, const char *root)
 {
 	char text[64];
 
-	if (!make_directories(zone->path) || !link_class(zone, root))
+	if (!sim_make_directories(zone->path) || !link_class(zone, root))
 		return false;
 	snprintf(text, sizeof text, "%s\n", zone->name);
 	if (!write_file(zone, "name", text))

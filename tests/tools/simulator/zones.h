@@ -24,6 +24,8 @@ struct sim_zone {
 	double most_w;
 };
 
+/* All that are missing, from the top. On error a line on standard error and false. */
+bool sim_make_directories(char *path);
 /* Makes directory, files and link. On error a line on standard error and false. */
 bool sim_zone_make(struct sim_zone *zone, const char *root);
 /* joules: true ones since the beginning. */
