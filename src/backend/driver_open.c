@@ -230,6 +230,7 @@ void fw_driver_free(struct fw_driver *driver)
 	if (driver->backend)
 		driver->backend->ops->close(driver->backend);
 	fw_pool_free(driver->pool); /* before what its jobs use */
+	fw_storage_close(driver->storage); /* its own ones use the runs, too */
 	while (driver->runs)
 		fw_task_run_free(driver->runs);
 	for (size_t i = 0; i < driver->timers.count; i++) {
@@ -239,7 +240,6 @@ void fw_driver_free(struct fw_driver *driver)
 	free(driver->timers.items);
 	if (driver->checkpoint)
 		fw_timer_free(driver->checkpoint);
-	fw_storage_close(driver->storage);
 	fw_catalogue_close(driver->catalogue);
 	fw_engine_free(driver->engine);
 	fw_loop_free(driver->loop);

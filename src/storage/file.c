@@ -2,6 +2,7 @@
  *
  * The storage that is a directory: "file:/absolute/directory". Its hooks wrap the blocking work of file_list.c and
  * file_publish.c into jobs for the pool; objects are never copied, a consumer reads the file itself.
+ * What is thrown away has a thread of its own: it may be a million files, and nobody's publication waits for that.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@ static void file_close(struct fw_storage *base)
 {
 	struct fw_file_storage *storage = of(base);
 
+	fw_pool_free(storage->removals);
 	close(storage->root_fd);
 	free(storage->root);
 	free(storage);
@@ -59,9 +61,14 @@ static int file_open(const char *uri, struct fw_loop *loop, struct fw_pool *pool
 	if (!resolved)
 		return fw_fail_errno(err, errno, "resolve storage %s", root);
 
+	struct fw_pool *removals = NULL;
+
+	rc = loop ? fw_pool_new(loop, 1, &removals, err) : FW_OK;
+	if (rc != FW_OK)
+		return rc;
 	struct fw_file_storage *made = fw_alloc(sizeof *made);
 
-	*made = (struct fw_file_storage){{&fw_storage_file}, loop, pool, FW_TAKE(resolved), fw_take_fd(&fd)};
+	*made = (struct fw_file_storage){{&fw_storage_file}, loop, pool, removals, FW_TAKE(resolved), fw_take_fd(&fd)};
 	*storage = &made->base;
 	return FW_OK;
 }
@@ -142,6 +149,7 @@ struct publish_job {
 	int rc;
 	struct fw_storage_objects objects;
 	uint32_t *output_of;
+	bool published_itself;
 	struct fw_error *error;
 };
 
@@ -149,10 +157,18 @@ static void publish_work(void *context)
 {
 	struct publish_job *job = context;
 
-	job->rc = fw_file_publish(job->storage, job->publication, &job->objects, &job->output_of, &job->error);
+	job->rc = fw_file_publish(job->storage, job->publication, &job->objects, &job->output_of, &job->published_itself,
+	                          &job->error);
 }
 
-static void publish_done(void *context)
+static void clear_work(void *context)
+{
+	struct publish_job *job = context;
+
+	fw_tree_remove(AT_FDCWD, job->publication->directory, NULL);
+}
+
+static void tell_published(void *context)
 {
 	struct publish_job *job = context;
 
@@ -161,6 +177,16 @@ static void publish_done(void *context)
 	free(job->output_of);
 	fw_error_free(job->error);
 	free(job);
+}
+
+static void publish_done(void *context)
+{
+	struct publish_job *job = context;
+
+	if (job->publication->directory && !job->published_itself)
+		fw_pool_submit(job->storage->removals, clear_work, tell_published, job);
+	else
+		tell_published(job);
 }
 
 static void file_publish(struct fw_storage *base, const struct fw_publication *publication, fw_storage_publish_fn *done,
@@ -208,7 +234,7 @@ static void file_discard(struct fw_storage *base, const char *directory, fw_stor
 
 	*job = (struct remove_job){
 		.storage = of(base), .directory = fw_strdup(directory), .done = done, .context = context};
-	fw_pool_submit(job->storage->pool, discard_work, remove_done, job);
+	fw_pool_submit(job->storage->removals, discard_work, remove_done, job);
 }
 
 /* The reverse of "<task>.<attempt>". */
@@ -265,7 +291,7 @@ static void file_sweep(struct fw_storage *base, const char *run,
 
 	*job = (struct remove_job){
 		.storage = of(base), .run = fw_strdup(run), .keep = keep, .done = done, .context = context};
-	fw_pool_submit(job->storage->pool, sweep_work, remove_done, job);
+	fw_pool_submit(job->storage->removals, sweep_work, remove_done, job);
 }
 
 static int file_remove_run(struct fw_storage *base, const char *run, struct fw_error **err)

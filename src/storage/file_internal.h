@@ -12,6 +12,7 @@ struct fw_file_storage {
 	struct fw_storage base;
 	struct fw_loop *loop;
 	struct fw_pool *pool;
+	struct fw_pool *removals; /* one thread; NULL without a loop */
 	char *root;  /* absolute */
 	int root_fd;
 };
@@ -19,8 +20,9 @@ struct fw_file_storage {
 /* Blocking; pool thread. */
 int fw_file_list(struct fw_file_storage *storage, const char *pattern, struct fw_storage_objects *objects,
                  struct fw_error **err);
+/* *published_itself: the working directory is what was published; else it is still there, to be removed. */
 int fw_file_publish(struct fw_file_storage *storage, const struct fw_publication *publication,
-                    struct fw_storage_objects *objects, uint32_t **output_of, struct fw_error **err);
+                    struct fw_storage_objects *objects, uint32_t **output_of, bool *published_itself, struct fw_error **err);
 
 /* file_freeze.c */
 /* True when it is certain that nobody has the file, which is ours, open or mapped for writing. */

@@ -146,15 +146,14 @@ static int publish(struct fw_publishing *publishing, const struct fw_publication
 }
 
 int fw_file_publish(struct fw_file_storage *storage, const struct fw_publication *publication,
-                    struct fw_storage_objects *objects, uint32_t **output_of, struct fw_error **err)
+                    struct fw_storage_objects *objects, uint32_t **output_of, bool *published_itself, struct fw_error **err)
 {
 	fw_cleanup_free char *prefix = fw_attempt_prefix(&publication->key);
 	fw_cleanup_free char *fresh = NULL;
 	struct fw_publishing publishing = {.storage = storage, .prefix = prefix, .objects = objects, .fresh_fd = -1};
 	int rc = publish(&publishing, publication, &fresh, err);
 
-	if (publication->directory && (rc != FW_OK || fresh))
-		fw_tree_remove(AT_FDCWD, publication->directory, NULL);
+	*published_itself = rc == FW_OK && !fresh;
 	if (rc == FW_OK) {
 		*output_of = publishing.output_of;
 		return FW_OK;

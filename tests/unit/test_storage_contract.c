@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -492,6 +493,42 @@ static void sweeps_what_lost(void **state)
 	assert_true(exists(&fixture, "runs/r2/split/0.2/o/a"));
 }
 
+static void wait_for_the_end(void *context)
+{
+	struct pollfd ended = {.fd = *(int *)context, .events = POLLIN};
+
+	poll(&ended, 1, -1); /* the alarm is the deadline */
+}
+
+static void nobody_waits(void *context)
+{
+	(void)context;
+}
+
+/* It may be a million files that are thrown away. */
+static void what_is_removed_does_not_hold_up_what_is_published(void **state)
+{
+	(void)state;
+	fw_cleanup_fixture struct fixture fixture =
+		open_on(tree_of("runs/r1/.attempts/w0/x", "x", "runs/r1/split/0.2/o/a", "b", NULL));
+	fw_cleanup_free char *directory = fw_printf("%s/runs/r1/.attempts/w0", fixture.tree.path);
+	int ends[2];
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	fw_pool_submit(fixture.pool, wait_for_the_end, nobody_waits, &ends[0]); /* its only thread */
+	fixture.storage->ops->discard(fixture.storage, directory, done, &fixture);
+	fw_loop_run(fixture.loop, NULL);
+	assert_int_equal(fixture.rc, FW_OK);
+	assert_false(exists(&fixture, "runs/r1/.attempts/w0"));
+	fixture.storage->ops->sweep(fixture.storage, "r1", keep_first, done, &fixture);
+	fw_loop_run(fixture.loop, NULL);
+	assert_false(exists(&fixture, "runs/r1/split/0.2"));
+	close(ends[1]);
+	fw_storage_close(FW_TAKE(fixture.storage));
+	fw_pool_free(FW_TAKE(fixture.pool)); /* which still looks at the pipe */
+	close(ends[0]);
+}
+
 static void removes_a_run_and_tells_its_disk(void **state)
 {
 	(void)state;
@@ -581,7 +618,8 @@ FW_TESTS(lists_by_glob_sorted_and_never_what_runs_made, refuses_a_link_that_leav
          publishes_what_is_declared_in_its_order, resets_modes, refuses_links_devices_and_fifos,
          directories_count_as_objects_do, refuses_names_that_are_not_text,
          refuses_a_declared_object_that_was_not_written, a_second_publication_of_an_attempt_changes_nothing,
-         sweeps_what_lost, removes_a_run_and_tells_its_disk, a_name_is_one_runs_alone, says_that_the_storage_is_not_there,
+         sweeps_what_lost,
+         what_is_removed_does_not_hold_up_what_is_published, removes_a_run_and_tells_its_disk, a_name_is_one_runs_alone, says_that_the_storage_is_not_there,
          a_full_disk_leaves_nothing_half_visible, what_was_checked_cannot_be_exchanged,
          a_writer_of_our_own_uid_cannot_change_what_is_published, a_writer_of_another_uid_cannot_change_what_is_published,
          a_kept_directory_does_not_lead_to_what_is_published, a_file_that_nobody_writes_to_is_not_copied,
