@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "base/tree.h"
 #include "host/cgroup.h"
 #include "tests/unit/counter_world.h"
+#include "tests/unit/power_kernel.h"
 
 FW_DEFINE_CLEANUP(struct fw_cgroups *, fw_cgroups_close)
 
@@ -155,12 +157,55 @@ static void check_refusal(struct world *world, const struct fw_monitor_ops *ops,
 	assert_error_is(rc, &err, rc, json_string_value(json_object_get(expected, "hint")));
 }
 
+static int open_on_played(const struct fw_monitor_context *context, struct fw_monitor **monitor, struct fw_error **err)
+{
+	return fw_power_open_on(&played, context, monitor, err);
+}
+
+/* Files describe the power PMU; what it counts comes from a kernel that the test plays. */
+static void check_events(const char *name)
+{
+	fw_cleanup_world struct world world;
+	struct fw_monitor_ops perf = fw_monitor_perf;
+	struct fw_domain_reading first[WORLD_DOMAINS];
+	fw_cleanup_json json_t *all = set_up(&world, name);
+	const json_t *domains = fw_json_at(all, "perf.domains");
+
+	if (!domains)
+		return;
+	memset(&kernel, 0, sizeof kernel);
+	kernel.speed = STEP;
+	kernel.still_cpu = UINT_MAX;
+	perf.open = open_on_played;
+	world_open(&world, &perf);
+	assert_int_equal(world.count, json_array_size(domains));
+	world_read(&world);
+	memcpy(first, world.readings, sizeof first);
+	world_pass_ms(&world, 100);
+	world_read(&world);
+	for (size_t i = 0; i < world.count; i++) {
+		const json_t *expected = json_array_get(domains, i);
+
+		assert_string_equal(world.domains[i].name, json_string_value(json_object_get(expected, "name")));
+		assert_string_equal(fw_domain_kind_names[world.domains[i].kind], json_string_value(json_object_get(expected, "kind")));
+		assert_int_equal(world.domains[i].package, json_integer_value(json_object_get(expected, "package")));
+		assert_int_equal(world.domains[i].is_root, json_boolean_value(json_object_get(expected, "root")));
+		assert_true(first[i].joules >= 0 && world.readings[i].joules >= first[i].joules);
+	}
+	assert_true(world.readings[0].joules > first[0].joules);
+	perf.close(world.monitor);
+	world.ops = NULL;
+	assert_int_equal(kernel.still_open, 0);
+}
+
 static void check_fixture(const char *name)
 {
 	static const struct fw_monitor_ops *const readers[] = {&fw_monitor_rapl, &fw_monitor_hwmon};
 	unsigned checked = 0;
 
 	print_message("%s\n", name);
+	check_events(name);
+
 	for (size_t i = 0; i < FW_COUNT_OF(readers); i++) {
 		fw_cleanup_world struct world world;
 		fw_cleanup_json json_t *all = set_up(&world, name);
