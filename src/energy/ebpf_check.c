@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "energy/ebpf_internal.h"
+#include "host/kernel.h"
 #include "host/procfs.h"
 
 enum { NEEDS_MAJOR = 5, NEEDS_MINOR = 8, CAP_SYS_ADMIN_BIT = 21, CAP_PERFMON_BIT = 38, CAP_BPF_BIT = 39 };
@@ -98,8 +99,16 @@ int fw_bpf_check(const struct fw_root *root, struct fw_error **err)
 		             NEEDS_MAJOR, NEEDS_MINOR);
 		return fw_error_hint(err, rc, "a newer kernel");
 	}
+	if (fw_kernel_option(root, "CONFIG_BPF_SYSCALL") == FW_BUILT_NOT) {
+		rc = fw_fail(err, FW_E_ABSENT, "kernel %.*s was built without CONFIG_BPF_SYSCALL", (int)release.length, release.text);
+		return fw_error_hint(err, rc, "a kernel with CONFIG_BPF_SYSCALL=y");
+	}
 	if (faccessat(root->fd, "sys/kernel/btf/vmlinux", R_OK, 0) != 0) {
-		rc = fw_fail(err, FW_E_ABSENT, "the kernel tells no types (no readable /sys/kernel/btf/vmlinux)");
+		if (fw_kernel_option(root, "CONFIG_DEBUG_INFO_BTF") == FW_BUILT_NOT)
+			rc = fw_fail(err, FW_E_ABSENT, "kernel %.*s was built without its types (CONFIG_DEBUG_INFO_BTF)",
+			             (int)release.length, release.text);
+		else
+			rc = fw_fail(err, FW_E_ABSENT, "the kernel tells no types (no readable /sys/kernel/btf/vmlinux)");
 		return fw_error_hint(err, rc, "a kernel with CONFIG_DEBUG_INFO_BTF=y; in a container, mount /sys");
 	}
 	if (fw_bpf_is_locked_down(read_short(root, "sys/kernel/security/lockdown", text, sizeof text))) {

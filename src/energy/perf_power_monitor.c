@@ -13,6 +13,8 @@
 #include "base/memory.h"
 #include "base/time.h"
 #include "energy/perf_power_internal.h"
+#include "host/kernel.h"
+#include "host/sysfs.h"
 
 enum { REOPEN_EVERY = 16 };
 
@@ -35,6 +37,9 @@ static int explain_missing(const struct fw_monitor_context *context, struct fw_e
 	if (hypervisor[0])
 		return fw_error_hint(err, FW_E_ABSENT, "a virtual machine has none unless its host passes energy counters on; the "
 		                     "model stands in");
+	if (fw_kernel_option(context->root, "CONFIG_PERF_EVENTS_INTEL_RAPL") == FW_BUILT_NOT)
+		return fw_error_hint(err, FW_E_ABSENT, "this kernel was built without CONFIG_PERF_EVENTS_INTEL_RAPL, which is for AMD "
+		                     "too: another kernel, or powercap");
 	return fw_error_hint(err, FW_E_ABSENT, "modprobe rapl (Intel; AMD since Linux 5.8; on Ubuntu in linux-modules-extra); the "
 	                     "kernel needs CONFIG_PERF_EVENTS_INTEL_RAPL");
 }
@@ -44,7 +49,14 @@ static int explain_refusal(const struct fw_monitor *power, struct fw_error **err
 	int error = power->refusal;
 
 	if (error == EACCES || error == EPERM) {
-		fw_fail(err, FW_E_PERMISSION, "the kernel does not let the power PMU be read");
+		int64_t paranoid = 0;
+		bool is_told = fw_sysfs_number(power->root, &paranoid, "proc/sys/kernel/perf_event_paranoid");
+
+		if (is_told)
+			fw_fail(err, FW_E_PERMISSION, "the kernel does not let the power PMU be read: kernel.perf_event_paranoid is %lld",
+			        (long long)paranoid);
+		else
+			fw_fail(err, FW_E_PERMISSION, "the kernel does not let the power PMU be read");
 		if (geteuid() == 0)
 			return fw_error_hint(err, FW_E_PERMISSION, "a container's profile refuses it even to root: give it CAP_PERFMON "
 			                     "(--cap-add PERFMON) and a seccomp profile that allows perf_event_open");

@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "base/time.h"
 #include "energy/rapl_internal.h"
+#include "host/kernel.h"
 
 enum { REOPEN_EVERY = 16 };
 
@@ -37,6 +38,9 @@ static int explain_missing(const struct fw_monitor_context *context, struct fw_e
 	if (hypervisor[0])
 		return fw_error_hint(err, FW_E_ABSENT, "a virtual machine sees no energy counters unless its host passes them on "
 		                     "(QEMU 9.1: -accel kvm,rapl=true); the model stands in");
+	if (fw_kernel_option(context->root, "CONFIG_INTEL_RAPL") == FW_BUILT_NOT)
+		return fw_error_hint(err, FW_E_ABSENT, "this kernel was built without CONFIG_INTEL_RAPL, which is for AMD too: another "
+		                     "kernel, or the power PMU");
 	return fw_error_hint(err, FW_E_ABSENT, "modprobe intel_rapl_msr (Intel, AMD since Linux 5.11) or intel_rapl_tpmi; the "
 	                     "kernel needs CONFIG_POWERCAP and CONFIG_INTEL_RAPL");
 }

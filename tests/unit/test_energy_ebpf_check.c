@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "base/time.h"
 #include "energy/ebpf_internal.h"
+#include "host/kernel.h"
 #include "tests/unit/support.h"
 
 #define ROOT_STATUS "Name:\tx\nCapEff:\t000001ffffffffff\n"
@@ -42,6 +44,31 @@ static void each_obstacle_is_told_with_its_remedy(void **state)
 	err = NULL;
 	assert_ok(check("6.1.0\n", "", "CapEff:\t000000c000000000\n", true, &err), err);
 	assert_error_is(check("6.1.0\n", "", "CapEff:\t0000008000000000\n", true, &err), &err, FW_E_PERMISSION, "CAP_PERFMON");
+}
+
+static void a_kernel_that_was_built_without_it_is_told_by_its_configuration(void **state)
+{
+	static const struct {
+		const char *config, *said;
+	} cases[] = {
+		{"CONFIG_BPF=y\n# CONFIG_BPF_SYSCALL is not set\nCONFIG_DEBUG_INFO_BTF=y\n", "without CONFIG_BPF_SYSCALL"},
+		{"CONFIG_BPF_SYSCALL=y\n# CONFIG_DEBUG_INFO_BTF is not set\n", "without its types (CONFIG_DEBUG_INFO_BTF)"},
+		{"CONFIG_BPF_SYSCALL=y\nCONFIG_DEBUG_INFO_BTF=y\n", "tells no types"}, /* a container without /sys */
+		{"", "tells no types"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < FW_COUNT_OF(cases); i++) {
+		fw_cleanup_tree struct tree tree = tree_of("proc/sys/kernel/osrelease", "6.1.0-18-amd64\n", "boot/config-6.1.0-18-amd64",
+		                                           cases[i].config, "proc/self/status", ROOT_STATUS, NULL);
+		struct fw_error *err = NULL;
+
+		assert_error_is(fw_bpf_check(&(struct fw_root){tree.fd}, &err), &err, FW_E_ABSENT, cases[i].said);
+	}
+	assert_int_equal(fw_kernel_option_parse(fw_str_of("CONFIG_INTEL_RAPL_CORE=m\nCONFIG_INTEL_RAPL=m\n"), "CONFIG_INTEL_RAPL"),
+	                 FW_BUILT_MODULE);
+	assert_int_equal(fw_kernel_option_parse(fw_str_of("CONFIG_X=y\n"), "CONFIG_INTEL_RAPL"), FW_BUILT_NOT);
+	assert_int_equal(fw_kernel_option_parse(fw_str_of("an error page\n"), "CONFIG_INTEL_RAPL"), FW_BUILT_UNKNOWN);
 }
 
 static void releases_are_compared_as_numbers(void **state)
@@ -165,6 +192,7 @@ static void a_record_that_is_being_written_is_not_read(void **state)
 	assert_int_equal(copy.ns[2], 7);
 }
 
-FW_TESTS(each_obstacle_is_told_with_its_remedy, releases_are_compared_as_numbers,
+FW_TESTS(a_kernel_that_was_built_without_it_is_told_by_its_configuration, each_obstacle_is_told_with_its_remedy,
+         releases_are_compared_as_numbers,
          frequency_and_temperature_come_from_events_and_foreign_values_are_left_out,
          idle_residency_is_of_the_interval_and_leaves_polling_out, a_record_that_is_being_written_is_not_read)

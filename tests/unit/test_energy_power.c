@@ -388,6 +388,8 @@ static void a_refusal_names_the_capability_and_the_sysctl(void **state)
 	int rc = world_try_open(&world, perf(), &err);
 	assert_non_null(strstr(fw_error_message(err), "does not let the power PMU be read"));
 	assert_error_is(rc, &err, FW_E_PERMISSION, "PERFMON");
+	tree_write(&world.tree, "proc/sys/kernel/perf_event_paranoid", "3\n");
+	assert_error_is(world_try_open(&world, perf(), &err), &err, FW_E_PERMISSION, "perf_event_paranoid is 3");
 	kernel.open_error = ENOSYS;
 	assert_error_is(world_try_open(&world, perf(), &err), &err, FW_E_ABSENT, "CONFIG_PERF_EVENTS");
 	end(&world);
@@ -401,6 +403,9 @@ static void without_the_pmu_the_reason_depends_on_whether_it_is_a_guest(void **s
 	(void)state;
 	world_init(&world);
 	assert_error_is(world_try_open(&world, perf(), &err), &err, FW_E_ABSENT, "modprobe rapl");
+	tree_write(&world.tree, "proc/sys/kernel/osrelease", "6.6.0\n");
+	tree_write(&world.tree, "boot/config-6.6.0", "CONFIG_PERF_EVENTS=y\n");
+	assert_error_is(world_try_open(&world, perf(), &err), &err, FW_E_ABSENT, "built without CONFIG_PERF_EVENTS_INTEL_RAPL");
 	strcpy(world.machine.hypervisor, "kvm");
 	assert_error_is(world_try_open(&world, perf(), &err), &err, FW_E_ABSENT, "a virtual machine");
 	world_done(&world);

@@ -564,6 +564,9 @@ static void a_machine_without_powercap_says_why(void **state)
 	(void)state;
 	world_init(&world);
 	assert_error_is(world_try_open(&world, &fw_monitor_rapl, &err), &err, FW_E_ABSENT, "modprobe intel_rapl_msr");
+	tree_write(&world.tree, "proc/sys/kernel/osrelease", "6.6.0\n");
+	tree_write(&world.tree, "boot/config-6.6.0", "# CONFIG_INTEL_RAPL is not set\nCONFIG_POWERCAP=y\n");
+	assert_error_is(world_try_open(&world, &fw_monitor_rapl, &err), &err, FW_E_ABSENT, "built without CONFIG_INTEL_RAPL");
 	strcpy(world.machine.hypervisor, "kvm");
 	assert_error_is(world_try_open(&world, &fw_monitor_rapl, &err), &err, FW_E_ABSENT, "virtual machine");
 	tree_write(&world.tree, "sys/class/powercap/dtpm/", "");
