@@ -88,6 +88,9 @@ struct fw_backend_ops {
 	/* What energy counters measured during the run and to whom it was handed out, or NULL. After flush. New reference. */
 	json_t *(*energy_books)(struct fw_backend *backend);
 
+	/* Those of an earlier run on this machine, which ended so long ago: what it knew of idle power. After open. */
+	void (*energy_inherit)(struct fw_backend *backend, const json_t *books, double age_s);
+
 	/* Moves the raw readings behind energy since the last call to the end of `out`; false when there were none. Once a second,
 	 * and after the last flush. */
 	bool (*energy_readings)(struct fw_backend *backend, struct fw_buffer *out);

@@ -89,6 +89,8 @@ int fw_driver_check_unchanged(const struct fw_driver *driver, struct fw_error **
 int fw_driver_put_stage(struct fw_driver *driver, uint32_t stage, struct fw_error **err);
 /* Money and carbon of a record that is complete but for them, and its part of the totals. */
 void fw_driver_price(struct fw_driver *driver, const struct fw_stage *stage, struct fw_record *record);
+/* driver_energy.c: what the latest run on this machine knew of its idle power. */
+void fw_driver_inherit_floors(struct fw_driver *driver);
 /* driver_energy.c: stores what was read since the last time */
 void fw_driver_put_readings(struct fw_driver *driver);
 /* Digests of the functions' packages, {"path": "digest"}. */

@@ -168,6 +168,7 @@ static int start(struct fw_driver *driver, struct fw_error **err)
 
 	if (rc != FW_OK)
 		return rc;
+	fw_driver_inherit_floors(driver);
 	fw_driver_begin_turns(driver);
 	first_event(driver);
 	if (!driver->fatal)

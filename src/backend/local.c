@@ -269,6 +269,16 @@ static const char *local_missing(struct fw_backend *base)
 	return ((struct local *)base)->missing;
 }
 
+/* Which machine's counters they are, so that what one run learns of idle power serves the next: its id and the directory. */
+static char *machine_of_counters(const struct local *local)
+{
+	char text[64];
+	ssize_t length = fw_root_peek(&local->root, "etc/machine-id", text, sizeof text);
+
+	return fw_printf("%.*s%s", length > 0 ? (int)strcspn(text, "\n") : 0, text,
+	                 local->context.counters_root ? local->context.counters_root : "/");
+}
+
 static json_t *local_describe(struct fw_backend *base)
 {
 	struct local *local = (struct local *)base;
@@ -280,8 +290,10 @@ static json_t *local_describe(struct fw_backend *base)
 		json_object_set_new(monitors, reports[i].ops->name,
 		                    json_pack("{s:b, s:s?, s:s}", "works", reports[i].works, "detail", reports[i].detail,
 		                              "method", reports[i].ops->method));
-	return json_pack("{s:o, s:o, s:s?, s:s}", "machine", fw_machine_to_json(&local->machine), "monitors", monitors,
-	                 "missing", local->missing, "version", FW_VERSION);
+	fw_cleanup_free char *place = machine_of_counters(local);
+
+	return json_pack("{s:o, s:o, s:s?, s:s, s:s}", "machine", fw_machine_to_json(&local->machine), "monitors", monitors,
+	                 "missing", local->missing, "version", FW_VERSION, "counters_of", place);
 }
 
 /* Workers of a stage at one time: what it asks for, as far as the machine's CPUs go. */
@@ -323,6 +335,11 @@ static void local_flush(struct fw_backend *base)
 static json_t *local_energy_books(struct fw_backend *base)
 {
 	return fw_energy_manager_books(((struct local *)base)->energy);
+}
+
+static void local_energy_inherit(struct fw_backend *base, const json_t *books, double age_s)
+{
+	fw_energy_manager_inherit(((struct local *)base)->energy, books, age_s);
 }
 
 static bool local_energy_readings(struct fw_backend *base, struct fw_buffer *out)
@@ -478,6 +495,7 @@ const struct fw_backend_ops fw_backend_local = {
 	.end_orphans = local_end_orphans,
 	.flush = local_flush,
 	.energy_books = local_energy_books,
+	.energy_inherit = local_energy_inherit,
 	.energy_readings = local_energy_readings,
 	.close = local_close,
 };

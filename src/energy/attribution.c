@@ -121,7 +121,7 @@ static void teach_floor(struct fw_attribution *attribution, struct fw_pool *pool
 /* Before anything is known of the floor, any part of the power may be idle. */
 static void set_floor(const struct fw_pool *pool, struct fw_slice *slice)
 {
-	if (isnan(pool->floor.least_w)) {
+	if (isnan(pool->floor.least_w) && !pool->floor.is_known) {
 		slice->floor_w = slice->floor_half_w = pool->watts / 2;
 		return;
 	}
@@ -384,6 +384,12 @@ struct fw_attribution *fw_attribution_new(const struct fw_attribution_machine *m
 	return attribution;
 }
 
+void fw_attribution_inherit(struct fw_attribution *attribution, size_t index, double watts, double half_w, double age_s)
+{
+	if (isnan(attribution->pools[index].floor.least_w))
+		fw_floor_inherit(&attribution->pools[index].floor, watts, half_w, age_s);
+}
+
 void fw_attribution_free(struct fw_attribution *attribution)
 {
 	if (!attribution)
@@ -442,6 +448,11 @@ void fw_holder_set(struct fw_holder *holder, const struct fw_work_now *now, doub
 
 /* ---- books ---- */
 
+const struct fw_domain *fw_attribution_domain(const struct fw_attribution *attribution, size_t index)
+{
+	return &attribution->pools[index].domain;
+}
+
 size_t fw_attribution_books(const struct fw_attribution *attribution, struct fw_pool_books *books, size_t capacity)
 {
 	size_t count = 0;
@@ -451,7 +462,7 @@ size_t fw_attribution_books(const struct fw_attribution *attribution, struct fw_
 
 		if (pool->counts)
 			books[count++] = (struct fw_pool_books){
-				&pool->domain, pool->books, pool->floor, pool->all_flags, pool->reason, pool->number,
+				&pool->domain, pool->books, pool->floor, fw_floor_age_s(&pool->floor, attribution->tick_ns), pool->all_flags, pool->reason, pool->number,
 				pool->holes};
 	}
 	return count;

@@ -45,6 +45,8 @@ struct fw_work_now {
 struct fw_attribution *fw_attribution_new(const struct fw_attribution_machine *machine, const struct fw_domain *domains,
                                           size_t count);
 void fw_attribution_free(struct fw_attribution *attribution);
+/* The floor of that domain in an earlier run on this machine (fw_floor_inherit). */
+void fw_attribution_inherit(struct fw_attribution *attribution, size_t index, double watts, double half_w, double age_s);
 FW_DEFINE_CLEANUP(struct fw_attribution *, fw_attribution_free)
 
 /* A worker that may use the machine from now on, with these parts of its CPUs and its memory reserved while it works. */
@@ -85,11 +87,13 @@ enum { FW_SHARES_MOST = FW_DOMAIN_KINDS * 4 };
 size_t fw_holder_cut(struct fw_holder *holder, uint64_t serial, const struct fw_edge *begin, const struct fw_edge *end,
                      struct fw_share *shares, size_t capacity);
 
+const struct fw_domain *fw_attribution_domain(const struct fw_attribution *attribution, size_t index);
 /* The books of each domain that counts in the machine's total. */
 struct fw_pool_books {
 	const struct fw_domain *domain;
 	struct fw_books books;
 	struct fw_floor floor;
+	double floor_age_s;
 	unsigned flags;          /* of all readings */
 	enum fw_domain_reason reason; /* of the latest that was flagged for one */
 	unsigned long slices, holes;

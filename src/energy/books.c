@@ -65,13 +65,14 @@ bool fw_books_made(const struct fw_energy *energy)
 static json_t *pool_to_json(const struct fw_pool_books *pool)
 {
 	const struct fw_books *books = &pool->books;
+	bool has_floor = pool->floor.is_known || !isnan(pool->floor.least_w);
 	char *flags = NULL;
 
 	fw_books_flag_words(pool->flags, &flags);
-	json_t *json = json_pack("{s:s, s:s, s:s, s:s?, s:I, s:I, s:b}", "source", pool->domain->source, "domain",
+	json_t *json = json_pack("{s:s, s:s, s:s, s:s?, s:I, s:I, s:s}", "source", pool->domain->source, "domain",
 	                         fw_domain_kind_names[pool->domain->kind], "name", pool->domain->name, "flags", flags,
-	                         "slices", (json_int_t)pool->slices, "holes", (json_int_t)pool->holes, "floor_known",
-	                         pool->floor.is_known);
+	                         "slices", (json_int_t)pool->slices, "holes", (json_int_t)pool->holes, "floor_basis",
+	                         fw_floor_basis_names[pool->floor.basis]);
 	const struct {
 		const char *name;
 		double value;
@@ -84,8 +85,9 @@ static json_t *pool_to_json(const struct fw_pool_books *pool)
 		{"system_idle_j", books->system_idle_j},
 		{"lost_j", books->lost_j},
 		{"residual_j", fw_books_residual(books)},
-		{"floor_w", isnan(pool->floor.least_w) ? (double)NAN : pool->floor.floor_w},
-		{"floor_half_w", isnan(pool->floor.least_w) ? (double)NAN : pool->floor.half_w},
+		{"floor_w", has_floor ? pool->floor.floor_w : (double)NAN},
+		{"floor_half_w", has_floor ? pool->floor.half_w : (double)NAN},
+		{"floor_age_s", pool->floor_age_s},
 	};
 
 	free(flags);

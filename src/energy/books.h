@@ -9,7 +9,7 @@
 #include "record/record.h"
 
 /* The version of slices, floor, prices and cuts: changes whenever figures may. */
-#define FW_LEDGER_METHOD "ledger/1"
+#define FW_LEDGER_METHOD "ledger/2"
 
 /* {"work", "residual_j", "domains": [...]}. New reference. */
 json_t *fw_books_to_json(const struct fw_attribution *attribution, const char *work);

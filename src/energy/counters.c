@@ -279,3 +279,28 @@ bool fw_counters_take(struct fw_energy_counters *counters, struct fw_buffer *out
 {
 	return fw_feed_take(counters->feed, out);
 }
+
+static void inherit(struct fw_energy_counters *counters, size_t index, const json_t *domain, double age_s)
+{
+	const char *source = json_string_value(json_object_get(domain, "source"));
+	const char *name = json_string_value(json_object_get(domain, "name"));
+	const char *basis = json_string_value(json_object_get(domain, "floor_basis"));
+	const struct fw_domain *own = fw_attribution_domain(fw_feed_attribution(counters->feed), index);
+	const json_t *watts = json_object_get(domain, "floor_w"), *half_w = json_object_get(domain, "floor_half_w");
+	const json_t *old = json_object_get(domain, "floor_age_s");
+
+	if (!source || !name || !basis || strcmp(basis, fw_floor_basis_names[FW_FLOOR_UNKNOWN]) == 0 ||
+	    strcmp(source, own->source) != 0 || strcmp(name, own->name) != 0 || !json_is_number(watts) || !json_is_number(half_w))
+		return;
+	fw_feed_inherit(counters->feed, index, json_number_value(watts), json_number_value(half_w), age_s + json_number_value(old));
+}
+
+void fw_counters_inherit(struct fw_energy_counters *counters, const json_t *books, double age_s)
+{
+	const json_t *domain;
+	size_t i;
+
+	for (size_t index = 0; index < counters->count; index++)
+		json_array_foreach(json_object_get(books, "domains"), i, domain)
+			inherit(counters, index, domain, age_s);
+}

@@ -40,5 +40,7 @@ bool fw_counters_covers(const struct fw_ended *ended);
 void fw_counters_fill(struct fw_energy_counters *counters, struct fw_ended *ended);
 /* The books as JSON. New reference. */
 json_t *fw_counters_books(const struct fw_energy_counters *counters);
+/* Floors of an earlier run, as its books tell them, which ended so long ago. */
+void fw_counters_inherit(struct fw_energy_counters *counters, const json_t *books, double age_s);
 /* Moves the readings that were kept since the last time to the end of `out`; false: there were none. */
 bool fw_counters_take(struct fw_energy_counters *counters, struct fw_buffer *out);

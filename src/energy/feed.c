@@ -160,6 +160,17 @@ struct fw_attribution *fw_feed_attribution(struct fw_feed *feed)
 	return feed->attribution;
 }
 
+void fw_feed_inherit(struct fw_feed *feed, size_t index, double watts, double half_w, double age_s)
+{
+	if (begin_entry(feed, 'I', NUMBERS(1) + 3 * sizeof(double))) {
+		put(feed, index);
+		put_bits(feed, watts);
+		put_bits(feed, half_w);
+		put_bits(feed, age_s);
+	}
+	fw_attribution_inherit(feed->attribution, index, watts, half_w, age_s);
+}
+
 struct fw_fed *fw_feed_join(struct fw_feed *feed, double reserved_cpus, double reserved_bytes, bool by_bpf,
                             const struct fw_work_now *now)
 {

@@ -26,6 +26,9 @@ void fw_feed_free(struct fw_feed *feed);
 FW_DEFINE_CLEANUP(struct fw_feed *, fw_feed_free)
 struct fw_attribution *fw_feed_attribution(struct fw_feed *feed);
 
+/* As fw_attribution_inherit(). */
+void fw_feed_inherit(struct fw_feed *feed, size_t index, double watts, double half_w, double age_s);
+
 /* One of attribution.h's holders with its number on the page. */
 struct fw_fed;
 struct fw_fed *fw_feed_join(struct fw_feed *feed, double reserved_cpus, double reserved_bytes, bool by_bpf,

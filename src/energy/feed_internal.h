@@ -4,6 +4,7 @@
  * the same figure of the entry before. Times of holders and counters are differences to the machine's of the same tick.
  *
  *   H length JSON                            a new ledger: version, machine, domains, methods
+ *   I index watts half_watts age            the floor of an earlier run; bits of doubles
  *   J number by_bpf cpus bytes WORK          a holder joins; both reservations as the bits of doubles
  *   M WORK                                   a tick begins: the machine
  *   S number held WORK                       what a holder did, and the 1e-9ths of the time that it had an invocation

@@ -204,6 +204,14 @@ json_t *fw_energy_manager_books(struct fw_energy_manager *manager)
 	return books;
 }
 
+void fw_energy_manager_inherit(struct fw_energy_manager *manager, const json_t *books, double age_s)
+{
+	pthread_mutex_lock(&manager->pass);
+	if (manager->counters)
+		fw_counters_inherit(manager->counters, books, age_s);
+	pthread_mutex_unlock(&manager->pass);
+}
+
 bool fw_energy_manager_readings(struct fw_energy_manager *manager, struct fw_buffer *out)
 {
 	bool any = false;

@@ -48,6 +48,9 @@ json_t *fw_energy_manager_metrics(struct fw_energy_manager *manager);
  * there are none. New reference. After fw_energy_flush() nothing is in the open. */
 json_t *fw_energy_manager_books(struct fw_energy_manager *manager);
 
+/* The floors of an earlier run on this machine, as its books tell them; it ended so long ago. */
+void fw_energy_manager_inherit(struct fw_energy_manager *manager, const json_t *books, double age_s);
+
 /* Moves what all counters showed, and whose work was done, since the last time to the end of `out` (energy/feed.h); false when
  * there was nothing. About once a second: a page that is full keeps no more. */
 bool fw_energy_manager_readings(struct fw_energy_manager *manager, struct fw_buffer *out);

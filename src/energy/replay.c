@@ -168,6 +168,16 @@ static int begin_ledger(struct fw_replay *replay, struct cursor *cursor, struct 
 	return rc;
 }
 
+static void inherit(struct fw_replay *replay, struct cursor *cursor)
+{
+	uint64_t index = get(cursor);
+	double watts = get_bits(cursor), half_w = get_bits(cursor), age_s = get_bits(cursor);
+
+	cursor->failed |= index >= replay->header.count;
+	if (!cursor->failed)
+		fw_feed_inherit(replay->feed, (size_t)index, watts, half_w, age_s);
+}
+
 static void join(struct fw_replay *replay, struct cursor *cursor)
 {
 	struct replayed holder = {0};
@@ -304,6 +314,7 @@ static int entry(struct fw_replay *replay, struct cursor *cursor, struct fw_erro
 		return FW_OK;
 	}
 	switch (letter) {
+	case 'I': inherit(replay, cursor); break;
 	case 'J': join(replay, cursor); break;
 	case 'M': machine(replay, cursor); break;
 	case 'S': set(replay, cursor); break;

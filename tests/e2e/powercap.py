@@ -34,9 +34,10 @@ class Powercap(threading.Thread):
         self.show()
 
     def show(self):
-        if self.spoilt is not None:
+        spoilt = self.spoilt  # another thread sets it
+        if spoilt is not None:
             for zone in (self.zone, self.dram):
-                (zone / "energy_uj").write_text(self.spoilt)
+                (zone / "energy_uj").write_text(spoilt)
             return
         for zone, factor in ((self.zone, 1), (self.dram, 0.1)):
             with open(zone / "energy_uj", "r+" if (zone / "energy_uj").exists() else "w") as file:

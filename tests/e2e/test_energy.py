@@ -33,7 +33,7 @@ def test_a_run_with_counters_has_measured_joules_beside_the_model(flexwatt, func
     for record in records:
         package, = rows(record)
         memory, = rows(record, "dram")
-        assert package["source"] in ("rapl", "ebpf+rapl") and "ledger/1" in package["method"]
+        assert package["source"] in ("rapl", "ebpf+rapl") and " ledger/" in package["method"]
         assert 0 <= package["low"] <= package["joules"] <= package["high"]
         assert package["joules"] == pytest.approx(package["dynamic_j"] + package["idle_j"])
         assert memory["joules"] > 0
@@ -92,7 +92,7 @@ def run_with(flexwatt, powercap, text):
     for record in records:
         assert record["status"] == "ok"
         package, = rows(record)
-        assert 0 < package["low"] <= package["joules"] <= package["high"] and package["idle_j"] > 0
+        assert 0 <= package["low"] <= package["joules"] <= package["high"] and package["joules"] > 0 and package["idle_j"] > 0
         assert package["dynamic_j"] >= 0 and "ok" not in package["flags"].split()
     return records, flexwatt("show", records[0]["run"]).stdout
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """flexwatt recompute: the energy of a run comes again from its stored readings, and what differs is told figure by figure."""
+import json
 import os
 import sqlite3
+import struct
 
 import pytest
 from powercap import powercap
@@ -31,7 +33,7 @@ def test_the_same_version_gives_every_figure_again_and_says_so(flexwatt, done):
     before = flexwatt.records(done)
     told = flexwatt.json("recompute", done)
     assert told["changes"] == [] and told["invocations"] == 4 and told["figures"] == 8
-    assert told["method"] == told["method_before"] == "ledger/1"
+    assert told["method"] == told["method_before"] == "ledger/2"
     assert not told["cut_short"] and told["without_readings"] == 0 and not told["stored"]
     books = flexwatt.json("show", done)["energy"]
     assert books == {**books, **told["energy"]}
@@ -65,6 +67,24 @@ def test_what_a_new_version_changes_is_told_old_and_new_and_stored(flexwatt, don
     assert flexwatt.records(done) == true
     assert flexwatt.json("show", done)["total"] == grams
     assert flexwatt.json("recompute", done)["changes"] == []
+
+
+def test_a_run_begins_with_the_floor_of_the_latest_one_on_this_machine_and_its_readings_say_so(flexwatt, done, powercap):
+    floor_w, half_w = 19.0625, 0.25
+    with database(flexwatt) as store:
+        totals = json.loads(store.execute("select totals from run").fetchone()[0])
+        for domain in totals["energy"]["domains"]:
+            domain.update(floor_w=floor_w, floor_half_w=half_w, floor_basis="quiet", floor_age_s=60.0)
+        store.execute("update run set totals = ?", (json.dumps(totals),))
+    again = flexwatt.json("run", "workflow.yaml", "--counters-root", flexwatt.directory / "host")["run"]
+    elsewhere = flexwatt.directory / "elsewhere"
+    elsewhere.symlink_to(flexwatt.directory / "host")
+    other = flexwatt.json("run", "workflow.yaml", "--counters-root", elsewhere)["run"]
+    with database(flexwatt) as store:
+        first = {run: bytes(blob) for run, blob in store.execute("select run, readings from reading where ordinal = 1")}
+    inherited = struct.pack("<dd", floor_w, half_w)
+    assert inherited in first[again] and inherited not in first[done] and inherited not in first[other]
+    assert flexwatt.json("recompute", again)["changes"] == []
 
 
 def test_rows_of_other_methods_stay(flexwatt, done):

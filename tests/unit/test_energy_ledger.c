@@ -210,7 +210,7 @@ static void mistake_29_the_floor_is_neither_the_first_nor_the_highest_reading(vo
 	assert_near(floor.floor_w + floor.half_w, 46, 1e-9);
 	for (unsigned i = 0; i < 50; i++)
 		add(&floor, &now_ns, 0.001, i == 20 ? 30 : 0.2 * (double)(i % 5)); /* one odd maximum */
-	assert_true(floor.is_quiet);
+	assert_int_equal(floor.basis, FW_FLOOR_QUIET);
 	assert_near(floor.floor_w, 10, 0.3);
 }
 
@@ -256,7 +256,7 @@ static void without_idle_time_a_line_through_load_and_power_finds_the_floor(void
 	fw_floor_init(&floor);
 	for (unsigned i = 0; i < 100; i++)
 		add(&floor, &now_ns, 0.2 + 0.8 * uniform(&seed), 2 * uniform(&seed) - 1);
-	assert_true(floor.is_known && !floor.is_quiet);
+	assert_int_equal(floor.basis, FW_FLOOR_MIXED);
 	assert_near(floor.floor_w, 10, 1);
 	assert_true(fabs(floor.floor_w - 10) <= floor.half_w);
 }
@@ -276,7 +276,86 @@ static void idle_evidence_is_forgotten_after_hours(void **state)
 	assert_near(floor.floor_w, 15, 0.3);
 }
 
-FW_TESTS(a_slice_is_idle_up_to_the_floor_and_dynamic_above, a_floor_above_the_measured_makes_no_negative_energy,
+/* A run that is busy from its first moment on. */
+static void the_floor_of_an_earlier_run_is_in_force_until_there_is_better(void **state)
+{
+	struct fw_floor floor;
+	uint64_t now_ns = FW_NS_PER_S;
+
+	(void)state;
+	fw_floor_init(&floor);
+	fw_floor_inherit(&floor, 10, 0.1, 3600);
+	assert_true(floor.is_known && floor.basis == FW_FLOOR_INHERITED);
+	assert_near(floor.floor_w, 10, 1e-9);
+	assert_near(floor.half_w, 0.1 + 0.3, 1e-9); /* 3 % an hour wider */
+	for (unsigned i = 0; i < 50; i++)
+		add(&floor, &now_ns, 0.9, 0);
+	assert_int_equal(floor.basis, FW_FLOOR_INHERITED);
+	assert_near(floor.floor_w, 10, 1e-9);
+	assert_near(fw_floor_age_s(&floor, now_ns), 3600 + 4.9, 0.01);
+	for (unsigned i = 0; i < 20; i++)
+		add(&floor, &now_ns, 0, 2); /* the machine of today */
+	assert_int_equal(floor.basis, FW_FLOOR_QUIET);
+	assert_near(floor.floor_w, 12, 0.01);
+	assert_near(fw_floor_age_s(&floor, now_ns), 0, 1e-9);
+}
+
+static void a_floor_of_last_month_is_not_taken(void **state)
+{
+	struct fw_floor floor;
+
+	(void)state;
+	fw_floor_init(&floor);
+	fw_floor_inherit(&floor, 10, 0.1, 30 * 24 * 3600.0);
+	assert_false(floor.is_known);
+	fw_floor_inherit(&floor, NAN, 0.1, 0);
+	fw_floor_inherit(&floor, 10, -1, 0);
+	assert_false(floor.is_known);
+}
+
+/* Less than the floor is drawn under load: what is inherited, or was found long ago, is too high. */
+static void a_floor_that_has_sunk_is_followed_under_load(void **state)
+{
+	struct fw_floor floor;
+	uint64_t now_ns = FW_NS_PER_S;
+
+	(void)state;
+	fw_floor_init(&floor);
+	fw_floor_inherit(&floor, 60, 0.1, 60);
+	add(&floor, &now_ns, 0.9, 0); /* 46 W */
+	assert_true(floor.floor_w <= 46 && floor.floor_w + floor.half_w >= 46);
+	fw_floor_init(&floor);
+	for (unsigned i = 0; i < 100; i++)
+		add(&floor, &now_ns, 0, 40); /* 50 W at rest */
+	for (unsigned i = 0; i < 40; i++)
+		add(&floor, &now_ns, 0.5, 0); /* 30 W at work */
+	assert_near(floor.floor_w, 30, 0.3);
+}
+
+/* An hour of load after one quiet moment: fans have come on, which the line through load and power shows. */
+static void a_floor_that_has_risen_is_followed_by_the_line(void **state)
+{
+	struct fw_floor floor;
+	uint64_t now_ns = FW_NS_PER_S, seed = 3;
+
+	(void)state;
+	fw_floor_init(&floor);
+	for (unsigned i = 0; i < 20; i++)
+		add(&floor, &now_ns, 0, 0);
+	double before = floor.half_w;
+
+	now_ns += 3600 * FW_NS_PER_S;
+	for (unsigned i = 0; i < 3000; i++)
+		add(&floor, &now_ns, 0.2 + 0.8 * uniform(&seed), 5);
+	assert_int_equal(floor.basis, FW_FLOOR_MIXED);
+	assert_true(floor.floor_w > 12 && floor.floor_w <= 15.1);
+	assert_true(floor.half_w > before);
+	assert_true(floor.floor_w + 2 * floor.half_w >= 15);
+}
+
+FW_TESTS(the_floor_of_an_earlier_run_is_in_force_until_there_is_better, a_floor_of_last_month_is_not_taken,
+         a_floor_that_has_sunk_is_followed_under_load, a_floor_that_has_risen_is_followed_by_the_line,
+         a_slice_is_idle_up_to_the_floor_and_dynamic_above, a_floor_above_the_measured_makes_no_negative_energy,
          a_hole_hands_out_nothing, mistake_26_shares_never_exceed_the_measured_total,
          what_is_handed_out_and_what_is_left_is_what_was_measured, mistake_24_edges_inside_a_slice_leave_no_gap,
          an_interval_encloses_the_figure_and_is_never_negative, an_uncertain_floor_widens_the_parts_and_not_the_sum,

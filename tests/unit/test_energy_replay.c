@@ -59,6 +59,7 @@ static void life_begin(struct life *life, uint64_t seed)
 	*life = (struct life){.now_ns = 1234567891011ULL, .random = seed, .machine = {.bytes = 3e9}};
 	fw_buffer_init(&life->pages, PAGES_MAX);
 	life->feed = fw_feed_new(&machine, domains, DOMAINS, "cgroup", true);
+	fw_feed_inherit(life->feed, 0, 12.3, 0.4, 5678.9);
 	for (size_t i = 0; i < WORKERS; i++) {
 		life->works[i] = (struct fw_work_now){.at_ns = life->now_ns, .bytes = 1e8};
 		life->workers[i] = fw_feed_join(life->feed, 1769.0 / 1769 * 0.37, 1e9 / 3, i == 1, &life->works[i]);
