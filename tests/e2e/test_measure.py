@@ -141,7 +141,7 @@ def test_the_command_starts_with_the_signals_limits_and_descriptors_that_it_woul
             signal.signal(number, signal.SIG_DFL)
         for number in ignored:
             signal.signal(number, signal.SIG_IGN)
-    look = ["sh", "-c", "grep ^Sig /proc/self/status; grep . /proc/self/limits; nice; ls /proc/self/fd; cat /proc/self/oom_score_adj; ulimit -n"]
+    look = ["sh", "-c", "grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status; grep . /proc/self/limits; nice; ls /proc/self/fd; cat /proc/self/oom_score_adj; ulimit -n"]
     plain = subprocess.run(look, env=flexwatt.env, cwd=flexwatt.directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
                            preexec_fn=prepare, restore_signals=False, timeout=DEADLINE_S)
     done = subprocess.run([str(BINARY), "measure", "--", *look], env=flexwatt.env, cwd=flexwatt.directory, stdin=subprocess.DEVNULL,
