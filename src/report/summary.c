@@ -67,6 +67,7 @@ static void add_record(struct fw_stage_summary *stage, const struct fw_record *r
 	add(&stage->operational_gco2e, record->operational_gco2e);
 	add(&stage->embodied_gco2e, record->embodied_gco2e);
 	add(&stage->units, record->units);
+	stage->objects_out += record->objects_out == FW_NULL_INT ? 1 : record->objects_out;
 }
 
 static int visit(void *context, const struct fw_record *record, struct fw_error **err)
@@ -123,6 +124,7 @@ static int load_stages(struct fw_store *store, struct fw_summary *summary, struc
 
 		summary_init(stage);
 		stage->stage = fw_strdup(name);
+		stage->has_outputs = json_object_size(json_object_get(value, "outputs")) > 0;
 		for (size_t i = 0; i < count; i++)
 			if (strcmp(rows[i].stage, name) == 0)
 				take_stage_row(stage, &rows[i]);

@@ -34,6 +34,8 @@ struct fw_stage_summary {
 	double gco2e;          /* operational + embodied */
 	double operational_gco2e, embodied_gco2e;
 	double units;
+	bool has_outputs;      /* in the workflow */
+	int64_t objects_out;   /* sum; an attempt of which it is not known counts as one */
 	FW_VECTOR(struct fw_power_stretch) stretches; /* its invocations, for the peak of their power */
 };
 

@@ -95,6 +95,19 @@ static void print_basis(const struct fw_summary *summary, struct fw_buffer *out)
 		fw_buffer_text(out, "\n");
 }
 
+/* A success that a consumer waits for in vain: a command that writes to standard output, say. */
+static void print_fruitless(const struct fw_summary *summary, struct fw_buffer *out)
+{
+	for (size_t i = 0; i < summary->count; i++) {
+		const struct fw_stage_summary *stage = &summary->stages[i];
+
+		if (stage->status && strcmp(stage->status, "ok") == 0 && stage->has_outputs && stage->invocations > 0 &&
+		    stage->objects_out == 0)
+			fw_buffer_printf(out, "  note: %s declares outputs and made none: no file was left in their directories\n",
+			                 stage->stage);
+	}
+}
+
 /* After --from: which stages still are as they were before the change. */
 static void print_kept(const struct fw_summary *summary, struct fw_buffer *out)
 {
@@ -166,6 +179,7 @@ void fw_summary_print(const struct fw_summary *summary, bool colour, size_t widt
 	fw_table_free(table);
 	print_makespan(summary, out);
 	print_basis(summary, out);
+	print_fruitless(summary, out);
 	print_kept(summary, out);
 	print_books(summary, out);
 	print_missing(summary, out);

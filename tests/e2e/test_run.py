@@ -196,6 +196,23 @@ def test_a_command_is_a_function(flexwatt):
     assert sorted(flexwatt.outputs(run).values()) == [b"HELLO", b"WORLD"]
 
 
+def test_a_stage_whose_files_went_elsewhere_is_told(flexwatt):
+    (flexwatt.data / "in").mkdir()
+    (flexwatt.data / "in/a.txt").write_text("a")
+    flexwatt.workflow("""
+        name: astray
+        storage: ./data
+        stages:
+          shown:  {function: {command: [gzip, -c, "{input.i}"]}, inputs: {i: {keys: "in/*"}}, outputs: {o: {suffix: .gz}}}
+          silent: {function: {command: ["true"]}}
+          kept:   {function: {command: [cp, "{input.i}", "{output.o}"]}, inputs: {i: {keys: "in/*"}}, outputs: {o: {}}}
+          after:  {function: {command: [cat, "{input.i}"]}, inputs: {i: shown.o}, outputs: {o: {}}}
+    """)
+    note = "  note: shown declares outputs and made none: no file was left in their directories"
+    told = flexwatt("run", "workflow.yaml").stdout
+    assert [line for line in told.splitlines() if "declares outputs" in line] == [note]
+
+
 def test_logs_have_start_end_and_a_true_report(flexwatt, functions):
     flexwatt.workflow("""
         name: talk
