@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Running the program of a command function. Its stderr is passed on to the log and its last lines are kept for the
- * failure; what it leaves running in its process group is ended, so that the next invocation starts alone.
+ * failure; what it leaves running, daemons in sessions of their own too, is ended, so that the next invocation starts
+ * alone: this process is the reaper of its orphans.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -22,6 +24,8 @@
 #include "function/command.h"
 
 enum { TAIL_BYTES = 2048, TAIL_LINES = 10 };
+
+static const uint64_t end_ns = 2000000000; /* for what the kernel holds: it must not hold the invocation */
 
 struct tail {
 	char bytes[TAIL_BYTES + 1];
@@ -84,6 +88,34 @@ static void pass_on_rest(int fd, struct tail *tail)
 		count = pass_on(fd, rest, tail);
 }
 
+/* Theirs become ours, and are next. A kernel that tells no children leaves it at the process group. */
+static void kill_children(void)
+{
+	FILE *children = fopen("/proc/thread-self/children", "re");
+	char pid[16];
+
+	if (!children)
+		return;
+	while (fscanf(children, "%15s", pid) == 1)
+		kill((pid_t)strtol(pid, NULL, 10), SIGKILL);
+	fclose(children);
+}
+
+static void end_rest(pid_t group)
+{
+	uint64_t until_ns = fw_sdk_now_ns() + end_ns;
+	pid_t reaped;
+
+	kill(-group, SIGKILL);
+	do {
+		kill_children();
+		while ((reaped = waitpid(-1, NULL, WNOHANG)) > 0)
+			;
+		if (reaped == 0)
+			poll(NULL, 0, 1);
+	} while (reaped == 0 && fw_sdk_now_ns() < until_ns);
+}
+
 /* Until the program ends: its pipe may be closed before, or kept open longer. */
 static int follow(pid_t pid, int fd, struct tail *tail)
 {
@@ -104,7 +136,7 @@ static int follow(pid_t pid, int fd, struct tail *tail)
 		close(pidfd);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	kill(-pid, SIGKILL);
+	end_rest(pid);
 	return status;
 }
 
@@ -180,6 +212,7 @@ int fw_command_run(struct fw_invocation *invocation, char **arguments)
 	int ends[2];
 	pid_t pid;
 
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	if (pipe2(ends, O_CLOEXEC) != 0)
 		return tell_start_failure(invocation, arguments[0], errno);
 	int error = start(arguments, ends[1], &pid);

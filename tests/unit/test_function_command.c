@@ -4,6 +4,7 @@
  */
 #include "tests/unit/function_host.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,8 +172,9 @@ static void what_a_command_leaves_running_is_ended(void **state)
 	}
 }
 
-/* One that writes without end keeps the pipe full: what the program itself has said is passed on, and no more. */
-static void what_a_command_leaves_writing_does_not_hold_it(void **state)
+/* One that writes without end keeps the pipe full: what the program itself has said is passed on, and no more. Then it
+ * ends, though it has a session of its own. */
+static void a_daemon_that_writes_without_end_does_not_hold_its_command_and_is_ended(void **state)
 {
 	struct function_host host;
 
@@ -180,7 +182,8 @@ static void what_a_command_leaves_writing_does_not_hold_it(void **state)
 	run(&host, "{\"command\":[\"sh\",\"-c\",\"setsid sh -c 'echo $$ >$0.pid; for i in 1 2 3 4 5 6 7 8; do yes >&2 & done; wait' $0 & "
 	           "while [ ! -s $0.pid ]; do :; done; echo done >$0\",\"{output.out}\"]}", 0, response);
 	assert_string_equal(host_file(&host, "0003-000.txt"), "done\n");
-	kill(-(pid_t)atoi(host_file(&host, "0003-000.txt.pid")), SIGKILL); /* its session */
+	assert_int_equal(kill(-(pid_t)atoi(host_file(&host, "0003-000.txt.pid")), SIGKILL), -1); /* its session */
+	assert_int_equal(errno, ESRCH);
 	assert_int_equal(host_end(&host), 0);
 }
 
@@ -230,7 +233,7 @@ int main(void)
 		cmocka_unit_test(what_is_refused_on_the_way_is_not_taken_for_the_program),
 		cmocka_unit_test(a_killed_command_tells_its_signal),
 		cmocka_unit_test(what_a_command_leaves_running_is_ended),
-		cmocka_unit_test(what_a_command_leaves_writing_does_not_hold_it),
+		cmocka_unit_test(a_daemon_that_writes_without_end_does_not_hold_its_command_and_is_ended),
 		cmocka_unit_test(placeholders_that_cannot_be_filled_are_refused),
 		cmocka_unit_test(the_installed_program_is_static_and_does_the_same),
 	};
