@@ -42,13 +42,19 @@ static json_t *nowhere_describe(struct fw_backend *backend)
 	return json_object();
 }
 
+static json_t *nowhere_energy_books(struct fw_backend *backend)
+{
+	(void)backend;
+	return NULL;
+}
+
 static void nowhere_close(struct fw_backend *backend)
 {
 	(void)backend;
 }
 
 static const struct fw_backend_ops nowhere_ops = {.name = "nowhere", .open = nowhere_open, .capacity = nowhere_capacity,
-	.processor = nowhere_processor, .describe = nowhere_describe, .close = nowhere_close};
+	.processor = nowhere_processor, .describe = nowhere_describe, .energy_books = nowhere_energy_books, .close = nowhere_close};
 static struct fw_backend nowhere = {.ops = &nowhere_ops};
 
 /* ---- tests ---- */
