@@ -7,10 +7,21 @@
 
 #include "base/memory.h"
 #include "energy/perf_counts.h"
+#include "energy/perf_counts_group.h"
 
 struct fw_monitor {
 	struct fw_count_source source;
+	const struct fw_root *root;
+	bool is_v1; /* events are of groups that are made for them */
 };
+
+/* What is kept of one worker. */
+struct counted {
+	struct fw_count_group *group; /* or NULL: its own */
+	struct fw_group_counts *counts;
+};
+
+enum { WORKER_PIDS = 256 };
 
 static int counts_open(const struct fw_monitor_context *context, struct fw_monitor **monitor, struct fw_error **err)
 {
@@ -25,6 +36,10 @@ static int counts_open(const struct fw_monitor_context *context, struct fw_monit
 		free(fresh);
 		return rc;
 	}
+	fresh->root = context->root;
+	fresh->is_v1 = fw_count_group_is_needed(context->root);
+	if (fresh->is_v1)
+		fw_count_group_sweep(context->root);
 	*monitor = fresh;
 	return FW_OK;
 }
@@ -33,33 +48,60 @@ static char *counts_describe(struct fw_monitor *monitor)
 {
 	const struct fw_count_source *source = &monitor->source;
 
-	return fw_printf("%s%s%sof control groups, by %zu core PMU%s", source->has[FW_COUNT_CYCLES] ? "cycles " : "",
+	return fw_printf("%s%s%sof control groups%s, by %zu core PMU%s", source->has[FW_COUNT_CYCLES] ? "cycles " : "",
 	                 source->has[FW_COUNT_INSTRUCTIONS] ? "instructions " : "",
-	                 source->has[FW_COUNT_CACHE_MISSES] ? "cache misses " : "", source->pmu_count,
+	                 source->has[FW_COUNT_CACHE_MISSES] ? "cache misses " : "", monitor->is_v1 ? " of perf_event (v1)" : "", source->pmu_count,
 	                 source->pmu_count == 1 ? "" : "s");
+}
+
+static struct fw_count_group *group_of(const struct fw_monitor *monitor, const struct fw_metered *worker)
+{
+	pid_t pids[WORKER_PIDS];
+	size_t count;
+
+	if (!worker->cgroup)
+		return NULL;
+	count = fw_cgroup_pids(worker->cgroup, pids, WORKER_PIDS);
+	return fw_count_group_new(monitor->root, fw_cgroup_name(worker->cgroup), pids, count < WORKER_PIDS ? count : WORKER_PIDS);
 }
 
 static void *counts_meter(struct fw_monitor *monitor, const struct fw_metered *worker)
 {
+	struct counted fresh = {0}, *counted;
 	int directory = worker->cgroup ? fw_cgroup_v2_fd(worker->cgroup) : -1;
-	struct fw_group_counts *counts = NULL;
 
-	if (directory >= 0)
-		(void)fw_group_counts_new(&monitor->source, directory, &counts, NULL);
-	return counts; /* NULL: this worker's counts stay null */
+	if (monitor->is_v1) {
+		fresh.group = group_of(monitor, worker);
+		directory = fresh.group ? fw_count_group_fd(fresh.group) : -1;
+	}
+	if (directory < 0 || fw_group_counts_new(&monitor->source, directory, &fresh.counts, NULL) != FW_OK) {
+		fw_count_group_free(fresh.group);
+		return NULL; /* this worker's counts stay null */
+	}
+	counted = fw_alloc(sizeof *counted);
+	*counted = fresh;
+	return counted;
 }
 
 static void counts_unmeter(struct fw_monitor *monitor, void *state)
 {
+	struct counted *counted = state;
+
 	(void)monitor;
-	fw_group_counts_free(state);
+	if (!counted)
+		return;
+	fw_group_counts_free(counted->counts);
+	fw_count_group_free(counted->group);
+	free(counted);
 }
 
 static void counts_count(struct fw_monitor *monitor, void *state, bool edge, struct fw_reading *reading)
 {
+	const struct counted *counted = state;
+
 	(void)monitor;
 	if (!edge) /* a system call for each CPU */
-		reading->counts_scaled = fw_group_counts_read(state, reading->counts);
+		reading->counts_scaled = fw_group_counts_read(counted->counts, reading->counts);
 }
 
 static int64_t difference(const struct fw_interval *interval, enum fw_count kind)
