@@ -14,8 +14,8 @@ WORKFLOW = """
       say: {handler: chatter, workers: 2, params: {lines: 2}}
       bytes: {function: {command: [printf, 'a\\377\\033b']}, workers: 1}
 """
-UNITS = r"(ms|us|seconds|bytes|mb|j|joules|joules_low|joules_high|low|high|usd|gco2e|gco2e_per_kwh|percent|pages|1m|5m|15m)$"
-COUNTS = {"tasks", "ok", "failed", "skipped", "invocations", "cold_starts", "task", "attempt", "attempts", "workers", "vcpus",
+UNITS = r"(ms|us|w|per_unit|per_joule|seconds|bytes|mb|j|joules|joules_low|joules_high|low|high|usd|gco2e|gco2e_per_kwh|percent|pages|1m|5m|15m)$"
+COUNTS = {"tasks", "energy_rank", "ok", "failed", "skipped", "invocations", "cold_starts", "task", "attempt", "attempts", "workers", "vcpus",
           "pue", "grid_year", "objects_in", "objects_out", "units", "cores", "threads", "packages", "cpus_allowed", "family",
           "model", "repetition", "cpus_visible", "exit", "faults_minor", "faults_major", "bytes_in", "bytes_out", "switches_voluntary",
           "switches_involuntary", "context_switches"}
