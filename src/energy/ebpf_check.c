@@ -84,8 +84,7 @@ static int check_permission(const struct fw_root *root, struct fw_error **err)
 	struct fw_str setting = fw_str_trim(read_short(root, "proc/sys/kernel/unprivileged_bpf_disabled", text, sizeof text));
 	rc = fw_fail(err, FW_E_PERMISSION, "BPF needs CAP_BPF and CAP_PERFMON%s",
 	             setting.length > 0 && setting.text[0] != '0' ? ", and unprivileged BPF is disabled" : "");
-	return fw_error_hint(err, rc, "run as root, or give the program the capabilities: "
-	                              "setcap cap_bpf,cap_perfmon+ep flexwatt");
+	return fw_error_hint(err, rc, "run as root, or scripts/install-caps (cap_bpf and cap_perfmon for flexwatt's file)");
 }
 
 int fw_bpf_check(const struct fw_root *root, struct fw_error **err)

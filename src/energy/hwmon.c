@@ -34,7 +34,8 @@ static int hwmon_open(const struct fw_monitor_context *context, struct fw_monito
 		return rc;
 	if (hwmon->refused > 0 && hwmon->count == 0) {
 		fw_fail(err, FW_E_PERMISSION, "%zu sensors of power or energy may not be read", hwmon->refused);
-		return fw_error_hint(err, FW_E_PERMISSION, "run as root, or setcap cap_dac_read_search+ep on flexwatt, or let a udev rule "
+		return fw_error_hint(err, FW_E_PERMISSION, "run as root, or scripts/install-caps (cap_dac_read_search for "
+		                     "flexwatt's file), or let a udev rule "
 		                     "chmod a+r the files energy*_input and power*_average below /sys/class/hwmon");
 	}
 	if (hwmon->count == 0)

@@ -137,7 +137,8 @@ static int refuse(int error, struct fw_error **err)
 
 	if (error == EACCES || error == EPERM) {
 		rc = fw_fail(err, FW_E_PERMISSION, "the kernel does not let hardware events be counted");
-		return fw_error_hint(err, rc, "run as root or with CAP_PERFMON, or lower /proc/sys/kernel/perf_event_paranoid");
+		return fw_error_hint(err, rc, "run as root, or scripts/install-caps (cap_perfmon for flexwatt's file), "
+		                              "or lower /proc/sys/kernel/perf_event_paranoid");
 	}
 	if (error == ENOENT || error == EOPNOTSUPP || error == ENODEV) {
 		rc = fw_fail(err, FW_E_ABSENT, "no hardware counters of cycles and instructions here");

@@ -60,8 +60,8 @@ static int explain_refusal(const struct fw_monitor *power, struct fw_error **err
 		if (geteuid() == 0)
 			return fw_error_hint(err, FW_E_PERMISSION, "a container's profile refuses it even to root: give it CAP_PERFMON "
 			                     "(--cap-add PERFMON) and a seccomp profile that allows perf_event_open");
-		return fw_error_hint(err, FW_E_PERMISSION, "run as root, or setcap cap_perfmon+ep on flexwatt (cap_sys_admin before "
-		                     "Linux 5.8), or sysctl kernel.perf_event_paranoid=0");
+		return fw_error_hint(err, FW_E_PERMISSION, "run as root, or scripts/install-caps (cap_perfmon for flexwatt's "
+		                     "file, from Linux 5.8 on), or sysctl kernel.perf_event_paranoid=0");
 	}
 	if (error == ENOSYS) {
 		fw_fail(err, FW_E_ABSENT, "this kernel has no perf events");

@@ -52,7 +52,8 @@ static int explain_refused(const struct fw_rapl_zone *zone, struct fw_error **er
 	if (geteuid() == 0)
 		return fw_error_hint(err, FW_E_PERMISSION, "a container's profile refuses it even to root: mount the host's /sys read-only at "
 		                     "/host/sys and give --counters-root /host; or use the power PMU with CAP_PERFMON");
-	return fw_error_hint(err, FW_E_PERMISSION, "run as root, or setcap cap_dac_read_search+ep on flexwatt, or let a udev rule "
+	return fw_error_hint(err, FW_E_PERMISSION, "run as root, or scripts/install-caps (cap_dac_read_search for "
+	                     "flexwatt's file), or let a udev rule "
 	                     "chmod a+r energy_uj; the power PMU needs only CAP_PERFMON or kernel.perf_event_paranoid=0");
 }
 

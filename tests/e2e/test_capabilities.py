@@ -90,12 +90,13 @@ def test_a_user_measures_as_root_would(place):
         return {monitor["monitor"]: monitor["works"] for monitor in json.loads(done.stdout)["monitors"]}
     environment = {**os.environ, "FLEXWATT_DATA": str(place / "share")}
     root = works(subprocess.run([place / "flexwatt", "monitors", "--json"], env=environment, capture_output=True, check=True, timeout=DEADLINE_S))
-    before = works(as_nobody(place, "monitors", "--json"))
+    refused = as_nobody(place, "monitors", "--json")
+    before = works(refused)
     install(place, "--all")
     after = works(as_nobody(place, "monitors", "--json"))
     assert after == root
     if root["ebpf"]:
-        assert not before["ebpf"]
+        assert not before["ebpf"] and "scripts/install-caps (cap_bpf and cap_perfmon" in refused.stdout
 
 
 def test_it_runs_where_a_container_lacks_them(place):
