@@ -6,6 +6,7 @@ import sqlite3
 import struct
 
 import pytest
+from conftest import events_of, kill, wait_until
 from powercap import powercap
 
 WORKFLOW = """
@@ -121,3 +122,26 @@ def test_a_run_that_has_not_ended_is_refused(flexwatt, done):
     assert "still running" in flexwatt("recompute", done, status=2).stderr
     with database(flexwatt) as store:
         store.execute("update run set state = 'ok'")
+
+
+def test_a_run_that_was_killed_and_taken_up_has_the_readings_of_both_engines(flexwatt, functions, powercap):
+    """What the killed engine read in its last second is lost; everything else comes again."""
+    flexwatt.workflow(WORKFLOW.replace("handler: burn, workers: 4, params: {cpu_ms: 300}",
+                                       "handler: make, workers: 16, outputs: {out: {}}, params: {pause_ms: 400}"))
+    root = flexwatt.directory / "host"
+    process = flexwatt.start("run", "workflow.yaml", "--counters-root", root)
+    try:
+        wait_until(lambda: sum(event["event"] == "ended" for event in events_of(flexwatt)) >= 8)
+    finally:
+        kill(process)
+        process.communicate()
+    with database(flexwatt) as store:
+        run, = store.execute("select run from run").fetchone()
+    flexwatt("run", "--resume", run, "--counters-root", root)
+    told = flexwatt.json("recompute", run)
+    measured = [record for record in flexwatt.records(run) if any("measured" in row["flags"] for row in record["energy"])]
+    assert told["changes"] == [] and told["invocations"] >= 8
+    assert told["invocations"] + told["without_readings"] >= len(measured) > 0
+    with database(flexwatt) as store:
+        heads = [blob for blob, in store.execute("select readings from reading") if bytes(blob).startswith(b"H")]
+    assert len(heads) == 2
