@@ -132,6 +132,7 @@ void fw_books_add(struct fw_books *books, const struct fw_slice_price *price, do
 	books->system_idle_j += price->idle_j - workers_idle_j;
 	books->lost_j += price->lost_j;
 	books->seconds += price->seconds;
+	assert(fabs(fw_books_residual(books)) <= 1e-9 * (books->measured_j + 1));
 }
 
 double fw_books_residual(const struct fw_books *books)

@@ -69,6 +69,30 @@ static void print_row(struct fw_table *table, const struct fw_stage_summary *sta
 	fw_table_cell(table, "%s", fw_format_grams(text, energy.sci_gco2e_per_unit));
 }
 
+static double joules_of(const json_t *domain, const char *dynamic, const char *idle)
+{
+	return json_number_value(json_object_get(domain, dynamic)) + json_number_value(json_object_get(domain, idle));
+}
+
+/* Of each counter that counts: the parts are all of what was measured. */
+static void print_books(const struct fw_summary *summary, struct fw_buffer *out)
+{
+	const json_t *domain;
+	size_t i;
+
+	json_array_foreach(fw_json_at(summary->row.totals, "energy.domains"), i, domain) {
+		char measured[FW_FORMAT_SIZE], workers[FW_FORMAT_SIZE], system[FW_FORMAT_SIZE], idle[FW_FORMAT_SIZE];
+
+		fw_buffer_printf(out, "  %s measured %s: workers %s, system %s, idle rest %s; residual %.2g J.\n",
+		                 json_string_value(json_object_get(domain, "name")),
+		                 fw_format_joules(measured, json_number_value(json_object_get(domain, "measured_j"))),
+		                 fw_format_joules(workers, joules_of(domain, "workers_dynamic_j", "workers_idle_j")),
+		                 fw_format_joules(system, json_number_value(json_object_get(domain, "system_dynamic_j"))),
+		                 fw_format_joules(idle, json_number_value(json_object_get(domain, "system_idle_j"))),
+		                 json_number_value(json_object_get(domain, "residual_j")));
+	}
+}
+
 void fw_summary_print_energy(const struct fw_summary *summary, bool colour, size_t width, struct fw_buffer *out)
 {
 	struct fw_table *table = fw_table_new();
@@ -87,6 +111,7 @@ void fw_summary_print_energy(const struct fw_summary *summary, bool colour, size
 	fw_table_free(table);
 	if (summary->total.modelled)
 		fw_buffer_text(out, FW_MODELLED_FOOTNOTE);
+	print_books(summary, out);
 	fw_buffer_text(out, "  average: joules over the time of the stage; peak: the most at once, from the averages of its invocations.\n"
 	                    "  SCI = (E x I + M) / R: operational (energy x PUE x grid) + embodied, per unit of work.\n");
 	if (summary->grid_gco2e_per_kwh > 0)

@@ -65,6 +65,8 @@ def test_what_is_handed_out_and_what_is_left_is_what_was_measured(flexwatt, func
         assert sum(row["idle_j"] for row in figures) == pytest.approx(domain["workers_idle_j"], rel=0.05, abs=0.05)
     assert abs(books["residual_j"]) < 1e-6
     assert "not read whole" not in flexwatt("show", summary["run"]).stdout
+    told = flexwatt("show", summary["run"], "--energy").stdout
+    assert "package-0 measured" in told and "idle rest" in told and "residual" in told
 
 
 def test_monitors_read_the_counters_of_the_directory_that_is_given(flexwatt, powercap):
