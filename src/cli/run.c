@@ -162,6 +162,18 @@ static json_t *options_json(const struct session *session)
 	                 "counters_root", counters);
 }
 
+/* From the first trace that a run leaves until somebody listens: one that comes meanwhile waits, and then ends the run in order. */
+static void block_signals(int how)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	pthread_sigmask(how, &signals, NULL);
+}
+
 static int open_driver(struct session *session, struct fw_error **err)
 {
 	fw_cleanup_json json_t *options = options_json(session);
@@ -188,7 +200,12 @@ static int open_driver(struct session *session, struct fw_error **err)
 		.seed = (uint64_t)random[1] << 32 | random[2],
 	};
 
-	return fw_driver_new(&driver, &session->driver, err);
+	block_signals(SIG_BLOCK);
+	int rc = fw_driver_new(&driver, &session->driver, err);
+
+	if (rc != FW_OK)
+		block_signals(SIG_UNBLOCK);
+	return rc;
 }
 
 /* What is not enforced here. The summary will say it to people, so that its number is enough for them now. */
@@ -228,17 +245,6 @@ static void come_too_late(int signal_number)
 	sigaction(signal_number, &action, NULL);
 }
 
-static void block_signals(int how)
-{
-	sigset_t signals;
-
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGHUP);
-	pthread_sigmask(how, &signals, NULL);
-}
-
 static int execute(struct session *session, enum fw_status *status, struct fw_error **err)
 {
 	struct fw_loop *loop = fw_driver_loop(session->driver);
@@ -248,6 +254,7 @@ static int execute(struct session *session, enum fw_status *status, struct fw_er
 	struct fw_watch *hang_up = no_hang_up ? NULL : fw_signal_new(loop, SIGHUP, on_signal, session);
 	struct fw_progress *progress = fw_progress_new(session->driver, session->workflow);
 
+	block_signals(SIG_UNBLOCK);
 	print_missing(session);
 	int rc = fw_driver_run(session->driver, status, err);
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import DEADLINE_S, events_of, wait_until
+from conftest import DEADLINE_S, events_of, run_ids, wait_until
 
 CHAIN = """
     name: chain
@@ -444,6 +444,20 @@ def test_ctrl_c_once_lets_running_invocations_finish(flexwatt, functions):
     run = json.loads(out)
     assert run["state"] == "cancelled" and run["stages"][0]["ok"] == 2 and run["stages"][1]["ok"] == 0
     assert len(flexwatt.outputs(run["run"])) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_a_run_is_made_ready_ends_it_in_order(flexwatt, functions, number):
+    """Nothing may be left that no run in the store owns."""
+    flexwatt.workflow(CHAIN)
+    process = flexwatt.start("run", "workflow.yaml")
+    wait_until(lambda: list((flexwatt.data / "runs").glob("*")))
+    process.send_signal(number)
+    out, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 130 and " cancelled " in out, err
+    run, = run_ids(flexwatt)
+    assert [path.name for path in (flexwatt.data / "runs").iterdir()] == [run]
+    assert flexwatt.json("run", "--resume", run)["state"] == "ok"
 
 
 def test_ctrl_c_twice_ends_them_now(flexwatt, functions):
