@@ -82,19 +82,26 @@ static void add_cpus(struct fw_steps *steps, unsigned count)
 
 /* Places whose content is one worker's alone. */
 struct places {
-	const char *mask[2];
+	const char *mask[3];
 	size_t masks;
 	char *parent;
 };
 
-static void find_places(const struct fw_sandbox_spec *spec, struct places *places)
+/* Store, logs and packages lie in the state directory: a storage that holds it, as a home directory does, is shown without. */
+static void find_places(const struct fw_sandboxes *shared, const struct fw_sandbox_spec *spec, struct places *places)
 {
 	bool shown = spec->hidden && spec->attempts && fw_path_is_below(spec->attempts, spec->hidden);
+	bool shows_state = false;
 
 	if (spec->hidden)
 		places->mask[places->masks++] = spec->hidden;
-	for (size_t i = 0; spec->read_only && spec->read_only[i]; i++)
+	for (size_t i = 0; spec->read_only && spec->read_only[i]; i++) {
 		shown = shown || (spec->attempts && fw_path_is_below(spec->attempts, spec->read_only[i]));
+		shows_state = shows_state || (fw_path_is_below(shared->state_directory, spec->read_only[i]) &&
+		                              strcmp(shared->state_directory, spec->read_only[i]) != 0);
+	}
+	if (shows_state)
+		places->mask[places->masks++] = shared->state_directory;
 	if (!spec->attempts || shown)
 		return;
 	/* Nothing shows it: its parent is made, empty but for it. */
@@ -178,7 +185,7 @@ int fw_view_own(const struct fw_sandboxes *shared, const struct fw_sandbox *sand
 	struct places places = {0};
 	int rc = FW_OK;
 
-	find_places(spec, &places);
+	find_places(shared, spec, &places);
 	fw_buffer_printf(key, "%u\n", fw_sandbox_cpus(spec->memory_mb, shared->machine->cpus_allowed));
 	add_identity(key, "/etc/resolv.conf");
 	add_identity(key, spec->package);
@@ -234,7 +241,7 @@ int fw_view_common(const struct fw_sandboxes *shared, const struct fw_sandbox_sp
 	if (spec->package)
 		add_bind(common, spec->package, "var/task", READ_ONLY);
 	size_t first = common->list.count;
-	find_places(spec, &places);
+	find_places(shared, spec, &places);
 	for (size_t i = 0; spec->read_only && spec->read_only[i] && rc == FW_OK; i++)
 		rc = add_common(shared, &places, spec->read_only[i], common, err);
 	if (common->list.count > first)

@@ -162,6 +162,25 @@ static void masks_the_attempts_of_others_and_shows_its_own(void **state)
 	running_free(running);
 }
 
+static void a_storage_that_holds_the_state_directory_is_shown_without_it(void **state)
+{
+	(void)state;
+	const char *const paths[] = {world.tree.path, NULL};
+	struct running *running = running_new();
+
+	tree_write(&world.tree, "in.txt", "input");
+	tree_write(&world.tree, "state/logs/a.log", "of another");
+	running->spec.read_only = paths;
+	fw_cleanup_free char *said = say(running, on("read", "in.txt"), on("read", "state/logs/a.log"), on("list", "state"),
+	                                 on("write", "attempts/beside"), NULL);
+
+	assert_says(said, "in.txt: 'input'");
+	assert_says(said, "a.log: ENOENT");
+	assert_says(said, "attempts/beside: ok");
+	assert_says_not(said, "packages");
+	running_free(running);
+}
+
 static void attempts_that_nothing_else_shows_are_writable(void **state)
 {
 	(void)state;
@@ -371,6 +390,7 @@ int main(void)
 		cmocka_unit_test(sees_nothing_of_the_host),
 		cmocka_unit_test(shows_read_only_paths_at_the_same_place),
 		cmocka_unit_test(masks_the_attempts_of_others_and_shows_its_own),
+		cmocka_unit_test(a_storage_that_holds_the_state_directory_is_shown_without_it),
 		cmocka_unit_test(attempts_that_nothing_else_shows_are_writable),
 		cmocka_unit_test(paths_below_a_private_home_work),
 		cmocka_unit_test(a_missing_path_is_an_error_that_names_it),
