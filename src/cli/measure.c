@@ -17,6 +17,7 @@
 #include "base/time.h"
 #include "cli/commands.h"
 #include "cli/measure_child.h"
+#include "cli/measure_floor.h"
 #include "cli/measure_group.h"
 #include "cli/measure_wait.h"
 #include "cli/scope.h"
@@ -328,6 +329,7 @@ static int open_session(struct session *session, const struct fw_text_list *word
 
 	if (rc != FW_OK)
 		return rc;
+	fw_measure_floor_take(session->here, wishes->counters_root);
 	session->measured.region = wishes->region ? wishes->region : "eu-central-1";
 	session->measured.is_command = words->texts.count > 0;
 	return check_region(session->here->catalogue, session->measured.region, err);
@@ -365,8 +367,10 @@ static int measure(struct wishes *wishes, struct fw_text_list *words, int *statu
 		     : wishes->pid > 0      ? measure_process(&session, err)
 		                            : measure_system(&session, err);
 	}
-	if (rc == FW_OK)
+	if (rc == FW_OK) {
+		fw_measure_floor_keep(session.here, wishes->counters_root);
 		rc = report(&session, err);
+	}
 	*status = rc == FW_OK || session.status >= CANNOT_EXECUTE ? session.status : OWN_FAILURE;
 	fw_launcher_end(&session.launcher);
 	fw_measured_done(&session.measured);

@@ -313,6 +313,27 @@ def test_the_true_joules_of_a_command_lie_in_the_interval(flexwatt, counters):
     assert package["high"] - package["low"] < 4 * true_j, "an interval that says nothing"
 
 
+def test_what_is_known_of_idle_power_serves_the_next(flexwatt, counters):
+    def package_of(root=counters.root):
+        _, report = measure(flexwatt, "--counters-root", root, "--", sys.executable, "-c", BURN.format(0.5))
+        return next(energy for energy in report["energy"] if energy["domain"] == "package" and energy["flags"].startswith("measured"))
+    def width(energy):
+        return (energy["high"] - energy["low"]) / energy["joules"]["mean"]
+    package_of()
+    path = flexwatt.store.parent / "floor.json"
+    kept = json.loads(path.read_text())
+    domain = next(domain for domain in kept["books"]["domains"] if domain["domain"] == "package")
+    domain |= {"floor_basis": "quiet", "floor_w": 10.0, "floor_half_w": 0.1, "floor_age_s": 0}
+    path.write_text(json.dumps(kept))
+    known = package_of()
+    assert width(known) < 0.5, known
+    kept_again = next(domain for domain in json.loads(path.read_text())["books"]["domains"] if domain["domain"] == "package")
+    assert kept_again["floor_basis"] != "unknown" and kept_again["floor_w"] == pytest.approx(10, rel=0.5)
+    path.write_text("{not json")
+    package_of()
+    assert json.loads(path.read_text())["books"]
+
+
 def test_counters_of_the_whole_system_are_handed_to_nobody(flexwatt, counters):
     flexwatt.env["FLEXWATT_COUNTERS_ROOT"] = str(counters.root)
     _, report = measure(flexwatt, "--system", "1s")
