@@ -201,18 +201,37 @@ void fw_log_file_free(struct fw_log_file *log)
 }
 
 struct fw_log_stream {
+	struct fw_loop *loop;
 	int fd;
 	struct fw_watch *watch;
 	struct fw_log_file *log; /* or NULL between invocations */
 	struct fw_buffer early;
+	bool served; /* an invocation, by now */
+	bool paused;
 };
+
+static void stop_watching(struct fw_log_stream *stream)
+{
+	fw_watch_free(stream->watch);
+	stream->watch = NULL;
+}
+
+/* A flood before any invocation is dropped, since the worker may be what prints. Between two it waits for its event: what
+ * floods then is a process that it left, which must not keep the loop busy and may wait for the next invocation. */
+static void take_early(struct fw_log_stream *stream, const char *bytes, size_t length)
+{
+	if (fw_buffer_append(&stream->early, bytes, length) == FW_OK || !stream->served)
+		return;
+	stop_watching(stream);
+	stream->paused = true;
+}
 
 static void take(struct fw_log_stream *stream, const char *bytes, size_t length)
 {
 	if (stream->log)
 		write_output(stream->log, bytes, length);
 	else
-		(void)fw_buffer_append(&stream->early, bytes, length); /* a flood before any invocation is dropped */
+		take_early(stream, bytes, length);
 }
 
 /* False when there is nothing more to read now. */
@@ -223,10 +242,8 @@ static bool read_some(struct fw_log_stream *stream)
 
 	if (rc > 0)
 		take(stream, bytes, (size_t)rc);
-	else if (rc == 0 || (errno != EAGAIN && errno != EINTR)) {
-		fw_watch_free(stream->watch); /* every writer is gone */
-		stream->watch = NULL;
-	}
+	else if (rc == 0 || (errno != EAGAIN && errno != EINTR))
+		stop_watching(stream); /* every writer is gone */
 	return rc > 0;
 }
 
@@ -245,6 +262,7 @@ int fw_log_stream_new(struct fw_loop *loop, struct fw_log_stream **stream, int *
 	(void)fcntl(fds[0], F_SETFL, O_NONBLOCK); /* ours alone: the worker's end blocks, as programs expect */
 	struct fw_log_stream *made = fw_alloc(sizeof *made);
 
+	made->loop = loop;
 	made->fd = fds[0];
 	fw_buffer_init(&made->early, EARLY_BYTES);
 	made->watch = fw_watch_new(loop, fds[0], on_readable, made);
@@ -274,11 +292,15 @@ void fw_log_stream_attach(struct fw_log_stream *stream, struct fw_log_file *log)
 	if (stream->early.length)
 		write_output(log, stream->early.data, stream->early.length);
 	fw_buffer_clear(&stream->early);
+	if (stream->paused)
+		stream->watch = fw_watch_new(stream->loop, stream->fd, on_readable, stream);
+	stream->paused = false;
 }
 
 void fw_log_stream_detach(struct fw_log_stream *stream)
 {
 	for (int i = 0; i < DRAIN_READS && stream->watch && read_some(stream); i++)
 		continue;
+	stream->served = true;
 	stream->log = NULL;
 }

@@ -32,7 +32,7 @@ void fw_log_file_free(struct fw_log_file *log);
 /* *write_fd is for the worker: the caller closes its copy. */
 int fw_log_stream_new(struct fw_loop *loop, struct fw_log_stream **stream, int *write_fd, struct fw_error **err);
 void fw_log_stream_free(struct fw_log_stream *stream);
-/* From now on to this log; what came while there was none is written first. Borrowed until detached. */
+/* From now on to this log; what came while there was none is written first (bounded; see log.c). Borrowed until detached. */
 void fw_log_stream_attach(struct fw_log_stream *stream, struct fw_log_file *log);
 /* Writes what the worker had printed until now. */
 void fw_log_stream_detach(struct fw_log_stream *stream);
