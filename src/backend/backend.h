@@ -28,6 +28,7 @@ struct fw_backend_context {
 	const char *region;
 	const char *counters_root; /* the directory that stands for "/" for energy counters; NULL: "/" */
 	uint64_t start_ns;
+	double smt_weight;         /* fw_energy_options */
 	bool oversubscribe;
 	bool resume; /* end_orphans() follows: until then groups of this run's name are a killed engine's */
 };

@@ -23,6 +23,7 @@ struct fw_driver_options {
 	const char *run;                      /* id of a new run, or of the one to resume */
 	bool resume;
 	const char *from_stage;               /* resume: this stage and its descendants start afresh, or NULL */
+	double smt_weight; /* what a busy thread of the same core takes off CPU time, in energy; 0: nothing */
 	bool oversubscribe;
 	const char *counters_root;            /* stands for "/" for energy counters, or NULL */
 	json_t *options;                      /* what the command line said, kept in the run's row; borrowed */

@@ -72,6 +72,7 @@ static int open_parts(struct fw_driver *driver, struct fw_error **err)
 		.region = options->region,
 		.start_ns = driver->start_ns,
 		.oversubscribe = options->oversubscribe,
+		.smt_weight = options->smt_weight,
 		.counters_root = options->counters_root,
 		.resume = options->resume,
 	};

@@ -455,6 +455,7 @@ static int open_parts(struct local *local, struct fw_error **err)
 		.context = {&local->root, &local->machine, context->catalogue},
 		.counters_root = context->counters_root ? &local->counters_root : NULL,
 		.keeps_readings = true,
+		.smt_weight = context->smt_weight,
 	};
 
 	rc = fw_energy_manager_new(&energy, &local->energy, err);

@@ -29,7 +29,7 @@ enum { LOG_LINES = 5, FILES_AMPLE = 65536 };
 
 struct settings {
 	struct fw_override_options overrides;
-	const char *region, *resume, *from, *counters_root;
+	const char *region, *resume, *from, *counters_root, *smt_weight;
 	bool oversubscribe, json;
 };
 
@@ -49,6 +49,7 @@ static void take_from_row(struct fw_collected *collected, struct settings *setti
 		settings->region = region;
 	if (counters && !settings->counters_root)
 		settings->counters_root = counters;
+	settings->smt_weight = json_string_value(fw_json_at(row->environment, "options.smt_weight"));
 	settings->oversubscribe = json_is_true(fw_json_at(row->environment, "options.oversubscribe"));
 }
 
@@ -148,6 +149,24 @@ static const char *counters_root_of(const struct session *session)
 	return session->settings.counters_root ? session->settings.counters_root : session->variables.counters_root;
 }
 
+static const char *smt_weight_of(const struct session *session)
+{
+	return session->settings.smt_weight ? session->settings.smt_weight : session->variables.smt_weight;
+}
+
+/* 0 where none is asked for. */
+static int read_smt_weight(const struct session *session, double *weight, struct fw_error **err)
+{
+	const char *text = smt_weight_of(session);
+
+	*weight = 0;
+	if (!text || (fw_str_to_double(fw_str_of(text), weight) && *weight >= 0 && *weight <= 1))
+		return FW_OK;
+	int rc = fw_fail(err, FW_E_USAGE, "run: --smt-weight '%s' is no number from 0 to 1", text);
+
+	return fw_error_hint(err, rc, "0.5: two busy threads of one core count as one core");
+}
+
 static json_t *options_json(const struct session *session)
 {
 	const json_t *before = fw_json_at(session->previous.environment, "options.directory");
@@ -157,9 +176,9 @@ static json_t *options_json(const struct session *session)
 
 	for (size_t i = 0; i < session->collected.overrides.settings.count; i++)
 		json_array_append_new(set, json_string(session->collected.overrides.settings.items[i].text));
-	return json_pack("{s:o, s:b, s:s, s:s?, s:s?}", "set", set, "oversubscribe", session->settings.oversubscribe, "region",
+	return json_pack("{s:o, s:b, s:s, s:s?, s:s?, s:s?}", "set", set, "oversubscribe", session->settings.oversubscribe, "region",
 	                 region_of(session), "directory", before ? json_string_value(before) : here,
-	                 "counters_root", counters);
+	                 "counters_root", counters, "smt_weight", smt_weight_of(session));
 }
 
 /* From the first trace that a run leaves until somebody listens: one that comes meanwhile waits, and then ends the run in order. */
@@ -179,7 +198,11 @@ static int open_driver(struct session *session, struct fw_error **err)
 	fw_cleanup_json json_t *options = options_json(session);
 	fw_cleanup_free char *state = fw_state_directory(session->store);
 	uint32_t random[3] = {0};
+	double smt_weight = 0;
+	int rc = read_smt_weight(session, &smt_weight, err);
 
+	if (rc != FW_OK)
+		return rc;
 	if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
 		random[0] = (uint32_t)getpid();
 	if (!session->settings.resume)
@@ -196,12 +219,13 @@ static int open_driver(struct session *session, struct fw_error **err)
 		.from_stage = session->settings.from,
 		.oversubscribe = session->settings.oversubscribe,
 		.counters_root = counters_root_of(session),
+		.smt_weight = smt_weight,
 		.options = options,
 		.seed = (uint64_t)random[1] << 32 | random[2],
 	};
 
 	block_signals(SIG_BLOCK);
-	int rc = fw_driver_new(&driver, &session->driver, err);
+	rc = fw_driver_new(&driver, &session->driver, err);
 
 	if (rc != FW_OK)
 		block_signals(SIG_UNBLOCK);
@@ -404,7 +428,7 @@ static int run_session(struct session *session, const char *path, struct fw_erro
 
 static bool has_settings(const struct settings *settings)
 {
-	return fw_override_options_any(&settings->overrides) || settings->region || settings->oversubscribe;
+	return fw_override_options_any(&settings->overrides) || settings->region || settings->oversubscribe || settings->smt_weight;
 }
 
 #define RUN_OPTIONS(settings)                                                                                           \
@@ -419,6 +443,8 @@ static bool has_settings(const struct settings *settings)
 	     &(settings)->oversubscribe, NULL},                                                                              \
 		{"counters-root", "DIR", "directory that stands for / for energy counters: the host's, in a container",            \
 	     FW_OPTION_TEXT, &(settings)->counters_root, "FLEXWATT_COUNTERS_ROOT"},                                           \
+		{"smt-weight", "W", "in energy, what a busy thread of the same core takes off CPU time: 0.5, two are one core",   \
+	     FW_OPTION_TEXT, &(settings)->smt_weight, "FLEXWATT_SMT_WEIGHT"},                                           \
 		{"json", NULL, "the summary as JSON", FW_OPTION_FLAG, &(settings)->json, NULL}
 
 static int run(int argc, char **argv, struct fw_error **err)

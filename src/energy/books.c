@@ -40,11 +40,18 @@ static char *flags_of(const struct fw_record *record, unsigned flags)
 	return text;
 }
 
+const char *fw_books_work_of(const char *work, bool by_bpf)
+{
+	bool machine_by_bpf = strncmp(work, "ebpf", 4) == 0;
+
+	return by_bpf ? machine_by_bpf ? work : "ebpf" : work;
+}
+
 void fw_books_add_row(const struct fw_share *share, const char *work, struct fw_record *record)
 {
 	const struct fw_figure *figure = &share->figure;
 	struct fw_energy *energy = fw_record_add_energy(record);
-	bool bpf_rapl = strcmp(work, "ebpf") == 0 && strcmp(share->source, "rapl") == 0;
+	bool bpf_rapl = strncmp(work, "ebpf", 4) == 0 && strcmp(share->source, "rapl") == 0;
 
 	energy->source = fw_strdup(bpf_rapl ? "ebpf+rapl" : share->source);
 	energy->domain = fw_strdup(fw_domain_kind_names[share->kind]);

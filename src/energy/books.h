@@ -17,6 +17,8 @@ json_t *fw_books_to_json(const struct fw_attribution *attribution, const char *w
 /* Adds a word for each flag that is set: "wrap", "gap". */
 void fw_books_flag_words(unsigned flags, char **text);
 
+/* Of one worker: where the machine's is told apart by BPF, one without an account there is read by its group. */
+const char *fw_books_work_of(const char *work, bool by_bpf);
 /* Adds the row of energy to a record. work: how the work of this worker was told apart. */
 void fw_books_add_row(const struct fw_share *share, const char *work, struct fw_record *record);
 /* True for a row that it has added. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/time.h"
 #include "energy/books.h"
 #include "energy/manager_internal.h"
@@ -73,7 +74,7 @@ static size_t find_nvml(const struct fw_energy_counters *counters)
 }
 
 struct fw_energy_counters *fw_counters_new(struct fw_energy_manager *manager, const struct fw_machine *machine,
-                                           bool keeps)
+                                           const struct fw_energy_options *options)
 {
 	struct fw_energy_counters *counters = fw_alloc(sizeof *counters);
 	fw_cleanup_free struct fw_domain *domains = fw_alloc_array(FW_ATTRIBUTION_POOLS, sizeof *domains);
@@ -87,8 +88,10 @@ struct fw_energy_counters *fw_counters_new(struct fw_energy_manager *manager, co
 		return NULL;
 	}
 	counters->meter = fw_work_meter_new(&manager->source, machine, find_bpf(counters));
+	if (options->smt_weight > 0 && !fw_work_meter_share(counters->meter, machine, options->smt_weight))
+		fw_warning("threads of one core are not weighted: that takes the monitor ebpf (flexwatt monitors says why it is off)");
 	counters->feed = fw_feed_new(fw_work_meter_machine(counters->meter), domains, counters->count,
-	                             fw_work_meter_name(counters->meter), keeps);
+	                             fw_work_meter_name(counters->meter), options->keeps_readings);
 	fw_counters_tick(counters);
 	return counters;
 }
@@ -264,7 +267,7 @@ void fw_counters_fill(struct fw_energy_counters *counters, struct fw_ended *ende
 	struct fw_share shares[FW_SHARES_MOST];
 	struct fw_edge begin = fw_counters_edge(worker, &ended->begin), end = fw_counters_edge(worker, &ended->end);
 	size_t count = fw_feed_cut(worker->fed, &key, ended->serial, &begin, &end, shares, FW_COUNT_OF(shares));
-	const char *work = fw_fed_is_by_bpf(worker->fed) ? "ebpf" : fw_work_meter_name(counters->meter);
+	const char *work = fw_books_work_of(fw_work_meter_name(counters->meter), fw_fed_is_by_bpf(worker->fed));
 
 	for (size_t i = 0; i < count; i++)
 		fw_books_add_row(&shares[i], work, record);

@@ -12,9 +12,9 @@
 struct fw_energy_counters;
 struct fw_ended;
 
-/* NULL where no monitor that works has counters. Takes the baseline. `keeps`: what is read is kept for fw_counters_take(). */
+/* NULL where no monitor that works has counters. Takes the baseline. keeps_readings: what is read is kept for fw_counters_take(). */
 struct fw_energy_counters *fw_counters_new(struct fw_energy_manager *manager, const struct fw_machine *machine,
-                                           bool keeps);
+                                           const struct fw_energy_options *options);
 void fw_counters_free(struct fw_energy_counters *counters);
 
 void fw_counters_join(struct fw_energy_counters *counters, struct fw_energy_worker *worker);

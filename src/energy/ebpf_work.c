@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/time.h"
 #include "energy/ebpf_internal.h"
+#include "energy/sharing.h"
 
 enum { TRIES = 4096 };
 
@@ -41,6 +42,9 @@ struct fw_work_snapshot {
 	struct fw_work_sum *sums; /* slot * packages + package, since the account was opened */
 	struct fw_work_sum busy[FW_WORK_PACKAGES];
 	uint64_t idle_ns[FW_WORK_PACKAGES];
+	struct fw_sharing *sharing; /* NULL: not asked for */
+	uint32_t *shared_generations; /* of the accounts that shared_base is of */
+	double *shared_base;        /* slot * packages + package */
 };
 
 static uint8_t package_index(struct fw_work *work, int physical)
@@ -278,7 +282,45 @@ void fw_work_snapshot_free(struct fw_work_snapshot *snapshot)
 		return;
 	free(snapshot->generations);
 	free(snapshot->sums);
+	fw_sharing_free(snapshot->sharing);
+	free(snapshot->shared_generations);
+	free(snapshot->shared_base);
 	free(snapshot);
+}
+
+void fw_work_snapshot_share(struct fw_work_snapshot *snapshot, const struct fw_machine *machine, double factor)
+{
+	const struct fw_work *work = snapshot->work;
+
+	snapshot->sharing = fw_sharing_new(machine, work->bpf->cpu_count, work->package_of, work->packages, FW_BPF_SLOTS, factor);
+	snapshot->shared_generations = fw_alloc_array(FW_BPF_SLOTS, sizeof *snapshot->shared_generations);
+	snapshot->shared_base = fw_alloc_array(FW_BPF_SLOTS * work->packages, sizeof *snapshot->shared_base);
+}
+
+double fw_work_shared_ns(const struct fw_work_snapshot *snapshot, struct fw_work_key key, size_t package)
+{
+	size_t at = key.slot * snapshot->work->packages + package;
+
+	if (!snapshot->sharing || key.slot >= FW_BPF_SLOTS)
+		return 0;
+	if (key.slot > 0 && snapshot->shared_generations[key.slot] != key.generation)
+		return 0;
+	return fw_sharing_ns(snapshot->sharing, key.slot, package) - snapshot->shared_base[at];
+}
+
+/* A slot that has been given again begins anew. */
+static void take_sharing(struct fw_work_snapshot *snapshot)
+{
+	const struct fw_work *work = snapshot->work;
+
+	for (uint32_t slot = 1; slot < snapshot->used; slot++) {
+		if (snapshot->shared_generations[slot] == work->accounts[slot].generation)
+			continue;
+		snapshot->shared_generations[slot] = work->accounts[slot].generation;
+		for (size_t i = 0; i < work->packages; i++)
+			snapshot->shared_base[slot * work->packages + i] = fw_sharing_ns(snapshot->sharing, slot, i);
+	}
+	fw_sharing_take(snapshot->sharing, snapshot->before_ns, snapshot->used);
 }
 
 /* One CPU as it is copied; slots[used]. */
@@ -325,11 +367,16 @@ static void add_view(struct fw_work_snapshot *snapshot, unsigned index, const st
 	snapshot->idle_ns[package] += view->cpu.idle_ns + (idle ? view->running_ns : 0);
 	snapshot->busy[package].ns += view->cpu.busy_ns + (idle ? 0 : view->running_ns);
 	snapshot->busy[package].cycles += view->cpu.busy_cycles;
+	if (snapshot->sharing)
+		fw_sharing_note(snapshot->sharing, index, 0, view->cpu.busy_ns + (idle ? 0 : view->running_ns));
 	for (uint32_t slot = 1; slot < snapshot->used; slot++) {
 		struct fw_work_sum *sum = &snapshot->sums[slot * work->packages + package];
 
 		sum->ns += view->slots[slot].ns + (view->cpu.slot == slot ? view->running_ns : 0);
 		sum->cycles += view->slots[slot].cycles;
+		if (snapshot->sharing)
+			fw_sharing_note(snapshot->sharing, index, slot,
+			                view->slots[slot].ns + (view->cpu.slot == slot ? view->running_ns : 0));
 	}
 }
 
@@ -353,6 +400,8 @@ bool fw_work_take(struct fw_work *work, struct fw_work_snapshot *snapshot)
 		snapshot->generations[slot] = work->accounts[slot].generation;
 		subtract(&snapshot->sums[slot * work->packages], work->accounts[slot].base, work->packages);
 	}
+	if (snapshot->sharing)
+		take_sharing(snapshot);
 	snapshot->after_ns = fw_monotonic_ns();
 	return whole;
 }

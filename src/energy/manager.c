@@ -127,7 +127,7 @@ int fw_energy_manager_new(const struct fw_energy_options *options, struct fw_ene
 	fw_budget_init(&fresh->budget, fw_monotonic_ns());
 	pthread_mutex_init(&fresh->pass, NULL);
 	open_monitors(fresh, options);
-	fresh->counters = fw_counters_new(fresh, options->context.machine, options->keeps_readings);
+	fresh->counters = fw_counters_new(fresh, options->context.machine, options);
 	if (fresh->loop)
 		rc = connect_loop(fresh, err);
 	if (rc == FW_OK && !options->no_sampler)

@@ -16,6 +16,7 @@ struct fw_energy_options {
 	struct fw_loop *loop;  /* `done` callbacks come on its thread; NULL for `flexwatt monitors` */
 	struct fw_monitor_context context;
 	double rate_hz;        /* memory and counters while an invocation runs; 0: default 10 */
+	double smt_weight;     /* what a busy thread of the same core takes off CPU time (sharing.h); 0: nothing */
 	bool keeps_readings;   /* for fw_energy_manager_readings() */
 	bool no_sampler;       /* tests: everything on the calling thread */
 	/* The directory that stands for "/" for energy counters alone; NULL: as everything else. Borrowed. */

@@ -290,7 +290,7 @@ static void cut(struct fw_replay *replay, struct cursor *cursor)
 	replay->cut(replay->context,
 	            &(struct fw_replay_cut){
 		                                    stage, task, attempt,
-		                                    fw_fed_is_by_bpf(holder->fed) ? "ebpf" : replay->header.work, shares, count});
+		                                    fw_books_work_of(replay->header.work, fw_fed_is_by_bpf(holder->fed)), shares, count});
 }
 
 static void forget(struct fw_replay *replay, struct cursor *cursor)

@@ -59,6 +59,10 @@ FW_DEFINE_CLEANUP(struct fw_work_snapshot *, fw_work_snapshot_free)
 bool fw_work_take(struct fw_work *work, struct fw_work_snapshot *snapshot);
 /* False: no such account at that time. */
 bool fw_work_of(const struct fw_work_snapshot *snapshot, struct fw_work_key key, struct fw_work_sum *sums);
+/* From now on each snapshot tells how much of the time was shared with other threads of a core (sharing.h). */
+void fw_work_snapshot_share(struct fw_work_snapshot *snapshot, const struct fw_machine *machine, double factor);
+/* Of an account on a package, since it was first seen; slot 0: of the machine. 0 where it is not told. */
+double fw_work_shared_ns(const struct fw_work_snapshot *snapshot, struct fw_work_key key, size_t package);
 struct fw_work_machine {
 	uint64_t before_ns, after_ns; /* CLOCK_MONOTONIC around it */
 	const struct fw_work_sum *busy; /* of each package */

@@ -25,6 +25,7 @@ struct fw_work_meter {
 	uint8_t package_of[FW_MAX_CPUS]; /* index, of each CPU */
 	struct fw_work_now now;
 	int work_fd, memory_fd;
+	bool shares;
 	double used_bytes;       /* of the machine's memory, at used_at_ns */
 	uint64_t used_at_ns;
 	char text[TEXT_BYTES];
@@ -95,8 +96,8 @@ static bool read_bpf(struct fw_work_meter *meter, struct fw_work_now *now)
 	machine = fw_work_machine_of(meter->snapshot);
 	now->at_ns = machine.before_ns + (machine.after_ns - machine.before_ns) / 2;
 	for (size_t i = 0; i < meter->machine.packages; i++) {
-		now->ns[i] = (double)machine.busy[i].ns;
-		now->total_ns += now->ns[i];
+		now->ns[i] = (double)machine.busy[i].ns - fw_work_shared_ns(meter->snapshot, (struct fw_work_key){0}, i);
+		now->total_ns += (double)machine.busy[i].ns;
 	}
 	return true;
 }
@@ -140,11 +141,13 @@ static void spread(const struct fw_work_meter *meter, struct fw_work_now *now)
 		now->ns[i] = meter->now.total_ns > 0 ? now->total_ns * meter->now.ns[i] / meter->now.total_ns : 0;
 }
 
-static void take_sums(const struct fw_work_meter *meter, const struct fw_work_sum *sums, struct fw_work_now *now)
+/* Edges are read in total_ns: nothing is taken off that. */
+static void take_sums(const struct fw_work_meter *meter, struct fw_work_key key, const struct fw_work_sum *sums,
+                      struct fw_work_now *now)
 {
 	for (size_t i = 0; i < meter->machine.packages; i++) {
-		now->ns[i] = (double)sums[i].ns;
-		now->total_ns += now->ns[i];
+		now->ns[i] = (double)sums[i].ns - fw_work_shared_ns(meter->snapshot, key, i);
+		now->total_ns += (double)sums[i].ns;
 	}
 }
 
@@ -181,7 +184,7 @@ void fw_work_meter_worker(struct fw_work_meter *meter, const struct fw_metered *
 	}
 	*now = (struct fw_work_now){.at_ns = meter->now.at_ns, .bytes = NAN};
 	if (fw_work_of(meter->snapshot, key, sums)) /* else it joined since: nothing yet */
-		take_sums(meter, sums, now);
+		take_sums(meter, key, sums, now);
 }
 
 void fw_work_meter_now(struct fw_work_meter *meter, const struct fw_metered *worker, struct fw_work_key key,
@@ -195,7 +198,7 @@ void fw_work_meter_now(struct fw_work_meter *meter, const struct fw_metered *wor
 	}
 	*now = (struct fw_work_now){.at_ns = fw_monotonic_ns(), .bytes = NAN};
 	if (fw_work_read(meter->bpf, key, sums))
-		take_sums(meter, sums, now);
+		take_sums(meter, key, sums, now);
 }
 
 double fw_work_meter_edge(const struct fw_work_meter *meter, struct fw_work_key key, const struct fw_reading *reading)
@@ -334,11 +337,20 @@ void fw_work_meter_free(struct fw_work_meter *meter)
 	free(meter);
 }
 
+bool fw_work_meter_share(struct fw_work_meter *meter, const struct fw_machine *machine, double factor)
+{
+	if (meter->rung != RUNG_BPF)
+		return false;
+	fw_work_snapshot_share(meter->snapshot, machine, factor);
+	meter->shares = true;
+	return true;
+}
+
 const char *fw_work_meter_name(const struct fw_work_meter *meter)
 {
 	static const char *const names[] = {"ebpf", "cgroup", "cgroup", "proc"};
 
-	return names[meter->rung];
+	return meter->shares ? "ebpf+smt" : names[meter->rung];
 }
 
 const struct fw_attribution_machine *fw_work_meter_machine(const struct fw_work_meter *meter)

@@ -21,7 +21,10 @@ struct fw_work_meter *fw_work_meter_new(const struct fw_reading_source *source, 
                                         struct fw_work *bpf);
 void fw_work_meter_free(struct fw_work_meter *meter);
 
-/* How the work is told apart: "ebpf", "cgroup" or "proc". */
+/* Takes off what threads of one core share (sharing.h). False, and nothing changes, where the work is not told apart by BPF. */
+bool fw_work_meter_share(struct fw_work_meter *meter, const struct fw_machine *machine, double factor);
+
+/* How the work is told apart: "ebpf", "ebpf+smt" where cores are shared, "cgroup" or "proc". */
 const char *fw_work_meter_name(const struct fw_work_meter *meter);
 const struct fw_attribution_machine *fw_work_meter_machine(const struct fw_work_meter *meter);
 

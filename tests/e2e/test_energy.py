@@ -69,6 +69,16 @@ def test_what_is_handed_out_and_what_is_left_is_what_was_measured(flexwatt, func
     assert "package-0 measured" in told and "idle rest" in told and "residual" in told
 
 
+def test_threads_of_one_core_are_weighted_on_request(flexwatt, functions, powercap):
+    records = flexwatt.records(run(flexwatt, "--smt-weight", "0.5"))
+    for record in records:
+        method = rows(record)[0]["method"]
+        assert method.endswith(" ebpf+smt") or "ebpf" not in method
+    for wrong in ("2", "-1", "much"):
+        failed = flexwatt("run", "workflow.yaml", "--smt-weight", wrong, status=2)
+        assert "--smt-weight" in failed.stderr and "0.5" in failed.stderr
+
+
 def test_monitors_read_the_counters_of_the_directory_that_is_given(flexwatt, powercap):
     rapl = {m["monitor"]: m for m in flexwatt.json("monitors", "--counters-root", flexwatt.directory / "host")["monitors"]}["rapl"]
     assert rapl["works"] and "1 x package" in rapl["detail"]
