@@ -168,7 +168,10 @@ static void hand_out(struct fw_holder *holder, size_t index, double *dynamic_j, 
 	struct fw_part part = {.seconds = price->seconds,
 	                       .work = fmax(work - stake->work, 0),
 	                       .reserved = fw_holder_reserved(holder, pool) * pool->slices[at].scale};
+	double share = price->work > 0 ? fmin(part.work / price->work, 1) : 0;
 
+	part.share_change = fabs(share - stake->share);
+	stake->share = share;
 	fw_account_add(&stake->account, price, &part);
 	*dynamic_j += stake->account.dynamic_j - before.dynamic_j;
 	*idle_j += (stake->account.idle_j - before.idle_j) * held_share(stake, price->seconds);

@@ -47,6 +47,7 @@ struct fw_stake {
 	uint64_t until_ns;          /* when its work was read for the pool's latest slice, or when it joined */
 	double work, total_ns;      /* then */
 	double held_ns;             /* since then: how long it had an invocation */
+	double share;               /* of all work in the pool's latest slice */
 	struct fw_account account;  /* as if it had had one all the time */
 	uint64_t joined;            /* first slice that it can have a part in */
 	struct {

@@ -11,6 +11,9 @@
 
 #define QUIET_BUSY 0.02
 #define QUIET_QUANTILE 0.10
+#define QUIET_WHOLE_S 0.125
+#define QUIET_ENOUGH 4 /* long ones, and the short are left out: a low quantile would take those that a counter shortened */
+#define QUIET_JOINED_S 0.25 /* idle slices that follow each other: the longer, the less a counter's lateness weighs */
 #define QUIET_SECONDS 0.2 /* so much evidence before it counts */
 #define HALF_LIFE_S 3600.0
 #define FORGET_NS (6 * 3600ULL * FW_NS_PER_S)
@@ -95,15 +98,25 @@ static double slope_w(const struct fw_floor *floor)
 	return load_has_varied(floor) ? fmax(both / spread2(floor), 0) : 0;
 }
 
-/* Low quantile, and as its uncertainty the distance to the median. */
-static bool from_quiet(const struct fw_floor *floor, uint64_t now_ns, struct estimate *estimate)
+static size_t quiet_watts(const struct fw_floor *floor, uint64_t now_ns, double least_s, double *watts)
 {
-	double watts[FW_FLOOR_KEPT], slope = slope_w(floor);
+	double slope = slope_w(floor);
 	size_t count = 0;
 
 	for (size_t i = 0; i < floor->quiet_count; i++)
-		if (floor->quiet[i].at_ns + FORGET_NS >= now_ns)
+		if (floor->quiet[i].at_ns + FORGET_NS >= now_ns && floor->quiet[i].seconds >= least_s)
 			watts[count++] = fmax(floor->quiet[i].watts - slope * floor->quiet[i].busy, 0);
+	return count;
+}
+
+/* Low quantile, and as its uncertainty the distance to the median. */
+static bool from_quiet(const struct fw_floor *floor, uint64_t now_ns, struct estimate *estimate)
+{
+	double watts[FW_FLOOR_KEPT];
+	size_t count = quiet_watts(floor, now_ns, QUIET_WHOLE_S, watts);
+
+	if (count < QUIET_ENOUGH)
+		count = quiet_watts(floor, now_ns, 0, watts);
 	if (count == 0 || floor->quiet_seconds < QUIET_SECONDS)
 		return false;
 	qsort(watts, count, sizeof watts[0], ascending);
@@ -194,16 +207,41 @@ static void add_to_sums(struct fw_floor *floor, uint64_t at_ns, double seconds, 
 	floor->sums_at_ns = at_ns;
 }
 
-static void add_quiet(struct fw_floor *floor, uint64_t at_ns, double seconds, double watts, double busy)
+/* The latest idle time, when this slice goes on with it; else a new one. */
+static size_t place_of(struct fw_floor *floor, uint64_t from_ns, double seconds)
 {
-	floor->quiet[floor->quiet_next].watts = watts;
-	floor->quiet[floor->quiet_next].busy = busy;
-	floor->quiet[floor->quiet_next].at_ns = at_ns;
-	floor->quiet_next = (floor->quiet_next + 1) % FW_FLOOR_KEPT;
+	size_t latest = (floor->quiet_next + FW_FLOOR_KEPT - 1) % FW_FLOOR_KEPT, next = floor->quiet_next;
+
+	if (floor->quiet_count > 0 && floor->quiet[latest].at_ns >= from_ns &&
+	    floor->quiet[latest].seconds + seconds <= QUIET_JOINED_S)
+		return latest;
+	floor->quiet[next].watts = floor->quiet[next].busy = floor->quiet[next].seconds = 0;
+	floor->quiet_next = (next + 1) % FW_FLOOR_KEPT;
 	if (floor->quiet_count < FW_FLOOR_KEPT)
 		floor->quiet_count++;
+	return next;
+}
+
+static void add_quiet(struct fw_floor *floor, uint64_t at_ns, double seconds, double watts, double busy)
+{
+	size_t place = place_of(floor, at_ns - (uint64_t)(seconds * 1e9) - FW_NS_PER_MS, seconds);
+	double before_s = floor->quiet[place].seconds, all_s = before_s + seconds;
+
+	floor->quiet[place].watts = (floor->quiet[place].watts * before_s + watts * seconds) / all_s;
+	floor->quiet[place].busy = (floor->quiet[place].busy * before_s + busy * seconds) / all_s;
+	floor->quiet[place].seconds = all_s;
+	floor->quiet[place].at_ns = at_ns;
 	floor->quiet_seconds += seconds;
 	floor->evidence_ns = at_ns;
+}
+
+/* In the first idle slice after work a late counter still brings joules of that: it tells only where nothing better does. */
+static bool follows_work(struct fw_floor *floor, uint64_t at_ns, double seconds)
+{
+	uint64_t until_ns = floor->quiet_until_ns;
+
+	floor->quiet_until_ns = at_ns;
+	return floor->quiet_count > 0 && until_ns + FW_NS_PER_MS < at_ns - (uint64_t)(seconds * 1e9);
 }
 
 /* A minimum that were kept for ever would hold the floor down when it has risen. */
@@ -230,7 +268,7 @@ void fw_floor_add(struct fw_floor *floor, uint64_t at_ns, double seconds, double
 	add_to_sums(floor, at_ns, seconds, watts, fmin(busy, 1));
 	if (floor->first_ns == 0)
 		floor->first_ns = at_ns;
-	if (busy < QUIET_BUSY || (floor->basis == FW_FLOOR_QUIET && watts < floor->floor_w - floor->half_w))
+	if (busy < QUIET_BUSY ? !follows_work(floor, at_ns, seconds) : (floor->basis == FW_FLOOR_QUIET && watts < floor->floor_w - floor->half_w))
 		add_quiet(floor, at_ns, seconds, watts, fmin(busy, 1));
 	judge(floor, at_ns);
 }

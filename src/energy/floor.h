@@ -25,11 +25,12 @@ extern const char *const fw_floor_basis_names[]; /* "unknown", "quiet", ... */
 
 struct fw_floor {
 	struct {
-		double watts, busy;
+		double watts, busy, seconds;
 		uint64_t at_ns;
-	} quiet[FW_FLOOR_KEPT]; /* ring of idle slices */
+	} quiet[FW_FLOOR_KEPT]; /* ring of idle times: slices that follow each other are one, as far as they go */
 	size_t quiet_next, quiet_count;
 	double quiet_seconds;
+	uint64_t quiet_until_ns; /* the latest idle slice, taken or not */
 
 	/* Decayed sums of a weighted least-squares line. */
 	double weight, busy, watts, busy2, busy_watts, watts2;

@@ -66,6 +66,7 @@ void fw_account_add(struct fw_account *account, const struct fw_slice_price *pri
 	account->floor_dynamic_j += floor_j * share;
 	account->floor_idle_j += floor_j * part->reserved * time;
 	account->variance_j2 += VARIANCE_OF_BOUND * (ends * square(price->counter_half_j * share) +
+	                                             square(price->counter_half_j * part->share_change) +
 	                                             square(edge_half_j(price, part, dynamic_j, share)) +
 	                                             square(price->per_work_j * part->work_half));
 	account->flags |= price->flags;

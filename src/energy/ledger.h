@@ -57,6 +57,7 @@ struct fw_part {
 	double reserved;     /* its part of the machine, 0 to 1 */
 	bool at_edge;        /* it begins or ends inside: the slice is shared with what came before or after */
 	bool at_begin, at_end; /* the slice in which the counter's error at that end counts */
+	double share_change;   /* against the slice before: a late counter books joules into the wrong one of the two */
 };
 
 /* How uneven the price of work is, learnt from slice to slice; until then half of itself. All zero is nothing learnt. */

@@ -162,3 +162,8 @@ void fixture_invoke(struct fixture *fixture, struct fw_energy_worker *worker, co
 	fw_energy_end(worker, true, record, fixture_count, fixture);
 }
 
+double uniform(uint64_t *seed)
+{
+	*seed = *seed * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (double)(*seed >> 11) / (double)(1ULL << 53);
+}

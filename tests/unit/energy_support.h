@@ -20,6 +20,8 @@ int energy_set_up(void **state);
 int energy_tear_down(void **state);
 
 void burn_30_ms(void); /* of CPU time */
+/* From 0 to 1, the same every time. */
+double uniform(uint64_t *seed);
 
 /* A child that does what one byte says and answers it: 'b' burns 30 ms of CPU, 'm' takes 32 MiB more and keeps them, 'w'
  * waits 60 ms, 'M' does the last two, 'n' nothing. */

@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "base/time.h"
 #include "energy/attribution.h"
-#include "support.h"
+#include "tests/unit/energy_support.h"
 
 enum { DOMAINS = 5, HOLDERS = 3 };
 enum { PACKAGE_0, PACKAGE_1, DRAM, CORE, PSYS };
@@ -654,12 +654,6 @@ static void a_hot_removed_cpu_is_flagged_and_no_worker_pays_for_it(void **state)
 	assert_int_equal(books[0].reason, FW_REASON_CPU_GONE);
 	assert_true(books[0].books.system_dynamic_j >= 0);
 	assert_near(fw_attribution_residual_j(machine.attribution), 0, 1e-9);
-}
-
-static double uniform(uint64_t *seed)
-{
-	*seed = *seed * 6364136223846793005ULL + 1442695040888963407ULL;
-	return (double)(*seed >> 11) / (double)(1ULL << 53);
 }
 
 /* Invocations follow each other without a pause: together they are what their worker has in the books. */

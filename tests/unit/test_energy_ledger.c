@@ -9,13 +9,7 @@
 #include "base/time.h"
 #include "energy/floor.h"
 #include "energy/ledger.h"
-#include "support.h"
-
-static double uniform(uint64_t *seed)
-{
-	*seed = *seed * 6364136223846793005ULL + 1442695040888963407ULL;
-	return (double)(*seed >> 11) / (double)(1ULL << 53);
-}
+#include "tests/unit/energy_support.h"
 
 static void a_slice_is_idle_up_to_the_floor_and_dynamic_above(void **state)
 {
