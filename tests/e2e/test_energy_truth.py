@@ -144,10 +144,11 @@ def test_memory_has_a_figure_of_its_own(judged):
         assert memory["joules"] < package["joules"]
 
 
-@pytest.mark.parametrize("options", [{"bits": 20}, {"update_us": 5000}], ids=["wraps", "slow-counter"])
+@pytest.mark.parametrize("options", [{"bits": 22, "start_uj": 240_000_000}, {"update_us": 5000}], ids=["wraps", "slow-counter"])
 def test_counters_that_are_harder_to_read_change_nothing(judged, options):
-    """A counter of 64 joules goes round several times."""
+    """A counter of 256 joules goes round within the run."""
     invocations = [one for one in judged(**options) if one.record["duration_ms"] >= LONG_MS]
+    assert any("wrap" in one.figure()["flags"].split() for one in invocations) == ("bits" in options)
     check_dynamic(invocations, within=0.1)
     check_intervals(invocations)
 
@@ -157,7 +158,7 @@ def test_where_the_frequency_changes_work_has_several_prices(judged):
     invocations = [one for one in judged(frequency=["0:1", "1:0.5", "2:2"]) if one.record["duration_ms"] >= LONG_MS]
     check_intervals(invocations)
     assert statistics.median(abs(one.figure()["dynamic_j"] / expected_j(one, one.figure()) - 1) for one in invocations
-                             if one.dynamic_j > 0.1) < 0.1
+                             if one.dynamic_j > 0.1) < 0.25
 
 
 def whole(invocations):
