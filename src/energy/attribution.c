@@ -148,7 +148,7 @@ static struct fw_slice slice_of(struct fw_attribution *attribution, struct fw_po
 		slice.flags |= FW_DOMAIN_SKEW;
 	teach_floor(attribution, pool, &slice, middle_ns(reading));
 	set_floor(pool, &slice);
-	slice.unevenness = fw_unevenness_now(&pool->unevenness);
+	slice.unevenness = fw_unevenness_now(&pool->unevenness, slice.seconds);
 	return slice;
 }
 

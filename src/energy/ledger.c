@@ -98,6 +98,7 @@ struct fw_figure fw_account_figure(const struct fw_account *account)
 #define UNEVEN_MOST_NOISE 0.25 /* of the counter, in a slice that tells something */
 #define UNEVEN_LEAST_WEIGHT 0.05
 #define UNEVEN_LEAST 0.01
+#define UNEVEN_A_SECOND 1.0 /* what may have happened meanwhile */
 
 void fw_unevenness_add(struct fw_unevenness *unevenness, const struct fw_slice_price *price, double busy)
 {
@@ -117,9 +118,13 @@ void fw_unevenness_add(struct fw_unevenness *unevenness, const struct fw_slice_p
 	unevenness->slices++;
 }
 
-double fw_unevenness_now(const struct fw_unevenness *unevenness)
+double fw_unevenness_now(const struct fw_unevenness *unevenness, double seconds)
 {
-	return unevenness->slices > 0 ? fmin(fmax(sqrt(unevenness->square), UNEVEN_LEAST), UNEVEN_AT_FIRST) : UNEVEN_AT_FIRST;
+	double learnt = fmax(sqrt(unevenness->square), UNEVEN_LEAST);
+
+	if (unevenness->slices == 0)
+		return UNEVEN_AT_FIRST;
+	return fmin(fmax(learnt, seconds * UNEVEN_A_SECOND), UNEVEN_AT_FIRST);
 }
 
 void fw_books_add(struct fw_books *books, const struct fw_slice_price *price, double workers_dynamic_j, double workers_idle_j)

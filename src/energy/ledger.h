@@ -68,7 +68,8 @@ struct fw_unevenness {
 };
 /* busy: the share of the CPUs that worked; too little work tells nothing. */
 void fw_unevenness_add(struct fw_unevenness *unevenness, const struct fw_slice_price *price, double busy);
-double fw_unevenness_now(const struct fw_unevenness *unevenness);
+/* In a slice of that length: the longer, the less short ones before it have told. */
+double fw_unevenness_now(const struct fw_unevenness *unevenness, double seconds);
 
 /* What has been gathered. All zero is empty. */
 struct fw_account {

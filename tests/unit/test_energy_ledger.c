@@ -107,7 +107,7 @@ static void mistake_24_edges_inside_a_slice_leave_no_gap(void **state)
 
 static double width_at_an_edge(const struct fw_unevenness *unevenness)
 {
-	struct fw_slice slice = {.seconds = 1, .joules = 30, .work = 2e9, .floor_w = 10, .unevenness = fw_unevenness_now(unevenness)};
+	struct fw_slice slice = {.seconds = 1, .joules = 30, .work = 2e9, .floor_w = 10, .unevenness = fw_unevenness_now(unevenness, 0.01)};
 	struct fw_slice_price price = fw_price_of(&slice, 0);
 	struct fw_account account = {0};
 
@@ -133,10 +133,11 @@ static void an_edge_is_as_uncertain_as_prices_are_uneven(void **state)
 		see_price(&uneven, 1e-8 * (1 + (i % 2)));
 		fw_unevenness_add(&quiet, &(struct fw_slice_price){.dynamic_j = 10, .work = 1e9, .per_work_j = 1e-8}, 0.01);
 	}
-	assert_near(fw_unevenness_now(&even), 0.01, 0.002);
-	assert_near(fw_unevenness_now(&uneven), 0.5, 1e-9);
-	assert_near(fw_unevenness_now(&unknown), 0.5, 1e-9);
-	assert_near(fw_unevenness_now(&quiet), 0.5, 1e-9);
+	assert_near(fw_unevenness_now(&even, 0.01), 0.01, 0.002);
+	assert_near(fw_unevenness_now(&uneven, 0.01), 0.5, 1e-9);
+	assert_near(fw_unevenness_now(&unknown, 0.01), 0.5, 1e-9);
+	assert_near(fw_unevenness_now(&quiet, 0.01), 0.5, 1e-9);
+	assert_near(fw_unevenness_now(&even, 0.2), 0.2, 1e-9); /* of a slice as long as that, nobody knows */
 	assert_near(width_at_an_edge(&unknown) / width_at_an_edge(&even), 50, 10);
 }
 
