@@ -50,7 +50,7 @@ install: build ## install below /usr/local (DESTDIR is respected)
 	@meson install -C $(RELEASE) --no-rebuild --quiet && echo "installed: flexwatt --help"
 
 install-caps: ## let users measure without root: capabilities of the installed flexwatt (FILE=..., docs/energy.md)
-	@scripts/install-caps $(FILE)
+	@scripts/setup caps && scripts/install-caps $(FILE)
 
 clean: ## remove everything that was built and made
 	@rm -rf build examples/video/functions examples/video/data
