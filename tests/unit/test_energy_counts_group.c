@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Groups of perf_event as version 1, in a hierarchy that the test mounts for itself where it may: events of a worker's
- * processes are counted there, and nothing is left behind.
+ * Groups of perf_event where it is mounted as version 1: events of a worker's processes are counted there, and nothing is left
+ * behind.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/perf_event.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -42,6 +40,7 @@ static pid_t burner(int *go)
 	if (pid == 0) {
 		char byte;
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when a test fails in between */
 		close(fds[1]);
 		if (read(fds[0], &byte, 1) == 1)
 			burn_20_ms();
@@ -98,7 +97,7 @@ static void events_of_a_group_are_its_processes(const struct fw_root *root)
 		assert_true(fds[cpu] >= 0);
 	}
 	burn_20_ms(); /* not in the group */
-	assert_int_equal(counted_ns(fds, cpus), 0);
+	assert_true(counted_ns(fds, cpus) < 10000000); /* its own way to where it waits, and nothing of ours */
 	assert_int_equal(write(go, "x", 1), 1);
 	for (int wait_ms = 0; counted_ns(fds, cpus) < 20000000; wait_ms++) {
 		assert_true(wait_ms < 20000);
@@ -133,28 +132,37 @@ static void what_a_killed_engine_left_is_swept_and_what_is_used_stays(const stru
 	close(go);
 }
 
-static void a_v1_hierarchy_has_groups_for_the_events_of_workers(void **state)
+static void a_directory_that_is_no_hierarchy_gives_no_group(void **state)
 {
 	fw_cleanup_tree struct tree tree = tree_of(HIERARCHY "/", NULL);
 	struct fw_root root = {tree.fd};
-	char point[128];
+	pid_t own = getpid();
 
 	(void)state;
 	assert_false(fw_count_group_is_needed(&root));
-	pid_t gone = getpid();
-	assert_null(fw_count_group_new(&root, "fw-none", &gone, 1)); /* a directory that is no hierarchy */
-	snprintf(point, sizeof point, "%s/" HIERARCHY, tree.path);
-	if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-	    mount("perf_event", point, "cgroup", 0, "perf_event") != 0) {
-		print_message("[  SKIPPED ] perf_event cannot be mounted as version 1 here: %s\n", strerror(errno));
-		skip();
-	}
-	root.fd = open(tree.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* the other one is of the namespace before */
-	assert_true(fw_count_group_is_needed(&root));
-	events_of_a_group_are_its_processes(&root);
-	what_a_killed_engine_left_is_swept_and_what_is_used_stays(&root);
-	close(root.fd);
-	assert_int_equal(umount(point), 0);
+	assert_null(fw_count_group_new(&root, "fw-none", &own, 1));
+	assert_int_equal(faccessat(tree.fd, HIERARCHY "/flexwatt", F_OK, 0), -1);
+	fw_count_group_sweep(&root);
 }
 
-FW_TESTS(a_v1_hierarchy_has_groups_for_the_events_of_workers)
+static void a_v1_hierarchy_has_groups_for_the_events_of_workers(void **state)
+{
+	struct fw_root root;
+	struct fw_error *err = NULL;
+
+	(void)state;
+	assert_ok(fw_root_open("/", &root, &err), err);
+	bool may = fw_count_group_is_needed(&root) && faccessat(root.fd, HIERARCHY, W_OK, 0) == 0;
+
+	if (may) {
+		events_of_a_group_are_its_processes(&root);
+		what_a_killed_engine_left_is_swept_and_what_is_used_stays(&root);
+	}
+	fw_root_close(&root);
+	if (!may) {
+		print_message("[  SKIPPED ] perf_event is not mounted as version 1 here, or not ours to make groups in\n");
+		skip();
+	}
+}
+
+FW_TESTS(a_directory_that_is_no_hierarchy_gives_no_group, a_v1_hierarchy_has_groups_for_the_events_of_workers)
