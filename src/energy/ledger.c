@@ -98,7 +98,7 @@ struct fw_figure fw_account_figure(const struct fw_account *account)
 #define UNEVEN_MOST_NOISE 0.25 /* of the counter, in a slice that tells something */
 #define UNEVEN_LEAST_WEIGHT 0.05
 #define UNEVEN_LEAST 0.01
-#define UNEVEN_A_SECOND 1.0 /* what may have happened meanwhile */
+#define UNEVEN_A_SECOND 0.5 /* what may have happened meanwhile */
 
 void fw_unevenness_add(struct fw_unevenness *unevenness, const struct fw_slice_price *price, double busy)
 {

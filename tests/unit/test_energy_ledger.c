@@ -137,7 +137,7 @@ static void an_edge_is_as_uncertain_as_prices_are_uneven(void **state)
 	assert_near(fw_unevenness_now(&uneven, 0.01), 0.5, 1e-9);
 	assert_near(fw_unevenness_now(&unknown, 0.01), 0.5, 1e-9);
 	assert_near(fw_unevenness_now(&quiet, 0.01), 0.5, 1e-9);
-	assert_near(fw_unevenness_now(&even, 0.2), 0.2, 1e-9); /* of a slice as long as that, nobody knows */
+	assert_near(fw_unevenness_now(&even, 0.4), 0.2, 1e-9); /* of a slice as long as that, nobody knows */
 	assert_near(width_at_an_edge(&unknown) / width_at_an_edge(&even), 50, 10);
 }
 
