@@ -27,6 +27,7 @@ struct fw_driver_options {
 	bool oversubscribe;
 	const char *counters_root;            /* stands for "/" for energy counters, or NULL */
 	json_t *options;                      /* what the command line said, kept in the run's row; borrowed */
+	void (*before_traces)(void);          /* called before anything is written that a sudden end would leave, or NULL */
 	uint64_t seed;
 };
 

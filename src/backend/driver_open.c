@@ -55,6 +55,8 @@ static int open_parts(struct fw_driver *driver, struct fw_error **err)
 	if (rc == FW_OK)
 		rc = options->resume ? fw_driver_take_up(driver, err)
 		                     : fw_engine_new(driver->workflow, &driver->engine, err);
+	if (rc == FW_OK && options->before_traces)
+		options->before_traces();
 	if (rc == FW_OK && options->resume)
 		rc = fw_driver_replay(driver, err); /* sets start_ns */
 	else if (rc == FW_OK)

@@ -32,9 +32,21 @@ static int read_all(int fd, const char *path, struct fw_buffer *content, struct 
 	}
 }
 
+/* Opening a named pipe would wait for a writer, who may never come; without one it is empty. What is no file waits for its
+ * bytes only then. */
+static int open_to_read(int dirfd, const char *path)
+{
+	int fd = openat(dirfd, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct stat status;
+
+	if (fd >= 0 && fstat(fd, &status) == 0 && !S_ISREG(status.st_mode))
+		fcntl(fd, F_SETFL, O_RDONLY);
+	return fd;
+}
+
 int fw_read_file(int dirfd, const char *path, struct fw_buffer *buffer, struct fw_error **err)
 {
-	fw_cleanup_fd int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+	fw_cleanup_fd int fd = open_to_read(dirfd, path);
 	fw_cleanup_buffer struct fw_buffer content;
 
 	fw_buffer_init(&content, buffer->maximum);

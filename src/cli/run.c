@@ -181,16 +181,32 @@ static json_t *options_json(const struct session *session)
 	                 "counters_root", counters, "smt_weight", smt_weight_of(session));
 }
 
-/* From the first trace that a run leaves until somebody listens: one that comes meanwhile waits, and then ends the run in order. */
-static void block_signals(int how)
+/* As under nohup. */
+static bool is_ignored(int signal_number)
 {
-	sigset_t signals;
+	struct sigaction action;
 
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGHUP);
-	pthread_sigmask(how, &signals, NULL);
+	return sigaction(signal_number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+static volatile sig_atomic_t held_signal;
+
+static void hold(int signal_number)
+{
+	if (held_signal == 0)
+		held_signal = signal_number;
+}
+
+/* From the first trace that a run leaves until somebody listens: one signal then ends the run in order, a second one ends
+ * the process at once. */
+static void hold_signals(void)
+{
+	struct sigaction action = {.sa_handler = hold, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	if (!is_ignored(SIGHUP))
+		sigaction(SIGHUP, &action, NULL);
 }
 
 static int open_driver(struct session *session, struct fw_error **err)
@@ -221,15 +237,11 @@ static int open_driver(struct session *session, struct fw_error **err)
 		.counters_root = counters_root_of(session),
 		.smt_weight = smt_weight,
 		.options = options,
+		.before_traces = hold_signals,
 		.seed = (uint64_t)random[1] << 32 | random[2],
 	};
 
-	block_signals(SIG_BLOCK);
-	rc = fw_driver_new(&driver, &session->driver, err);
-
-	if (rc != FW_OK)
-		block_signals(SIG_UNBLOCK);
-	return rc;
+	return fw_driver_new(&driver, &session->driver, err);
 }
 
 /* What is not enforced here. The summary will say it to people, so that its number is enough for them now. */
@@ -248,14 +260,6 @@ static void print_missing(const struct session *session)
 		        count == 1 ? "thing is" : "things are");
 }
 
-/* As under nohup. */
-static bool is_ignored(int signal_number)
-{
-	struct sigaction action;
-
-	return sigaction(signal_number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
-}
-
 static void swallow(int signal_number)
 {
 	(void)signal_number;
@@ -269,6 +273,17 @@ static void come_too_late(int signal_number)
 	sigaction(signal_number, &action, NULL);
 }
 
+static void block_signals(int how)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	pthread_sigmask(how, &signals, NULL);
+}
+
 static int execute(struct session *session, enum fw_status *status, struct fw_error **err)
 {
 	struct fw_loop *loop = fw_driver_loop(session->driver);
@@ -278,7 +293,8 @@ static int execute(struct session *session, enum fw_status *status, struct fw_er
 	struct fw_watch *hang_up = no_hang_up ? NULL : fw_signal_new(loop, SIGHUP, on_signal, session);
 	struct fw_progress *progress = fw_progress_new(session->driver, session->workflow);
 
-	block_signals(SIG_UNBLOCK);
+	if (held_signal)
+		raise(held_signal);
 	print_missing(session);
 	int rc = fw_driver_run(session->driver, status, err);
 

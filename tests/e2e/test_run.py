@@ -460,6 +460,16 @@ def test_a_signal_while_a_run_is_made_ready_ends_it_in_order(flexwatt, functions
     assert flexwatt.json("run", "--resume", run)["state"] == "ok"
 
 
+def test_a_pipe_among_the_tables_is_no_wait_without_end(flexwatt, functions):
+    flexwatt.workflow(CHAIN)
+    tables = flexwatt.directory / "tables"
+    tables.mkdir()
+    os.mkfifo(tables / "prices.csv")
+    flexwatt.env["FLEXWATT_DATA"] = str(tables)
+    assert "no header line  prices.csv:1:1" in flexwatt("run", "workflow.yaml", status=2).stderr
+    assert not (flexwatt.data / "runs").exists()
+
+
 def test_ctrl_c_twice_ends_them_now(flexwatt, functions):
     flexwatt.workflow("""
         name: forever
