@@ -10,22 +10,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "backend/driver.h"
 #include "base/time.h"
 #include "base/tree.h"
 #include "cli/commands.h"
+#include "cli/files.h"
 #include "cli/overrides.h"
 #include "cli/progress.h"
 #include "cli/scope.h"
 #include "cli/store_path.h"
 #include "cli/terminal.h"
 #include "report/summary.h"
-#include "runtime/sandbox.h"
 
-enum { LOG_LINES = 5, FILES_AMPLE = 65536 };
+enum { LOG_LINES = 5 };
 
 struct settings {
 	struct fw_override_options overrides;
@@ -390,25 +389,6 @@ static int exit_status_of(enum fw_status status)
 	return status == FW_STATUS_OK ? 0 : status == FW_STATUS_CANCELLED ? 130 : 1;
 }
 
-/* Functions are promised as many as on Lambda, and the engine holds some for every worker. */
-static int allow_files(struct fw_error **err)
-{
-	const rlim_t least = FW_SANDBOX_FILES;
-	struct rlimit files;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-		return fw_fail_errno(err, errno, "ask how many files may be open");
-	struct rlimit wanted = {.rlim_max = files.rlim_max > least ? files.rlim_max : least};
-
-	wanted.rlim_cur = wanted.rlim_max < FILES_AMPLE ? wanted.rlim_max : FILES_AMPLE;
-	if (setrlimit(RLIMIT_NOFILE, &wanted) == 0)
-		return FW_OK;
-	int rc = fw_fail(err, FW_E_ENVIRONMENT, "only %llu files may be open at once here, and a run needs %llu",
-	                 (unsigned long long)files.rlim_max, (unsigned long long)least);
-
-	return fw_error_hint(err, rc, "raise the hard limit of open files: `ulimit -Hn` shows it");
-}
-
 static int run_session(struct session *session, const char *path, struct fw_error **err)
 {
 	enum fw_status status = FW_STATUS_LOST;
@@ -427,7 +407,7 @@ static int run_session(struct session *session, const char *path, struct fw_erro
 		rc = fw_open_default_store(false, &session->store, err);
 	if (rc == FW_OK) {
 		fw_scope_enter();
-		rc = allow_files(err);
+		rc = fw_allow_files(err);
 	}
 	if (rc == FW_OK)
 		rc = open_driver(session, err);
