@@ -13,18 +13,45 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { WAIT_MS = 20000 };
 
 static char captured[65536];
+static size_t captured_length;
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* What the function prints is taken whenever it comes, or it would wait for us; the first of it is kept. */
+static ssize_t hear(struct function_host *host)
+{
+	char scrap[4096];
+	size_t room = sizeof captured - 1 - captured_length;
+	ssize_t count = read(host->child_stderr, room ? captured + captured_length : scrap, room ? room : sizeof scrap);
+
+	if (room && count > 0)
+		captured_length += (size_t)count;
+	return count;
+}
 
 static void wait_for(struct function_host *host, int fd, const char *what)
 {
-	struct pollfd waiting = {fd, POLLIN, 0};
+	struct pollfd waiting[] = {{fd, POLLIN, 0}, {fd == host->child_stderr ? -1 : host->child_stderr, POLLIN, 0}};
+	uint64_t until_ns = now_ns() + (uint64_t)WAIT_MS * 1000000;
 
-	if (poll(&waiting, 1, WAIT_MS) == 1)
-		return;
+	while (now_ns() < until_ns && poll(waiting, 2, WAIT_MS) >= 0) {
+		if (waiting[0].revents)
+			return;
+		if (waiting[1].revents && hear(host) <= 0)
+			waiting[1].fd = -1;
+	}
 	kill(host->child, SIGKILL);
 	fail_msg("waited %d ms for %s", WAIT_MS, what);
 }
@@ -50,6 +77,7 @@ static int prepare(struct function_host *host, const char *handler)
 	if (host->child > 0) {
 		close(ends[1]);
 		host->child_stderr = ends[0];
+		captured_length = 0;
 		return 0;
 	}
 	dup2(ends[1], STDERR_FILENO);
@@ -162,20 +190,15 @@ static int remove_entry(const char *path, const struct stat *stat, int type, str
 
 int host_end(struct function_host *host)
 {
-	size_t length = 0;
 	int status;
 
 	close(host->listener);
 	if (host->connection >= 0)
 		host_hang_up(host);
-	for (;;) {
+	do
 		wait_for(host, host->child_stderr, "the function's end");
-		ssize_t count = read(host->child_stderr, captured + length, sizeof captured - 1 - length);
-		if (count <= 0)
-			break;
-		length += (size_t)count;
-	}
-	captured[length] = '\0';
+	while (hear(host) > 0);
+	captured[captured_length] = '\0';
 	close(host->child_stderr);
 	assert_int_equal(waitpid(host->child, &status, 0), host->child);
 	nftw(host->directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
