@@ -11,7 +11,7 @@
 
 /* Less of an invocation than this, and its figure would be a guess: there is none. */
 #define LEAST_COVERED 0.5
-/* What a hole may hide: the power of the slice before, so many times. */
+/* What a hole may hide: the highest power of late, so many times. */
 #define HOLE_FACTOR 2.0
 /* Half of the longest sample period of a driver. */
 #define GPU_LAG_NS 0.5e9
@@ -49,6 +49,12 @@ static double seconds_into(const struct fw_pool *pool, size_t at, uint64_t at_ns
 	uint64_t from_ns = pool->slices[at].from_ns;
 
 	return at_ns > from_ns ? clip((double)(at_ns - from_ns) / 1e9, 0, pool->slices[at].price.seconds) : 0;
+}
+
+/* Whether the holder's own counter of work was read at the edge, and tells of this pool. */
+static bool edge_is_counted(const struct fw_pool *pool, const struct fw_edge *edge)
+{
+	return !fw_pool_is_memory(pool) && !fw_pool_is_gpu(pool) && edge->total_ns >= 0;
 }
 
 /* How much of the holder's work in this slice was done by then. */
@@ -177,15 +183,38 @@ bool fw_holder_covers(const struct fw_holder *holder, uint64_t end_ns)
 	return true;
 }
 
+/* The highest power of late: what a hole hides need not be like the moment before it. */
+static double most_watts(const struct fw_pool *pool)
+{
+	uint64_t first = pool->number >= FW_SLICES_KEPT ? pool->number - FW_SLICES_KEPT + 1 : 1;
+	double most = pool->watts;
+
+	for (uint64_t number = first; number <= pool->number; number++) {
+		const struct fw_slice_price *price = &pool->slices[number % FW_SLICES_KEPT].price;
+
+		most = fmax(most, (price->idle_j + price->dynamic_j) / price->seconds);
+	}
+	return most;
+}
+
+/* Of all power in a hole, by the larger of its share before and of how busy its own counter says that it was since. */
+static double share_in_hole(const struct fw_pool *pool, const struct fw_stake *stake, const struct fw_edge *end, double rest_s)
+{
+	size_t at = pool->number % FW_SLICES_KEPT;
+	double work = pool->slices[at].price.work, share = work > 0 ? stake->slices[at].work / work : 1;
+	double busy = edge_is_counted(pool, end) ? (end->total_ns - stake->total_ns) / 1e9 / rest_s : 1;
+
+	return fmin(fmax(share, busy), 1);
+}
+
 /* The end lies in a hole: what is known up to there, and a bound of the rest. */
 static void add_hole(const struct fw_pool *pool, const struct fw_stake *stake, const struct fw_edge *end,
                      struct fw_account *account)
 {
-	size_t at = pool->number % FW_SLICES_KEPT;
-	double work = pool->slices[at].price.work, rest_s = (double)(end->at_ns - stake->until_ns) / 1e9;
-	double share = work > 0 ? fmin(stake->slices[at].work / work, 1) : 1;
+	double rest_s = (double)(end->at_ns - stake->until_ns) / 1e9;
 
-	account->lost_j += HOLE_FACTOR * pool->watts * share * rest_s;
+	if (rest_s > 0)
+		account->lost_j += HOLE_FACTOR * most_watts(pool) * share_in_hole(pool, stake, end, rest_s) * rest_s;
 	account->flags |= FW_DOMAIN_GAP;
 }
 
@@ -260,7 +289,7 @@ static void cut_group(const struct fw_holder *holder, const char *source, enum f
 			group->account.flags |= account.flags;
 			group->any = true;
 		} else if (pool->number > 0) {
-			group->account.lost_j += pool->watts * (double)(end->at_ns - begin->at_ns) / 1e9;
+			group->account.lost_j += HOLE_FACTOR * most_watts(pool) * (double)(end->at_ns - begin->at_ns) / 1e9;
 			group->missing = true;
 		}
 	}

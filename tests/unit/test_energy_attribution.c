@@ -324,6 +324,34 @@ static void what_ends_in_a_hole_is_told_as_far_as_known_and_bounded_beyond(void 
 	assert_true(share.figure.high >= share.figure.joules + 4); /* what it went on to use */
 }
 
+/* It rested, the counter went, it worked: its own CPU time bounds what cannot be seen. */
+static void work_that_begins_in_a_hole_is_within_the_bound(void **state)
+{
+	cleanup_machine struct machine machine;
+	struct fw_share share;
+
+	(void)state;
+	machine_init(&machine);
+	join(&machine, 0, 1);
+	tick(&machine);
+	rest(&machine);
+	struct fw_edge begin = edge(&machine, 0);
+
+	pass(&machine, 0.3);
+	use(&machine, PACKAGE_0, 3);
+	use(&machine, PACKAGE_1, 3);
+	tick(&machine);
+	for (unsigned i = 0; i < 2; i++) {
+		pass(&machine, 0.1);
+		work(&machine, 0, 0, 0.1);
+		use(&machine, PACKAGE_1, 1);
+		machine.readings[PACKAGE_0].joules = NAN;
+		tick(&machine);
+	}
+	assert_true(cut(&machine, 0, 1, begin, edge(&machine, 0), FW_DOMAIN_PACKAGE, &share));
+	assert_true(share.figure.high >= share.figure.joules + 0.2 * 10);
+}
+
 /* Too little of it is known for a figure: there is none, and the model stands in. */
 static void what_lies_in_a_hole_has_no_figure(void **state)
 {
@@ -719,7 +747,8 @@ FW_TESTS(a_hot_removed_cpu_is_flagged_and_no_worker_pays_for_it, mistake_18_the_
          a_worker_that_joins_or_leaves_within_a_slice_has_idle_joules_of_its_own_time_alone,
          packages_are_priced_apart, mistake_21_edges_inside_a_slice_follow_work_and_measured_time,
          mistake_19_a_hole_is_no_zero_and_its_energy_goes_to_the_work_since,
-         what_ends_in_a_hole_is_told_as_far_as_known_and_bounded_beyond, what_lies_in_a_hole_has_no_figure,
+         what_ends_in_a_hole_is_told_as_far_as_known_and_bounded_beyond,
+         work_that_begins_in_a_hole_is_within_the_bound, what_lies_in_a_hole_has_no_figure,
          a_counter_that_stands_still_under_work_gives_no_zero,
          mistake_22_a_clock_that_goes_back_makes_nothing_negative_and_loses_nothing,
          mistake_23_a_slow_batch_is_flagged_and_widens_the_interval,
