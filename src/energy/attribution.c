@@ -18,10 +18,14 @@
 #define LEAST_UPDATES 2
 #define LEAST_STEPS 100
 #define LEAST_S 0.001
+#define SLICES_IN_A_WAIT (FW_SLICES_KEPT / 2)
 #define MOST_S_FOR_STEPS 0.1 /* of a domain that counts: records wait for its slices */
 #define MOST_STILL_S 0.25
 #define STILL_UPDATES 3
 #define UNKNOWN_UPDATE_S 0.001
+/* More work than so many times what all CPUs can do was counted before. */
+#define LEAP 2
+#define LEAP_LATE_NS 1e9
 #define SKEW_SHARE 0.05
 
 double fw_holder_work(const struct fw_holder *holder, const struct fw_pool *pool, const struct fw_work_now *now)
@@ -72,7 +76,7 @@ static uint64_t middle_ns(const struct fw_domain_reading *reading)
 	return reading->before_ns + (reading->after_ns - reading->before_ns) / 2;
 }
 
-static double least_s(const struct fw_pool *pool)
+static double least_s(const struct fw_attribution *attribution, const struct fw_pool *pool)
 {
 	const struct fw_domain *domain = &pool->domain;
 	double steps_s = pool->watts > 0 && domain->quantum_j > 0 ? LEAST_STEPS * domain->quantum_j / pool->watts : 0;
@@ -80,7 +84,7 @@ static double least_s(const struct fw_pool *pool)
 
 	if (pool->counts)
 		steps_s = fmin(steps_s, MOST_S_FOR_STEPS);
-	return fmax(fmax(steps_s, updates_s), LEAST_S);
+	return fmax(fmax(steps_s, updates_s), fmax(LEAST_S, attribution->pace_s));
 }
 
 static void set_base(struct fw_attribution *attribution, struct fw_pool *pool, const struct fw_domain_reading *reading)
@@ -265,7 +269,7 @@ static void tick_pool(struct fw_attribution *attribution, size_t index, const st
 		set_base(attribution, pool, reading);
 	} else if (now_ns < pool->until_ns) {
 		begin_anew(attribution, index, now_ns);
-	} else if (!stands_still(pool, reading) && (double)(now_ns - pool->until_ns) >= least_s(pool) * 1e9) {
+	} else if (!stands_still(pool, reading) && (double)(now_ns - pool->until_ns) >= least_s(attribution, pool) * 1e9) {
 		close_slice(attribution, index, reading);
 	}
 }
@@ -294,24 +298,25 @@ static void add_bytes(struct fw_attribution *attribution, double seconds)
 	}
 }
 
-/* The machine's work never falls, but when a CPU is taken out with what it has counted: from there it goes on, and nothing
- * is priced by a moment of which a part is unknown. */
+/* The machine's work never falls, but when a CPU is taken out with what it has counted, and never leaps, but when that one
+ * is back: from there it goes on, and nothing is priced by a moment of which a part is unknown. */
 static bool take_machine(struct fw_attribution *attribution, const struct fw_work_now *machine)
 {
 	struct fw_work_now before = attribution->now;
-	bool fell = false;
+	double most_ns = LEAP * attribution->all_cpus * (double)(machine->at_ns - before.at_ns) + LEAP_LATE_NS;
+	bool can_leap = before.at_ns > 0 && machine->at_ns >= before.at_ns, leapt = false;
 
 	attribution->now = *machine;
 	for (size_t i = 0; i < attribution->machine.packages; i++) {
 		double now_ns = machine->ns[i] + attribution->fallen_ns[i];
 
-		if (now_ns < before.ns[i]) {
+		if (now_ns < before.ns[i] || (can_leap && now_ns - before.ns[i] > most_ns)) {
 			attribution->fallen_ns[i] += before.ns[i] - now_ns;
-			fell = true;
+			leapt = true;
 		}
 		attribution->now.ns[i] = machine->ns[i] + attribution->fallen_ns[i];
 	}
-	return !fell;
+	return !leapt;
 }
 
 static void miss_tick(struct fw_pool *pool)
@@ -379,6 +384,8 @@ struct fw_attribution *fw_attribution_new(const struct fw_attribution_machine *m
 		pool->counts = domains[i].is_root;
 		pool->package = package_of(machine, &domains[i]);
 		pool->cpus = pool->package >= 0 ? machine->cpus[pool->package] : attribution->all_cpus;
+		if (pool->counts && domains[i].update_s > 0)
+			attribution->pace_s = fmax(attribution->pace_s, LEAST_UPDATES * domains[i].update_s / SLICES_IN_A_WAIT);
 		pool->gpu = gpu_of(&domains[i]);
 		if (fw_pool_is_gpu(pool))
 			pool->cpus = pool->gpu >= 0 ? 1 : 0; /* as busy as it is itself */
@@ -487,7 +494,7 @@ uint64_t fw_attribution_due_ns(const struct fw_attribution *attribution)
 
 	for (size_t i = 0; i < attribution->count; i++) {
 		const struct fw_pool *pool = &attribution->pools[i];
-		uint64_t own_ns = pool->until_ns + (uint64_t)(least_s(pool) * 1e9);
+		uint64_t own_ns = pool->until_ns + (uint64_t)(least_s(attribution, pool) * 1e9);
 
 		if (pool->counts && pool->has_baseline && !pool->is_hole && own_ns > due_ns)
 			due_ns = own_ns;

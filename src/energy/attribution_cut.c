@@ -11,7 +11,7 @@
 
 /* Less of an invocation than this, and its figure would be a guess: there is none. */
 #define LEAST_COVERED 0.5
-/* What a hole may hide: the highest power of late, so many times. */
+/* The highest power of late, so many times, bounds what a hole hides. */
 #define HOLE_FACTOR 2.0
 /* Half of the longest sample period of a driver. */
 #define GPU_LAG_NS 0.5e9
@@ -36,6 +36,12 @@ static uint64_t slice_at(const struct fw_pool *pool, const struct fw_stake *stak
 		if (stake->slices[number % FW_SLICES_KEPT].from_ns <= at_ns)
 			return number;
 	return first;
+}
+
+/* It was before all slices that are kept, though the holder was there. */
+static bool is_forgotten(const struct fw_pool *pool, const struct fw_stake *stake, uint64_t number, uint64_t at_ns)
+{
+	return number == oldest(pool, stake) && number > stake->joined && at_ns < stake->slices[number % FW_SLICES_KEPT].from_ns;
 }
 
 static double clip(double value, double least, double most)
@@ -183,38 +189,42 @@ bool fw_holder_covers(const struct fw_holder *holder, uint64_t end_ns)
 	return true;
 }
 
-/* The highest power of late: what a hole hides need not be like the moment before it. */
+/* The most that the pool may have drawn: what its domain can, or, where that is unknown, a multiple of the highest power of
+ * late: what a hole hides need not be like the moment before it. */
 static double most_watts(const struct fw_pool *pool)
 {
 	uint64_t first = pool->number >= FW_SLICES_KEPT ? pool->number - FW_SLICES_KEPT + 1 : 1;
 	double most = pool->watts;
 
+	if (pool->domain.most_w > 0)
+		return pool->domain.most_w;
 	for (uint64_t number = first; number <= pool->number; number++) {
 		const struct fw_slice_price *price = &pool->slices[number % FW_SLICES_KEPT].price;
 
 		most = fmax(most, (price->idle_j + price->dynamic_j) / price->seconds);
 	}
-	return most;
+	return HOLE_FACTOR * most;
 }
 
 /* Of all power in a hole, by the larger of its share before and of how busy its own counter says that it was since. */
-static double share_in_hole(const struct fw_pool *pool, const struct fw_stake *stake, const struct fw_edge *end, double rest_s)
+static double share_in_hole(const struct fw_holder *holder, const struct fw_pool *pool, const struct fw_stake *stake,
+                            const struct fw_edge *end, double rest_s)
 {
 	size_t at = pool->number % FW_SLICES_KEPT;
 	double work = pool->slices[at].price.work, share = work > 0 ? stake->slices[at].work / work : 1;
 	double busy = edge_is_counted(pool, end) ? (end->total_ns - stake->total_ns) / 1e9 / rest_s : 1;
 
-	return fmin(fmax(share, busy), 1);
+	return fmin(fmax(fmax(share, busy), fw_holder_reserved(holder, pool)), 1);
 }
 
 /* The end lies in a hole: what is known up to there, and a bound of the rest. */
-static void add_hole(const struct fw_pool *pool, const struct fw_stake *stake, const struct fw_edge *end,
-                     struct fw_account *account)
+static void add_hole(const struct fw_holder *holder, const struct fw_pool *pool, const struct fw_stake *stake,
+                     const struct fw_edge *end, struct fw_account *account)
 {
 	double rest_s = (double)(end->at_ns - stake->until_ns) / 1e9;
 
 	if (rest_s > 0)
-		account->lost_j += HOLE_FACTOR * most_watts(pool) * share_in_hole(pool, stake, end, rest_s) * rest_s;
+		account->lost_j += most_watts(pool) * share_in_hole(holder, pool, stake, end, rest_s) * rest_s;
 	account->flags |= FW_DOMAIN_GAP;
 }
 
@@ -231,6 +241,9 @@ static bool cut_stake(const struct fw_holder *holder, size_t index, bool opened,
 
 	*account = (struct fw_account){0};
 	if (first == NO_SLICE || pool->number == 0)
+		return false;
+	if ((!in_hole && is_forgotten(pool, stake, last, end->at_ns)) ||
+	    (!has_opening && is_forgotten(pool, stake, first, begin->at_ns)))
 		return false;
 	if (in_hole)
 		last = pool->number;
@@ -253,7 +266,7 @@ static bool cut_stake(const struct fw_holder *holder, size_t index, bool opened,
 		add_part(holder, index, last, NULL, end, account);
 	}
 	if (in_hole)
-		add_hole(pool, stake, end, account);
+		add_hole(holder, pool, stake, end, account);
 	return account->seconds * 1e9 >= LEAST_COVERED * (double)(end->at_ns - begin->at_ns);
 }
 
@@ -289,7 +302,7 @@ static void cut_group(const struct fw_holder *holder, const char *source, enum f
 			group->account.flags |= account.flags;
 			group->any = true;
 		} else if (pool->number > 0) {
-			group->account.lost_j += HOLE_FACTOR * most_watts(pool) * (double)(end->at_ns - begin->at_ns) / 1e9;
+			group->account.lost_j += most_watts(pool) * (double)(end->at_ns - begin->at_ns) / 1e9;
 			group->missing = true;
 		}
 	}

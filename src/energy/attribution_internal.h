@@ -79,6 +79,7 @@ struct fw_holder {
 struct fw_attribution {
 	struct fw_attribution_machine machine;
 	double all_cpus;
+	double pace_s; /* no pool closes slices faster: those that are kept must outlive the wait for the slowest that counts */
 	FW_VECTOR(struct fw_holder *) holders;
 	struct fw_work_now now;
 	double fallen_ns[FW_ATTRIBUTION_PACKAGES]; /* that the machine's work has lost when a CPU went */

@@ -72,16 +72,18 @@ static void bound_rounds(struct fw_counter *counter, uint64_t moved, double seco
 }
 
 /* What it moved by since the reading before, or nothing when it began anew. */
-static uint64_t move(struct fw_counter *counter, uint64_t raw, double seconds, unsigned *flags)
+static uint64_t move(struct fw_counter *counter, uint64_t raw, double seconds, double still_s, unsigned *flags)
 {
 	const struct fw_counter_limits *limits = &counter->limits;
 	bool fell = raw < counter->raw, can_wrap = limits->range > 0 && counter->raw <= limits->range;
 	uint64_t moved = fell ? modulus(limits) - counter->raw + raw : raw - counter->raw;
 
-	double plausible = plausible_j(limits, seconds), moved_j = (double)moved * limits->joules_per_unit;
+	double plausible = plausible_j(limits, seconds), since_moved = plausible_j(limits, still_s);
+	double moved_j = (double)moved * limits->joules_per_unit;
 
-	if ((fell && !can_wrap) || moved_j > (fell ? 1 : FW_COUNTER_LEAP) * plausible) {
-		reset(counter, plausible, flags);
+	/* One that stood still brings at once what it had not shown; a fall is judged strictly: a reset is no wrap. */
+	if ((fell && !can_wrap) || moved_j > (fell ? plausible : fmax(FW_COUNTER_LEAP * plausible, since_moved))) {
+		reset(counter, since_moved, flags);
 		return 0;
 	}
 	if (fell) {
@@ -104,7 +106,7 @@ static uint64_t move_without_time(struct fw_counter *counter, uint64_t raw, unsi
 	counter->reason = FW_REASON_CLOCK;
 	if (raw >= counter->raw && (double)(raw - counter->raw) * limits->joules_per_unit <= hour_j)
 		return raw - counter->raw;
-	reset(counter, limits->range > 0 ? round_j : hour_j, flags);
+	reset(counter, limits->range > 0 ? fmin(round_j, hour_j) : hour_j, flags);
 	counter->reason = FW_REASON_CLOCK;
 	return 0;
 }
@@ -125,9 +127,13 @@ void fw_counter_read(struct fw_counter *counter, uint64_t raw, uint64_t before_n
 	} else if (counter->has_raw) {
 		uint64_t since_ns = after_ns - counter->before_ns;
 
-		counter->units += move(counter, raw, (double)since_ns / 1e9, &flags);
+		double still_s = after_ns > counter->moved_ns ? (double)(after_ns - counter->moved_ns) / 1e9 : 0;
+
+		counter->units += move(counter, raw, (double)since_ns / 1e9, still_s, &flags);
 		flags |= skew(before_ns, after_ns, since_ns);
 	}
+	if (!counter->has_raw || raw != counter->raw || before_ns < counter->moved_ns)
+		counter->moved_ns = before_ns;
 	counter->has_raw = true;
 	counter->raw = raw;
 	counter->before_ns = before_ns;

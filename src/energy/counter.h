@@ -31,6 +31,7 @@ struct fw_counter {
 	bool has_raw;
 	uint64_t raw;                /* the latest that could be read */
 	uint64_t before_ns, after_ns; /* around it */
+	uint64_t moved_ns;           /* before the reading that showed its latest movement: the next may be of all the time since */
 	uint64_t units;              /* raw units since the first reading */
 	unsigned wraps, resets, gaps, holes;
 	enum fw_domain_reason reason; /* of the latest reading */

@@ -116,6 +116,7 @@ void fw_counters_join(struct fw_energy_counters *counters, struct fw_energy_work
 	struct fw_work_now now;
 
 	worker->key = key_of(counters, worker);
+	worker->held_at_ns = fw_counters_tick_ns(counters);
 	fw_work_meter_now(counters->meter, metered, worker->key, &now);
 	worker->fed = fw_feed_join(counters->feed, metered->vcpus, (double)metered->memory_mb * 1048576,
 	                           counters->bpf < FW_MONITOR_COUNT && worker->key.slot != 0, &now);

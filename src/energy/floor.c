@@ -64,7 +64,11 @@ double fw_floor_age_s(const struct fw_floor *floor, uint64_t now_ns)
 		return floor->inherited_age_s + (floor->first_ns ? since_s(floor->first_ns, now_ns) : 0);
 	if (floor->basis == FW_FLOOR_QUIET)
 		return since_s(floor->evidence_ns, now_ns);
-	return floor->basis == FW_FLOOR_MIXED ? 0 : (double)NAN;
+	if (floor->basis != FW_FLOOR_MIXED)
+		return NAN;
+	if (floor->quiet_count > 0)
+		return since_s(floor->evidence_ns, now_ns);
+	return floor->inherited_w >= 0 ? floor->inherited_age_s + since_s(floor->first_ns, now_ns) : 0;
 }
 
 static double square(double value)

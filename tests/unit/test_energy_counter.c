@@ -92,6 +92,35 @@ static void mistake_04_a_gap_that_may_hide_wraps_is_flagged_and_bounded(void **s
 	assert_int_equal(read_at(&counter, 100010000000ULL, 3002).flags, 0);
 }
 
+static void one_that_stood_still_brings_all_at_once(void **state)
+{
+	struct fw_counter counter;
+	struct fw_domain_reading after;
+
+	(void)state;
+	fw_counter_init(&counter, &package);
+	for (int i = 0; i <= 60; i++)
+		read_at(&counter, 1000000000, 1 + i * 0.01);
+	after = read_at(&counter, 1030000000, 1.61); /* 50 W for 0.6 s, told within 10 ms */
+	assert_near(after.joules, 30, 1e-6);
+	assert_int_equal(after.flags, 0);
+	assert_near(after.lost_j, 0, 0);
+}
+
+static void a_reset_hides_what_was_used_since_the_counter_moved(void **state)
+{
+	struct fw_counter counter;
+	struct fw_domain_reading after;
+
+	(void)state;
+	fw_counter_init(&counter, &package);
+	for (int i = 0; i <= 60; i++)
+		read_at(&counter, 1000000000, 1 + i * 0.01);
+	after = read_at(&counter, 0, 1.61);
+	assert_int_equal(after.flags, FW_DOMAIN_RESET);
+	assert_true(after.lost_j >= package.most_w * 0.6);
+}
+
 static void mistake_18_the_first_reading_is_a_baseline(void **state)
 {
 	struct fw_counter counter;
@@ -333,6 +362,7 @@ static void any_bytes_give_rising_sums(void **state)
 FW_TESTS(mistake_01_each_counter_wraps_at_its_own_range, mistake_02_a_wrap_is_corrected_and_flagged,
          mistake_03_a_reset_is_no_wrap, a_leap_that_no_processor_can_draw_is_a_reset_too,
          mistake_04_a_gap_that_may_hide_wraps_is_flagged_and_bounded, mistake_18_the_first_reading_is_a_baseline,
+         one_that_stood_still_brings_all_at_once, a_reset_hides_what_was_used_since_the_counter_moved,
          mistake_19_a_failed_read_is_missing_and_not_zero, mistake_21_energy_of_power_uses_the_time_that_passed,
          power_that_was_not_read_for_long_is_bounded, mistake_12_a_coarse_counter_gives_no_figure_of_a_short_time,
          mistake_25_a_tiny_time_gives_no_megawatts, a_clock_that_jumps_back_is_flagged_and_never_negative,
