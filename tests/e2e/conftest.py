@@ -18,6 +18,11 @@ BUILD = (SOURCE / os.environ.get("FLEXWATT_BUILD", "build/test")).resolve()
 BINARY = BUILD / "src" / "cli" / "flexwatt"
 DEADLINE_S = 120
 
+# Whatever started pytest may have left signals ignored (nohup, a shell's background), and programs inherit that.
+for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    if signal.getsignal(ignored) == signal.SIG_IGN:
+        signal.signal(ignored, signal.default_int_handler if ignored == signal.SIGINT else signal.SIG_DFL)
+
 
 class Flexwatt:
     """The real program as a user runs it, in a directory of its own."""
