@@ -26,12 +26,12 @@ struct machine {
 
 #define GB (1024.0 * 1024 * 1024)
 
-static void machine_init(struct machine *machine)
+static void machine_init_with(struct machine *machine, double memory_update_s)
 {
-	static const struct fw_domain domains[DOMAINS] = {
+	const struct fw_domain domains[DOMAINS] = {
 		{.source = "rapl", .kind = FW_DOMAIN_PACKAGE, .name = "package-0", .package = 0, .is_root = true, .quantum_j = 6e-5, .update_s = 0.001},
 		{.source = "rapl", .kind = FW_DOMAIN_PACKAGE, .name = "package-1", .package = 1, .is_root = true, .quantum_j = 6e-5, .update_s = 0.001},
-		{.source = "rapl", .kind = FW_DOMAIN_DRAM, .name = "dram", .package = 0, .is_root = true, .quantum_j = 6e-5, .update_s = 0.001},
+		{.source = "rapl", .kind = FW_DOMAIN_DRAM, .name = "dram", .package = 0, .is_root = true, .quantum_j = 6e-5, .update_s = memory_update_s},
 		{.source = "rapl", .kind = FW_DOMAIN_CORE, .name = "core", .package = 0, .quantum_j = 6e-5, .update_s = 0.001},
 		{.source = "rapl", .kind = FW_DOMAIN_PSYS, .name = "psys", .package = -1, .quantum_j = 1, .update_s = 0.001},
 	};
@@ -42,6 +42,11 @@ static void machine_init(struct machine *machine)
 	machine->attribution = fw_attribution_new(&shape, domains, DOMAINS);
 	for (size_t i = 0; i < DOMAINS; i++)
 		machine->readings[i].joules = 1e6; /* what was used before anyone looked */
+}
+
+static void machine_init(struct machine *machine)
+{
+	machine_init_with(machine, 0.001);
 }
 
 static void machine_done(struct machine *machine)
@@ -350,6 +355,39 @@ static void work_that_begins_in_a_hole_is_within_the_bound(void **state)
 	}
 	assert_true(cut(&machine, 0, 1, begin, edge(&machine, 0), FW_DOMAIN_PACKAGE, &share));
 	assert_true(share.figure.high >= share.figure.joules + 0.2 * 10);
+}
+
+/* 10 ms in which the holder works all the time, at 20 W. */
+static void tick_with_work(struct machine *machine)
+{
+	pass(machine, 0.01);
+	work(machine, 0, PACKAGE_0, 0.01);
+	use(machine, PACKAGE_0, 0.1 + 0.2);
+	use(machine, PACKAGE_1, 0.1);
+	use(machine, DRAM, 0.02);
+	tick(machine);
+}
+
+static void what_waits_for_a_slow_counter_has_its_own_joules_of_a_fast_one(void **state)
+{
+	cleanup_machine struct machine machine;
+	struct fw_share share;
+
+	(void)state;
+	machine_init_with(&machine, 0.25);
+	join(&machine, 0, 1);
+	tick(&machine);
+	rest(&machine);
+	struct fw_edge begin = edge(&machine, 0);
+	for (unsigned i = 0; i < 5; i++)
+		tick_with_work(&machine);
+	struct fw_edge end = edge(&machine, 0);
+	for (unsigned i = 0; i < 60 && !fw_holder_covers(machine.holders[0], end.at_ns); i++)
+		tick_with_work(&machine);
+	assert_true(fw_holder_covers(machine.holders[0], end.at_ns));
+	assert_true(cut(&machine, 0, 1, begin, end, FW_DOMAIN_PACKAGE, &share));
+	assert_near(share.figure.dynamic_j, 1, 0.05);
+	assert_near(fw_attribution_residual_j(machine.attribution), 0, 1e-9);
 }
 
 /* Too little of it is known for a figure: there is none, and the model stands in. */
@@ -748,7 +786,8 @@ FW_TESTS(a_hot_removed_cpu_is_flagged_and_no_worker_pays_for_it, mistake_18_the_
          packages_are_priced_apart, mistake_21_edges_inside_a_slice_follow_work_and_measured_time,
          mistake_19_a_hole_is_no_zero_and_its_energy_goes_to_the_work_since,
          what_ends_in_a_hole_is_told_as_far_as_known_and_bounded_beyond,
-         work_that_begins_in_a_hole_is_within_the_bound, what_lies_in_a_hole_has_no_figure,
+         work_that_begins_in_a_hole_is_within_the_bound,
+         what_waits_for_a_slow_counter_has_its_own_joules_of_a_fast_one, what_lies_in_a_hole_has_no_figure,
          a_counter_that_stands_still_under_work_gives_no_zero,
          mistake_22_a_clock_that_goes_back_makes_nothing_negative_and_loses_nothing,
          mistake_23_a_slow_batch_is_flagged_and_widens_the_interval,
