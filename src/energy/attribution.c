@@ -18,7 +18,7 @@
 #define LEAST_UPDATES 2
 #define LEAST_STEPS 100
 #define LEAST_S 0.001
-#define SLICES_IN_A_WAIT (FW_SLICES_KEPT / 2)
+#define SLICES_IN_A_WAIT (FW_SLICES_KEPT / 2.0)
 #define MOST_S_FOR_STEPS 0.1 /* of a domain that counts: records wait for its slices */
 #define MOST_STILL_S 0.25
 #define STILL_UPDATES 3
