@@ -157,6 +157,17 @@ static void attribute(struct fw_energy_manager *manager, const struct fw_interva
 	fw_record_set_text(&record->method_version, manager->methods);
 }
 
+static bool knows_cpu(const struct fw_reading *edge)
+{
+	return edge->stat.cpu_total_ns >= 0 || edge->work_ns >= 0;
+}
+
+/* Work that nobody could read is not no work: without it there is no row. What has ended was read while it lived. */
+static bool knows_work(const struct fw_ended *ended)
+{
+	return knows_cpu(&ended->begin) && (knows_cpu(&ended->end) || !ended->alive);
+}
+
 static void fill_one(struct fw_energy_manager *manager, struct fw_ended *ended)
 {
 	struct fw_record *record = ended->record;
@@ -176,7 +187,7 @@ static void fill_one(struct fw_energy_manager *manager, struct fw_ended *ended)
 	interval.end.unique_bytes = ends_alone && ended->alive ? after.unique_bytes : -1;
 	interval.end.proportional_bytes = ends_alone && ended->alive ? after.proportional_bytes : -1;
 	finish_memory(ended, ends_alone && ended->alive ? after.stat.memory_bytes : -1, &interval);
-	if (manager->counters)
+	if (manager->counters && knows_work(ended))
 		fw_counters_fill(manager->counters, ended);
 	attribute(manager, &interval, record);
 }

@@ -13,7 +13,8 @@
 #include "base/time.h"
 #include "host/procfs.h"
 
-enum { MAX_PROCESSES = 64 };
+/* Of a tree larger than MAX_TREE nothing is known: what a part of it used would be told as all. */
+enum { MAX_PROCESSES = 64, MAX_TREE = 1024 };
 
 /* Sums over the processes of a worker; -1 as soon as one of them does not tell. */
 struct sums {
@@ -139,15 +140,28 @@ static void take_cpu_of(const struct sums *sums, struct fw_cgroup_stat *stat)
 	stat->cpu_system_ns = sums->cpu_total_ns - stat->cpu_user_ns;
 }
 
+/* Of a tree without a group. */
+static void take_tree_cpu(const struct fw_reading_source *source, const pid_t *pids, size_t count, struct fw_cgroup_stat *stat)
+{
+	struct sums sums = {0};
+
+	for (size_t i = 0; i < count && count <= MAX_TREE; i++)
+		add_stat(source, pids[i], &sums);
+	if (sums.counted > 0)
+		take_cpu_of(&sums, stat);
+}
+
 /* What only the processes tell beside a group, or everything where there is no group. */
 static void complete(const struct fw_reading_source *source, const struct fw_metered *worker,
                      struct fw_reading *reading)
 {
 	struct fw_cgroup_stat *stat = &reading->stat;
-	pid_t pids[MAX_PROCESSES];
-	size_t count = fw_reading_processes(source, worker, pids, MAX_PROCESSES);
+	pid_t pids[MAX_TREE + 1];
+	size_t count = fw_reading_processes(source, worker, pids, FW_COUNT_OF(pids));
 	struct sums sums = {0};
 
+	if (count > MAX_PROCESSES && !worker->cgroup)
+		take_tree_cpu(source, pids, count, stat);
 	if (count == 0 || count > MAX_PROCESSES)
 		return; /* ended, or more than anybody wants to read ten times a second */
 	for (size_t i = 0; i < count; i++) {
@@ -197,14 +211,9 @@ void fw_reading_take_cpu(const struct fw_reading_source *source, const struct fw
 	if (worker->cgroup) {
 		fw_cgroup_read_cpu(worker->cgroup, stat);
 	} else if (worker->pid > 0) {
-		pid_t pids[MAX_PROCESSES];
-		size_t count = fw_process_tree(source->root, worker->pid, pids, MAX_PROCESSES);
-		struct sums sums = {0};
+		pid_t pids[MAX_TREE + 1];
 
-		for (size_t i = 0; i < count; i++)
-			add_stat(source, pids[i], &sums);
-		if (sums.counted > 0)
-			take_cpu_of(&sums, stat);
+		take_tree_cpu(source, pids, fw_process_tree(source->root, worker->pid, pids, FW_COUNT_OF(pids)), stat);
 	}
 	let_monitors_count(source, worker, true, reading);
 	reading->after_ns = fw_monotonic_ns();
@@ -212,7 +221,7 @@ void fw_reading_take_cpu(const struct fw_reading_source *source, const struct fw
 
 int64_t fw_reading_memory(const struct fw_reading_source *source, const struct fw_metered *worker)
 {
-	pid_t pids[MAX_PROCESSES];
+	pid_t pids[MAX_PROCESSES + 1];
 	struct sums sums = {0};
 	size_t count;
 
@@ -220,8 +229,8 @@ int64_t fw_reading_memory(const struct fw_reading_source *source, const struct f
 		return fw_cgroup_read_memory(worker->cgroup);
 	if (worker->pid <= 0)
 		return -1;
-	count = fw_process_tree(source->root, worker->pid, pids, MAX_PROCESSES);
-	for (size_t i = 0; i < count; i++)
+	count = fw_process_tree(source->root, worker->pid, pids, FW_COUNT_OF(pids));
+	for (size_t i = 0; i < count && count <= MAX_PROCESSES; i++)
 		add_status(source, pids[i], &sums);
 	return count > 0 && sums.held > 0 ? sums.held : -1;
 }
@@ -229,8 +238,8 @@ int64_t fw_reading_memory(const struct fw_reading_source *source, const struct f
 void fw_reading_take_shares(const struct fw_reading_source *source, const struct fw_metered *worker,
                             struct fw_reading *reading)
 {
-	pid_t pids[MAX_PROCESSES];
-	size_t count = fw_reading_processes(source, worker, pids, MAX_PROCESSES);
+	pid_t pids[MAX_PROCESSES + 1];
+	size_t count = fw_reading_processes(source, worker, pids, FW_COUNT_OF(pids));
 	int64_t unique = 0, proportional = 0;
 
 	if (count == 0 || count > MAX_PROCESSES)

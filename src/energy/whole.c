@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Domains are added up by source and kind, so that two packages are one figure; a kind that is held in another (core in
- * package) stays a figure of its own, which nobody adds to it. Joules come with the step of the counter at both edges, and
- * with what gaps may have hidden, as the upper end.
+ * package) stays a figure of its own, which nobody adds to it. A counter that shows what another counts already is left out,
+ * and one of which nothing is known gives no joules. Joules come with the step of the counter at both edges, and with what
+ * gaps may have hidden, as the upper end.
  */
 #include "energy/whole.h"
 
@@ -10,6 +11,7 @@
 #include <string.h>
 
 #include "base/time.h"
+#include "energy/books.h"
 #include "host/procfs.h"
 
 #define MIB (1024.0 * 1024.0)
@@ -42,8 +44,6 @@ static void add_source(struct fw_whole *whole, const struct fw_monitor_ops *ops)
 		return;
 	source.count = ops->domains(source.monitor, &source.domains);
 	source.last = fw_alloc_array(source.count ? source.count : 1, sizeof *source.last);
-	if (source.count > 0)
-		ops->read(source.monitor, source.last);
 	FW_PUSH(&whole->sources, source);
 }
 
@@ -55,36 +55,55 @@ static bool read_times(const struct fw_whole *whole, struct fw_cpu_times *times)
 	return length > 0 && fw_cpu_times_parse((struct fw_str){text, (size_t)length}, -1, times);
 }
 
-int fw_whole_begin(const struct fw_energy_here *here, struct fw_whole **whole, struct fw_error **err)
+static void open_monitors(struct fw_whole *whole)
 {
-	struct fw_whole *fresh = fw_alloc(sizeof *fresh);
+	const struct fw_energy_here *here = whole->here;
 	struct fw_monitor_context context = {&here->root, &here->machine, here->catalogue};
 	const struct fw_monitor_report *reports;
 	size_t count = fw_energy_manager_monitors(here->manager, &reports);
 
-	fresh->here = here;
-	fresh->has_times = read_times(fresh, &fresh->times);
-	if (!fresh->has_times) {
-		fw_whole_free(fresh);
-		return fw_fail(err, FW_E_ENVIRONMENT, "the CPU times of the system: /proc/stat cannot be read");
+	if (fw_monitor_model.open(&context, &whole->model, NULL) != FW_OK)
+		whole->model = NULL;
+	for (size_t i = 0; i < count; i++)
+		if (reports[i].works)
+			add_source(whole, reports[i].ops);
+}
+
+/* All monitors are open: what that took is in no slice. */
+static bool read_baselines(struct fw_whole *whole)
+{
+	for (size_t i = 0; i < whole->sources.count; i++) {
+		struct source *source = &whole->sources.items[i];
+
+		if (source->count > 0)
+			source->ops->read(source->monitor, source->last);
 	}
+	whole->has_times = read_times(whole, &whole->times);
+	whole->since_ns = fw_monotonic_ns();
+	return whole->has_times;
+}
+
+int fw_whole_begin(const struct fw_energy_here *here, struct fw_whole **whole, struct fw_error **err)
+{
+	struct fw_whole *fresh = fw_alloc(sizeof *fresh);
+
+	fresh->here = here;
 	fw_energy_here_reserve(here, here->machine.threads, &fresh->metered);
 	fresh->metered.memory_mb = (int64_t)(here->machine.memory_bytes >> 20);
 	fw_record_init(&fresh->totals.record);
 	fresh->totals.record.duration_ms = 0;
 	fresh->totals.record.vcpus = fresh->metered.vcpus;
 	fresh->totals.watts = fresh->totals.peak_w = fresh->totals.peak_over_s = NAN;
-	if (fw_monitor_model.open(&context, &fresh->model, NULL) != FW_OK)
-		fresh->model = NULL;
-	for (size_t i = 0; i < count; i++)
-		if (reports[i].works)
-			add_source(fresh, reports[i].ops);
-	fresh->since_ns = fw_monotonic_ns();
+	open_monitors(fresh);
+	if (!read_baselines(fresh)) {
+		fw_whole_free(fresh);
+		return fw_fail(err, FW_E_ENVIRONMENT, "the CPU times of the system: /proc/stat cannot be read");
+	}
 	*whole = fresh;
 	return FW_OK;
 }
 
-static struct fw_energy *energy_of(struct fw_record *record, const struct source *source, const struct fw_domain *domain)
+static struct fw_energy *find_energy(const struct fw_record *record, const struct fw_domain *domain)
 {
 	const char *kind = fw_domain_kind_names[domain->kind];
 
@@ -94,51 +113,84 @@ static struct fw_energy *energy_of(struct fw_record *record, const struct source
 		if (strcmp(energy->source, domain->source) == 0 && strcmp(energy->domain, kind) == 0)
 			return energy;
 	}
-	struct fw_energy *energy = fw_record_add_energy(record);
+	return NULL;
+}
 
+static struct fw_energy *energy_of(struct fw_record *record, const struct source *source, const struct fw_domain *domain)
+{
+	struct fw_energy *energy = find_energy(record, domain);
+
+	if (energy)
+		return energy;
+	energy = fw_record_add_energy(record);
 	fw_record_set_text(&energy->source, domain->source);
-	fw_record_set_text(&energy->domain, kind);
+	fw_record_set_text(&energy->domain, fw_domain_kind_names[domain->kind]);
 	fw_record_set_text(&energy->method, source->ops->method);
 	fw_record_set_text(&energy->flags, "measured");
 	energy->joules = energy->low = energy->high = 0;
 	return energy;
 }
 
-static void flag(struct fw_energy *energy, unsigned flags)
+/* Where one of a kind counts in the machine's total, those that do not show the same once more: a mirrored die, a card beside
+ * its package. What a name that we do not know counts may be anything. */
+static bool is_added(const struct source *source, const struct fw_domain *domain)
 {
-	static const struct {
-		unsigned flag;
-		const char *word;
-	} words[] = {{FW_DOMAIN_WRAP, "wrap"}, {FW_DOMAIN_RESET, "reset"}, {FW_DOMAIN_GAP, "gap"}, {FW_DOMAIN_SKEW, "skew"}, {FW_DOMAIN_EARLY, "early"}};
-
-	for (size_t i = 0; i < FW_COUNT_OF(words); i++)
-		if (flags & words[i].flag)
-			fw_record_flag(&energy->flags, words[i].word);
+	for (size_t i = 0; i < source->count && !domain->is_root; i++)
+		if (source->domains[i].kind == domain->kind && source->domains[i].is_root)
+			return false;
+	return domain->kind != FW_DOMAIN_OTHER;
 }
 
-/* A counter that cannot be read now is unknown in this slice; the next one that can be read covers the hole. */
+/* NAN: not known now. A counter that stands still although it should move has counted nothing, which is not nothing used. */
+static double joules_since(const struct source *source, size_t index, const struct fw_domain_reading *now)
+{
+	return now->flags & FW_DOMAIN_STALE ? (double)NAN : now->joules - source->last[index].joules;
+}
+
+static void add_known(struct source *source, const struct fw_domain_reading *now, struct fw_record *slice)
+{
+	for (size_t i = 0; i < source->count; i++) {
+		const struct fw_domain *domain = &source->domains[i];
+		double joules = joules_since(source, i, &now[i]);
+
+		if (!is_added(source, domain) || isnan(joules))
+			continue;
+		struct fw_energy *energy = energy_of(slice, source, domain);
+
+		fw_books_flag_words(now[i].flags, &energy->flags);
+		energy->joules += joules;
+		energy->low += fmax(0, joules - domain->quantum_j);
+		energy->high += joules + domain->quantum_j + (now[i].lost_j - source->last[i].lost_j);
+	}
+}
+
+/* One of several that is unknown takes the upper end from their sum. Where all are, the slice has no row of this kind. */
+static void mark_unknown(const struct source *source, const struct fw_domain_reading *now, struct fw_record *slice)
+{
+	for (size_t i = 0; i < source->count; i++) {
+		struct fw_energy *energy = is_added(source, &source->domains[i]) && isnan(joules_since(source, i, &now[i]))
+		                               ? find_energy(slice, &source->domains[i])
+		                               : NULL;
+
+		if (!energy)
+			continue;
+		fw_record_flag(&energy->flags, "gap");
+		energy->high = NAN;
+	}
+}
+
+/* A counter that is unknown now is unknown in this slice; the next one in which it is known covers the hole. */
 static void read_source(struct source *source, struct fw_record *slice)
 {
 	fw_cleanup_free struct fw_domain_reading *now = fw_alloc_array(source->count ? source->count : 1, sizeof *now);
 
 	if (source->count > 0)
 		source->ops->read(source->monitor, now);
-	for (size_t i = 0; i < source->count; i++) {
-		struct fw_energy *energy = energy_of(slice, source, &source->domains[i]);
-		double joules = now[i].joules - source->last[i].joules;
-
-		flag(energy, now[i].flags);
-		if (isnan(joules)) {
-			fw_record_flag(&energy->flags, "gap");
-			energy->high = NAN;
-		} else {
-			energy->joules += joules;
-			energy->low += fmax(0, joules - source->domains[i].quantum_j);
-			energy->high += joules + source->domains[i].quantum_j + (now[i].lost_j - source->last[i].lost_j);
-		}
-		if (!isnan(now[i].joules))
+	add_known(source, now, slice);
+	mark_unknown(source, now, slice);
+	for (size_t i = 0; i < source->count; i++)
+		if (isnan(source->last[i].joules) || !isnan(joules_since(source, i, &now[i])))
 			source->last[i] = now[i];
-	}
 }
 
 static void read_cpu(struct fw_whole *whole, struct fw_record *slice)

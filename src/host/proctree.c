@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "host/procfs.h"
@@ -29,10 +30,16 @@ static void add_children_of_thread(int tasks_fd, const char *thread, pid_t *pids
 
 	snprintf(path, sizeof path, "%s/children", thread);
 	fw_cleanup_fd int fd = openat(tasks_fd, path, O_RDONLY | O_CLOEXEC);
-	ssize_t length = fd < 0 ? -1 : fw_pread_text(fd, text, sizeof text);
+	off_t at = 0;
 
-	if (length > 0)
-		add_children((struct fw_str){text, (size_t)length}, pids, capacity, count);
+	/* The kernel gives a page at a time, however large the buffer is. */
+	for (ssize_t length; fd >= 0 && *count < capacity && (length = pread(fd, text, sizeof text, at)) > 0;) {
+		const char *last = memrchr(text, ' ', (size_t)length);
+		size_t whole = last ? (size_t)(last - text) + 1 : (size_t)length;
+
+		add_children((struct fw_str){text, whole}, pids, capacity, count);
+		at += (off_t)whole;
+	}
 }
 
 /* Children belong to the thread that forked them. The raw call, because a directory stream would allocate. */

@@ -215,6 +215,24 @@ static void an_invocation_has_measured_joules_and_the_model_stays_beside(void **
 	bench_close(&bench);
 }
 
+/* A worker of no group and no process that could be read. */
+static void unknown_work_is_no_dynamic_energy_of_zero(void **state)
+{
+	struct bench bench;
+	struct fw_record record;
+
+	(void)state;
+	bench_open(&bench);
+	struct fw_energy_worker *unread = fw_energy_worker_new(bench.fixture.manager, &(struct fw_metered){.vcpus = 1});
+
+	fixture_invoke(&bench.fixture, unread, &bench.child, 'w', &record);
+	fixture_wait(&bench.fixture, 1);
+	assert_null(measured(&record));
+	fw_record_done(&record);
+	fw_energy_worker_free(unread);
+	bench_close(&bench);
+}
+
 /* It burned 30 ms of CPU time while the package drew 20 W more: at most that, and not the machine's rest. */
 static void work_has_its_price(void **state)
 {
@@ -660,7 +678,7 @@ static void a_reading_of_all_counters_allocates_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {FW_TEST_MAP(an_invocation_has_measured_joules_and_the_model_stays_beside,
-		work_has_its_price, the_floor_of_an_earlier_run_is_inherited_with_its_age, a_malformed_value_during_a_run_is_a_gap_with_its_reason,
+		unknown_work_is_no_dynamic_energy_of_zero, work_has_its_price, the_floor_of_an_earlier_run_is_inherited_with_its_age, a_malformed_value_during_a_run_is_a_gap_with_its_reason,
 		an_input_output_error_during_a_run_is_a_gap_with_its_reason,
 		a_device_that_goes_during_a_run_is_a_gap_with_its_reason,
 		a_counter_that_is_closed_during_a_run_is_a_gap_with_its_reason, mistake_17_failed_reads_during_a_run_are_gaps_and_no_zeros,

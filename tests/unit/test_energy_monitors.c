@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -265,6 +266,55 @@ static void without_a_group_the_process_tree_is_added_up(void **state)
 	assert_int_equal(now.stat.memory_bytes, -1);
 }
 
+/* 10 ms each, the first one the parent of all. */
+static struct tree tree_of_processes(int count)
+{
+	struct tree tree = tree_of("proc/", "", NULL);
+	fw_cleanup_buffer struct fw_buffer children;
+
+	fw_buffer_init(&children, 1 << 16);
+	for (int pid = 7; pid < 7 + count; pid++) {
+		char path[64], text[128];
+
+		snprintf(path, sizeof path, "proc/%d/stat", pid);
+		snprintf(text, sizeof text, "%d (a) S 1 7 7 -1 -1 0 100 0 1 0 1 0 0 0 20 0 1 0 50 1 1\n", pid);
+		tree_write(&tree, path, text);
+		snprintf(path, sizeof path, "proc/%d/status", pid);
+		tree_write(&tree, path, STATUS);
+		if (pid > 7)
+			fw_buffer_printf(&children, "%d ", pid);
+	}
+	fw_buffer_text(&children, ""); /* ends it */
+	tree_write(&tree, "proc/7/task/7/children", children.data ? children.data : "");
+	return tree;
+}
+
+static void a_large_tree_is_told_whole_or_not_at_all(void **state)
+{
+	static const struct {
+		int count;
+		bool has_memory, has_cpu;
+	} trees[] = {{64, true, true}, {65, false, true}, {1024, false, true}, {1025, false, false}};
+
+	(void)state;
+	for (size_t i = 0; i < FW_COUNT_OF(trees); i++) {
+		fw_cleanup_tree struct tree tree = tree_of_processes(trees[i].count);
+		struct fw_root fixture = {tree.fd};
+		struct fw_reading_source source = {&fixture, false};
+		struct fw_metered worker = {.pid = 7};
+		int64_t cpu_ns = trees[i].has_cpu ? trees[i].count * 10000000LL : -1;
+		int64_t bytes = trees[i].has_memory ? trees[i].count * 16 * 1024LL : -1;
+		struct fw_reading now;
+
+		fw_reading_take_cpu(&source, &worker, &now);
+		assert_int_equal(now.stat.cpu_total_ns, cpu_ns);
+		fw_reading_take(&source, &worker, &now);
+		assert_int_equal(now.stat.cpu_total_ns, cpu_ns);
+		assert_int_equal(now.stat.memory_bytes, bytes);
+		assert_int_equal(fw_reading_memory(&source, &worker), bytes);
+	}
+}
+
 static void a_worker_that_is_gone_is_unknown_not_zero(void **state)
 {
 	fw_cleanup_tree struct tree tree = tree_of("proc/", "", NULL);
@@ -317,7 +367,8 @@ int main(void)
 		            the_system_monitor_fills_resources,
 		            no_time_in_the_kernel_is_zero_and_no_rest_of_a_subtraction, switches_are_null_when_a_child_took_its_count_along,
 		            a_counter_that_went_back_is_null,
-		            without_a_group_the_process_tree_is_added_up, a_worker_that_is_gone_is_unknown_not_zero,
+		            without_a_group_the_process_tree_is_added_up, a_large_tree_is_told_whole_or_not_at_all,
+		            a_worker_that_is_gone_is_unknown_not_zero,
 		            sensors_give_the_range_within_the_invocation)};
 
 	return cmocka_run_group_tests(tests, energy_set_up, energy_tear_down);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "host/procfs.h"
 #include "host/sysfs.h"
 #include "tests/unit/support.h"
@@ -140,6 +142,24 @@ static void finds_the_children_of_every_thread(void **state)
 	assert_int_equal(fw_process_tree(&root, 10, pids, 2), 2);
 }
 
+static void a_thread_with_many_children_is_read_to_the_end(void **state)
+{
+	enum { CHILDREN = 1500 };
+	fw_cleanup_tree struct tree tree = tree_of("proc/", "", NULL);
+	struct fw_root root = {tree.fd};
+	static char text[CHILDREN * 8];
+	static pid_t pids[CHILDREN + 8];
+	size_t length = 0;
+
+	(void)state;
+	for (int i = 0; i < CHILDREN; i++)
+		length += (size_t)snprintf(text + length, sizeof text - length, "%d ", 4000 + i * 7);
+	tree_write(&tree, "proc/10/task/10/children", text);
+	assert_int_equal(fw_process_tree(&root, 10, pids, FW_COUNT_OF(pids)), CHILDREN + 1);
+	for (int i = 0; i < CHILDREN; i++)
+		assert_int_equal(pids[i + 1], 4000 + i * 7);
+}
+
 static void finds_a_live_child_of_this_process(void **state)
 {
 	struct fw_root root;
@@ -192,5 +212,6 @@ static void says_that_there_is_no_temperature_or_frequency(void **state)
 FW_TESTS(finds_a_number_behind_exactly_its_key, reads_a_process_whose_name_holds_blanks_and_parentheses,
          a_zombie_has_unknown_memory_not_zero, reads_pressure_of_its_kind, reads_lists_of_cpus_within_a_bound,
          reads_the_times_of_one_cpu_and_of_all, counts_disks_once_and_no_partitions,
-         counts_all_interfaces_but_loopback, finds_the_children_of_every_thread, finds_a_live_child_of_this_process,
+         counts_all_interfaces_but_loopback, finds_the_children_of_every_thread, a_thread_with_many_children_is_read_to_the_end,
+         finds_a_live_child_of_this_process,
          takes_the_highest_believable_temperature, says_that_there_is_no_temperature_or_frequency)
