@@ -208,11 +208,11 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 {
 	__u32 index = bpf_get_smp_processor_id();
 	struct fw_bpf_cpu *cpu = bpf_map_lookup_elem(&cpus, &index);
-	__u64 now_ns = bpf_ktime_get_ns();
 
 	if (!cpu)
 		return 0;
 	begin_write(&cpu->version);
+	__u64 now_ns = bpf_ktime_get_ns(); /* after it: who reads the record as it was reads an earlier clock */
 	correct(cpu, index, prev, true, now_ns);
 	charge(cpu, index, now_ns);
 	run(cpu, next);
@@ -226,11 +226,11 @@ static __always_inline int look_again(struct task_struct *task)
 {
 	__u32 index = bpf_get_smp_processor_id();
 	struct fw_bpf_cpu *cpu = bpf_map_lookup_elem(&cpus, &index);
-	__u64 now_ns = bpf_ktime_get_ns();
 
 	if (!cpu || cpu->version & 1)
 		return 0; /* interrupted in the middle of it */
 	begin_write(&cpu->version);
+	__u64 now_ns = bpf_ktime_get_ns();
 	correct(cpu, index, task, false, now_ns); /* it runs on: the scheduler counts it at the next tick */
 	charge(cpu, index, now_ns);
 	run(cpu, task);
@@ -258,11 +258,11 @@ SEC("tp_btf/cpu_idle")
 int BPF_PROG(on_idle, unsigned int state, unsigned int which)
 {
 	struct fw_bpf_idle *cpu = bpf_map_lookup_elem(&idle, &which);
-	__u64 now_ns = bpf_ktime_get_ns();
 
 	if (!cpu)
 		return 0;
 	begin_write(&cpu->version);
+	__u64 now_ns = bpf_ktime_get_ns();
 	if (cpu->since_ns && cpu->state < FW_BPF_IDLE_STATES)
 		cpu->ns[cpu->state] += now_ns - cpu->since_ns;
 	cpu->since_ns = state == (__u32)-1 ? 0 : now_ns;
