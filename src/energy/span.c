@@ -35,17 +35,32 @@ struct fw_span *fw_span_begin(struct fw_energy_manager *manager, const struct fw
 	return span;
 }
 
+/* A slice in which no counter could be read has a model's power, which is none of a measured whole. */
+static double watts_of(const struct fw_span_totals *totals, const struct fw_record *slice, bool *is_modelled)
+{
+	double seconds = slice->duration_ms / 1000;
+	struct fw_energy_sum sum, whole;
+
+	if (!(seconds > 0) || !fw_energy_best(slice, &sum) || !fw_energy_best(&totals->record, &whole))
+		return NAN;
+	*is_modelled = sum.modelled;
+	return sum.modelled == whole.modelled ? sum.joules / seconds : NAN;
+}
+
 void fw_span_total(struct fw_span_totals *totals, const struct fw_record *slice)
 {
 	double seconds = slice->duration_ms / 1000;
-	struct fw_energy_sum sum;
+	bool is_modelled = false;
 
 	fw_span_add(&totals->record, slice);
 	totals->slice_cpu_percent = slice->cpu_percent;
 	totals->slice_memory_mb = slice->memory_average_mb;
-	totals->watts = seconds > 0 && fw_energy_best(slice, &sum) ? sum.joules / seconds : NAN;
+	totals->watts = watts_of(totals, slice, &is_modelled);
 	if (isnan(totals->watts))
 		return;
+	if (is_modelled != totals->peak_is_modelled)
+		totals->peak_w = totals->peak_over_s = NAN; /* of what the whole is no longer */
+	totals->peak_is_modelled = is_modelled;
 	/* A slice of a moment has no power worth the name, unless there is no other. */
 	if (isnan(totals->peak_w) || (seconds >= totals->peak_over_s / 2 && totals->watts > totals->peak_w) ||
 	    totals->peak_over_s < seconds / 2) {

@@ -12,10 +12,11 @@ struct fw_span;
 
 struct fw_span_totals {
 	struct fw_record record; /* resources, counters, energy and duration_ms, since the begin */
-	double watts;            /* of the last slice, by the best source; NAN unknown */
+	double watts;            /* of the last slice, by the best source; NAN unknown, or modelled where the whole is measured */
 	double slice_cpu_percent, slice_memory_mb; /* of the last slice */
 	double peak_w;           /* of the busiest slice that was at least half as long as the longest; NAN unknown */
 	double peak_over_s;      /* how long that slice was */
+	bool peak_is_modelled;   /* as the whole is */
 };
 
 /* The worker's cgroup must stay open until fw_span_free(). */

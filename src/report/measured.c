@@ -84,11 +84,22 @@ static void note_slower(struct fw_measured *measured)
 		                                     had, (long long)measured->memory_mb, used, ceil(used * 1769)));
 }
 
+static void note_mixed(struct fw_measured *measured)
+{
+	size_t modelled = fw_measured_modelled_among(measured);
+
+	if (modelled > 0)
+		fw_measured_note(measured, fw_printf("no mean of energy and carbon: %zu of %zu repetitions are modelled, for no energy "
+		                                     "counter could be read in them",
+		                                     modelled, measured->ones.count));
+}
+
 int fw_measured_price(const struct fw_catalogue *catalogue, const struct fw_processor *processor, int64_t memory_mb,
                       struct fw_measured *measured, struct fw_error **err)
 {
 	int rc = FW_OK;
 
+	note_mixed(measured);
 	if (measured->is_command)
 		choose_memory(memory_mb, measured);
 	if (measured->memory_mb != FW_NULL_INT)
@@ -167,40 +178,40 @@ static double per_instruction_j(const struct fw_measured_one *one)
 }
 
 const struct fw_measured_figure fw_measured_figures[] = {
-	{"wall_ms", "ms", "duration_ms", NULL},
-	{"cpu_user_ms", "ms", "cpu_user_ms", NULL},
-	{"cpu_system_ms", "ms", "cpu_system_ms", NULL},
-	{"cpu_percent", "%", "cpu_percent", NULL},
-	{"memory_peak_mb", "MiB", "memory_peak_mb", NULL},
-	{"memory_peak_high_mb", "MiB", "memory_peak_high_mb", NULL},
-	{"memory_uss_mb", "MiB", "memory_uss_mb", NULL},
-	{"memory_pss_mb", "MiB", "memory_pss_mb", NULL},
-	{"faults_minor", "count", "faults_minor", NULL},
-	{"faults_major", "count", "faults_major", NULL},
-	{"switches_voluntary", "count", "switches_voluntary", NULL},
-	{"switches_involuntary", "count", "switches_involuntary", NULL},
-	{"disk_read_bytes", "bytes", "disk_read_bytes", NULL},
-	{"disk_written_bytes", "bytes", "disk_written_bytes", NULL},
-	{"network_sent_bytes", "bytes", "network_sent_bytes", NULL},
-	{"network_received_bytes", "bytes", "network_received_bytes", NULL},
-	{"cycles", "count", "cycles", NULL},
-	{"instructions", "count", "instructions", NULL},
-	{"cache_misses", "count", "cache_misses", NULL},
-	{"joules", "J", NULL, best_j},
-	{"joules_low", "J", NULL, best_low_j},
-	{"joules_high", "J", NULL, best_high_j},
-	{"joules_dynamic", "J", NULL, best_dynamic_j},
-	{"joules_per_cycle", "J", NULL, per_cycle_j},
-	{"joules_per_instruction", "J", NULL, per_instruction_j},
-	{"average_w", "W", NULL, average_w},
-	{"peak_w", "W", NULL, peak_w},
-	{"peak_over_s", "s", NULL, peak_over_s},
-	{"total_usd", "USD", "total_usd", NULL},
-	{"operational_gco2e", "gCO2e", "operational_gco2e", NULL},
-	{"operational_low_gco2e", "gCO2e", "operational_low_gco2e", NULL},
-	{"operational_high_gco2e", "gCO2e", "operational_high_gco2e", NULL},
-	{"embodied_gco2e", "gCO2e", "embodied_gco2e", NULL},
-	{"sci_gco2e", "gCO2e/execution", NULL, sci_gco2e},
+	{"wall_ms", "ms", "duration_ms", NULL, false},
+	{"cpu_user_ms", "ms", "cpu_user_ms", NULL, false},
+	{"cpu_system_ms", "ms", "cpu_system_ms", NULL, false},
+	{"cpu_percent", "%", "cpu_percent", NULL, false},
+	{"memory_peak_mb", "MiB", "memory_peak_mb", NULL, false},
+	{"memory_peak_high_mb", "MiB", "memory_peak_high_mb", NULL, false},
+	{"memory_uss_mb", "MiB", "memory_uss_mb", NULL, false},
+	{"memory_pss_mb", "MiB", "memory_pss_mb", NULL, false},
+	{"faults_minor", "count", "faults_minor", NULL, false},
+	{"faults_major", "count", "faults_major", NULL, false},
+	{"switches_voluntary", "count", "switches_voluntary", NULL, false},
+	{"switches_involuntary", "count", "switches_involuntary", NULL, false},
+	{"disk_read_bytes", "bytes", "disk_read_bytes", NULL, false},
+	{"disk_written_bytes", "bytes", "disk_written_bytes", NULL, false},
+	{"network_sent_bytes", "bytes", "network_sent_bytes", NULL, false},
+	{"network_received_bytes", "bytes", "network_received_bytes", NULL, false},
+	{"cycles", "count", "cycles", NULL, false},
+	{"instructions", "count", "instructions", NULL, false},
+	{"cache_misses", "count", "cache_misses", NULL, false},
+	{"joules", "J", NULL, best_j, true},
+	{"joules_low", "J", NULL, best_low_j, true},
+	{"joules_high", "J", NULL, best_high_j, true},
+	{"joules_dynamic", "J", NULL, best_dynamic_j, true},
+	{"joules_per_cycle", "J", NULL, per_cycle_j, true},
+	{"joules_per_instruction", "J", NULL, per_instruction_j, true},
+	{"average_w", "W", NULL, average_w, true},
+	{"peak_w", "W", NULL, peak_w, true},
+	{"peak_over_s", "s", NULL, peak_over_s, false},
+	{"total_usd", "USD", "total_usd", NULL, false},
+	{"operational_gco2e", "gCO2e", "operational_gco2e", NULL, true},
+	{"operational_low_gco2e", "gCO2e", "operational_low_gco2e", NULL, true},
+	{"operational_high_gco2e", "gCO2e", "operational_high_gco2e", NULL, true},
+	{"embodied_gco2e", "gCO2e", "embodied_gco2e", NULL, false},
+	{"sci_gco2e", "gCO2e/execution", NULL, sci_gco2e, true},
 };
 const size_t fw_measured_figure_count = FW_COUNT_OF(fw_measured_figures);
 
@@ -216,13 +227,29 @@ double fw_measured_value(const struct fw_measured_figure *figure, const struct f
 	return *(const int64_t *)member == FW_NULL_INT ? (double)NAN : (double)*(const int64_t *)member;
 }
 
+size_t fw_measured_modelled_among(const struct fw_measured *measured)
+{
+	size_t known = 0, modelled = 0;
+
+	for (size_t i = 0; i < measured->ones.count; i++) {
+		struct fw_energy_sum sum;
+
+		if (!fw_energy_best(&measured->ones.items[i].record, &sum))
+			continue;
+		known++;
+		modelled += sum.modelled;
+	}
+	return modelled < known ? modelled : 0;
+}
+
 struct fw_mean fw_measured_mean(const struct fw_measured *measured, const struct fw_measured_figure *figure)
 {
 	size_t count = measured->ones.count;
+	bool is_mixed = figure->of_energy && fw_measured_modelled_among(measured) > 0;
 	fw_cleanup_free double *values = fw_alloc_array(count ? count : 1, sizeof *values);
 
 	for (size_t i = 0; i < count; i++)
-		values[i] = fw_measured_value(figure, &measured->ones.items[i]);
+		values[i] = is_mixed ? (double)NAN : fw_measured_value(figure, &measured->ones.items[i]);
 	return fw_mean_of(values, count);
 }
 

@@ -147,7 +147,10 @@ static void print_energy(const struct page *page)
 	               fw_format_joules_interval(text, joules.mean, fw_measured_figure(page->measured, "joules_low").mean,
 	                                         fw_measured_figure(page->measured, "joules_high").mean));
 	spread(page, &joules, fw_format_joules);
-	fw_buffer_printf(page->out, ", %s: %s\n", best.modelled ? "modelled" : "measured", best.source);
+	if (fw_measured_modelled_among(page->measured) > 0)
+		fw_buffer_text(page->out, ", measured in some repetitions, modelled in others\n");
+	else
+		fw_buffer_printf(page->out, ", %s: %s\n", best.modelled ? "modelled" : "measured", best.source);
 	for (size_t i = 0; i < first->energy.count; i++)
 		print_domain(page, &first->energy.items[i]);
 	label(page, "power");

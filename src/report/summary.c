@@ -34,8 +34,8 @@ static void add_energy(struct fw_stage_summary *stage, const struct fw_record *r
 	add(&stage->joules, energy.joules);
 	add(&stage->joules_low, energy.low);
 	add(&stage->joules_high, energy.high);
-	stage->modelled |= energy.modelled;
-	stage->measured |= !energy.modelled;
+	stage->modelled += energy.modelled;
+	stage->measured += !energy.modelled;
 	FW_PUSH(&stage->stretches,
 	        (struct fw_power_stretch){record->started_ms, record->started_ms + record->duration_ms, energy.joules});
 }

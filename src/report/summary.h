@@ -29,7 +29,7 @@ struct fw_stage_summary {
 	double memory_peak_mb; /* largest */
 	int64_t memory_mb;     /* of the configuration */
 	double joules, joules_low, joules_high; /* ends of the interval are summed too: the model's error is common to all */
-	bool modelled, measured;
+	int64_t modelled, measured; /* invocations, by what their joules are */
 	double usd;
 	double gco2e;          /* operational + embodied */
 	double operational_gco2e, embodied_gco2e;
@@ -57,7 +57,9 @@ const char *fw_run_state(const struct fw_run_row *row);
 int fw_summary_load(struct fw_store *store, const char *run, struct fw_summary *summary, struct fw_error **err);
 void fw_summary_done(struct fw_summary *summary);
 
-#define FW_MODELLED_FOOTNOTE "  m = modelled, low–high: no energy counters were read (flexwatt monitors says why).\n"
+/* What the m behind joules means: of so many invocations that are modelled and so many that are measured. `mixed`: one sum has
+ * both. Nothing where none is modelled. */
+void fw_modelled_footnote(int64_t modelled, int64_t measured, bool mixed, struct fw_buffer *out);
 
 /* The table with its head and foot, for a terminal of that width; 0 is any. */
 void fw_summary_print(const struct fw_summary *summary, bool colour, size_t width, struct fw_buffer *out);

@@ -49,21 +49,22 @@ void fw_summaries_print_energy(const struct fw_summary *summaries, size_t count,
 {
 	fw_cleanup_free double *scores = scores_of(summaries, count);
 	struct fw_table *table = fw_table_new();
-	bool modelled = false, measured = false;
+	int64_t modelled = 0, measured = 0;
+	bool mixed = false;
 
 	for (size_t i = 0; i < FW_COUNT_OF(columns); i++)
 		fw_table_column(table, columns[i].title, columns[i].align);
 	for (size_t i = 0; i < count; i++) {
 		print_run(table, &summaries[i], scores[i]);
-		modelled |= summaries[i].total.modelled;
-		measured |= summaries[i].total.measured;
+		modelled += summaries[i].total.modelled;
+		measured += summaries[i].total.measured;
+		mixed = mixed || (summaries[i].total.modelled > 0 && summaries[i].total.measured > 0);
 	}
 	fw_table_print(table, colour, out);
 	fw_table_free(table);
 	fw_buffer_text(out, "  score = 100 x (least joules per unit among them) / (joules per unit of this one).\n");
-	if (modelled)
-		fw_buffer_text(out, FW_MODELLED_FOOTNOTE);
-	if (modelled && measured)
+	fw_modelled_footnote(modelled, measured, mixed, out);
+	if (modelled > 0 && measured > 0)
 		fw_buffer_text(out, "  note: a score of modelled joules against measured ones says little.\n");
 }
 

@@ -109,8 +109,7 @@ void fw_summary_print_energy(const struct fw_summary *summary, bool colour, size
 	fw_table_fit(table, width, spare, FW_COUNT_OF(spare));
 	fw_table_print(table, colour, out);
 	fw_table_free(table);
-	if (summary->total.modelled)
-		fw_buffer_text(out, FW_MODELLED_FOOTNOTE);
+	fw_modelled_footnote(summary->total.modelled, summary->total.measured, true, out);
 	print_books(summary, out);
 	fw_buffer_text(out, "  average: joules over the time of the stage; peak: the most at once, from the averages of its invocations.\n"
 	                    "  SCI = (E x I + M) / R: operational (energy x PUE x grid) + embodied, per unit of work.\n");

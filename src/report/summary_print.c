@@ -82,10 +82,21 @@ static void print_makespan(const struct fw_summary *summary, struct fw_buffer *o
 	                 (long long)summary->total.invocations, summary->total.invocations == 1 ? "invocation" : "invocations");
 }
 
+void fw_modelled_footnote(int64_t modelled, int64_t measured, bool mixed, struct fw_buffer *out)
+{
+	int64_t all = modelled + measured;
+
+	if (modelled > 0 && measured > 0 && mixed)
+		fw_buffer_printf(out, "  m = modelled, low–high: in %lld of %lld invocations no energy counters were read (flexwatt monitors\n"
+		                      "  says why). A sum marked m can hold measured joules as well.\n",
+		                 (long long)modelled, (long long)all);
+	else if (modelled > 0)
+		fw_buffer_text(out, "  m = modelled, low–high: no energy counters were read (flexwatt monitors says why).\n");
+}
+
 static void print_basis(const struct fw_summary *summary, struct fw_buffer *out)
 {
-	if (summary->total.modelled)
-		fw_buffer_text(out, FW_MODELLED_FOOTNOTE);
+	fw_modelled_footnote(summary->total.modelled, summary->total.measured, true, out);
 	if (summary->price_basis)
 		fw_buffer_printf(out, "  Cost of this run %s, %s.", summary->price_basis, summary->price_region);
 	if (!isnan(summary->total.gco2e))

@@ -125,6 +125,35 @@ static void the_peak_is_of_a_slice_long_enough_to_have_a_power(void **state)
 	fw_record_done(&totals.record);
 }
 
+static void power_is_of_one_basis(void **state)
+{
+	static const struct {
+		const char *source, *flags;
+		double joules, watts, peak_w;
+	} slices[] = {{"model", "modelled", 100, 100, 100}, /* the counter is not there yet */
+	              {"rapl", "measured", 20, 20, 20},
+	              {"model", "modelled", 100, NAN, 20}, /* nor now */
+	              {"rapl", "measured", 10, 10, 20}};
+	struct fw_span_totals totals = {.watts = NAN, .peak_w = NAN, .peak_over_s = NAN};
+
+	(void)state;
+	fw_record_init(&totals.record);
+	totals.record.duration_ms = 0;
+	for (size_t i = 0; i < FW_COUNT_OF(slices); i++) {
+		struct fw_record slice = slice_of(1000, 0, 0, 0);
+
+		give(&slice, slices[i].source, slices[i].joules, slices[i].flags);
+		fw_span_total(&totals, &slice);
+		fw_record_done(&slice);
+		assert_near(totals.peak_w, slices[i].peak_w, 1e-9);
+		if (isnan(slices[i].watts))
+			assert_true(isnan(totals.watts));
+		else
+			assert_near(totals.watts, slices[i].watts, 1e-9);
+	}
+	fw_record_done(&totals.record);
+}
+
 FW_TESTS(slices_add_up_by_the_nature_of_each_field, a_counter_unknown_in_one_slice_is_unknown_in_the_sum,
          energy_adds_up_by_source_with_its_interval_and_flags, a_source_that_misses_in_a_slice_has_no_upper_end,
-         the_peak_is_of_a_slice_long_enough_to_have_a_power)
+         the_peak_is_of_a_slice_long_enough_to_have_a_power, power_is_of_one_basis)
