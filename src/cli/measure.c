@@ -24,6 +24,7 @@
 #include "cli/terminal.h"
 #include "energy/here.h"
 #include "energy/whole.h"
+#include "host/procfs.h"
 #include "report/measured.h"
 #include "runtime/error_document.h"
 
@@ -46,6 +47,7 @@ struct session {
 	int signals;
 	FILE *out;     /* --output, else NULL */
 	int status;
+	bool not_executed; /* status says why */
 };
 
 /* ---- what all three share ---- */
@@ -107,6 +109,7 @@ static int fail_to_execute(struct session *session, const char *program, int err
 {
 	int rc = fw_fail_errno(err, errnum, "measure: %s", program);
 
+	session->not_executed = true;
 	session->status = errnum == ENOENT ? NOT_FOUND : CANNOT_EXECUTE;
 	return errnum == ENOENT ? fw_error_hint(err, rc, "the command comes after its options: flexwatt measure -- COMMAND")
 	                        : rc;
@@ -201,7 +204,7 @@ static int measure_process(struct session *session, struct fw_error **err)
 	FW_CLEANUP(fw_span_free) struct fw_span *span = fw_span_begin(session->here->manager, &metered);
 
 	fw_wait(&waiting, cut_span, span);
-	take_totals(fw_span_end(span, kill(metered.pid, 0) == 0), session);
+	take_totals(fw_span_end(span, fw_process_is_there(metered.pid)), session);
 	return FW_OK;
 }
 
@@ -371,7 +374,7 @@ static int measure(struct wishes *wishes, struct fw_text_list *words, int *statu
 		fw_measure_floor_keep(session.here, wishes->counters_root);
 		rc = report(&session, err);
 	}
-	*status = rc == FW_OK || session.status >= CANNOT_EXECUTE ? session.status : OWN_FAILURE;
+	*status = rc == FW_OK || session.not_executed ? session.status : OWN_FAILURE;
 	fw_launcher_end(&session.launcher);
 	fw_measured_done(&session.measured);
 	fw_cgroups_close(session.cgroups);

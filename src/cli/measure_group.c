@@ -5,13 +5,12 @@
  */
 #include "cli/measure_group.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/memory.h"
 #include "base/str.h"
+#include "host/procfs.h"
 
 static unsigned long long own_namespace(void)
 {
@@ -38,7 +37,7 @@ static void remove_if_left(void *context, const char *name)
 	struct fw_cgroup *group;
 	pid_t pid = maker_of(name);
 
-	if (pid <= 0 || kill(pid, 0) == 0 || errno != ESRCH || fw_cgroup_open(cgroups, name, &group, NULL) != FW_OK)
+	if (pid <= 0 || fw_process_is_there(pid) || fw_cgroup_open(cgroups, name, &group, NULL) != FW_OK)
 		return;
 	(void)fw_cgroup_remove(group, NULL); /* busy: left to the next one */
 	fw_cgroup_close(group);

@@ -256,12 +256,16 @@ static int load(struct fw_bpf *bpf)
 	return rc == 0 ? attach(bpf) : rc;
 }
 
-/* Kernels before 5.11 charge maps to locked memory. */
-static void allow_locked_memory(void)
+/* Kernels before 5.11 charge maps to locked memory; newer ones need none of it. Workers are not to inherit that. */
+static int load_unlimited(struct fw_bpf *bpf)
 {
-	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY}, before;
+	bool raised = getrlimit(RLIMIT_MEMLOCK, &before) == 0 && setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0;
+	int rc = load(bpf);
 
-	(void)setrlimit(RLIMIT_MEMLOCK, &unlimited); /* newer ones need none of it */
+	if (raised)
+		(void)setrlimit(RLIMIT_MEMLOCK, &before);
+	return rc;
 }
 
 int fw_bpf_load(const struct fw_root *root, struct fw_bpf *bpf, struct fw_error **err)
@@ -272,10 +276,9 @@ int fw_bpf_load(const struct fw_root *root, struct fw_bpf *bpf, struct fw_error 
 	if (rc != FW_OK)
 		return rc;
 	*bpf = (struct fw_bpf){.take_events = take_events, .unload = unload};
-	allow_locked_memory();
 	last_words[0] = 0;
 	print = libbpf_set_print(listen_to);
-	rc = load(bpf);
+	rc = load_unlimited(bpf);
 	libbpf_set_print(print);
 	if (rc == 0)
 		return FW_OK;

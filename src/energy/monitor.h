@@ -51,7 +51,7 @@ struct fw_reading {
 	int64_t ended_faults; /* faults of children that had ended and been waited for: differs where one more has */
 	int64_t network_sent_bytes, network_received_bytes;
 	int64_t counts[FW_COUNTS];
-	bool counts_scaled; /* the PMU was shared: scaled by the time that it counted */
+	uint64_t counts_scaled; /* how often so far: the PMU was shared, and counts scaled by the time that it counted */
 	int64_t work_ns; /* on-CPU time by BPF, also of what runs right now */
 };
 

@@ -35,7 +35,8 @@ struct fw_group_counts {
 	size_t cpu_count;
 	struct cpu_counts *cpus;
 	double sums[FW_COUNTS];
-	bool is_scaled, is_broken;
+	uint64_t scaled; /* steps so far */
+	bool is_broken;
 };
 
 static int kernel_open(void *context, uint64_t config, int group_directory, unsigned cpu, int leader)
@@ -288,7 +289,7 @@ static void add_step(struct fw_group_counts *counts, struct cpu_counts *cpu, con
 	}
 	double scale = enabled > running && running > 0 ? (double)enabled / (double)running : 1;
 
-	counts->is_scaled = counts->is_scaled || scale > 1;
+	counts->scaled += scale > 1;
 	for (size_t kind = 0; kind < FW_COUNTS; kind++) {
 		if (cpu->fds[kind] < 0)
 			continue;
@@ -321,9 +322,9 @@ static void read_cpu(struct fw_group_counts *counts, struct cpu_counts *cpu)
 		counts->is_broken = true;
 }
 
-bool fw_group_counts_read(struct fw_group_counts *counts, int64_t values[FW_COUNTS])
+uint64_t fw_group_counts_read(struct fw_group_counts *counts, int64_t values[FW_COUNTS])
 {
-	bool scaled;
+	uint64_t scaled;
 
 	pthread_mutex_lock(&counts->lock);
 	counts->is_broken = false;
@@ -333,7 +334,7 @@ bool fw_group_counts_read(struct fw_group_counts *counts, int64_t values[FW_COUN
 		values[kind] = counts->source->has[kind] && !counts->is_broken && counts->sums[kind] < MOST_COUNTS
 		                   ? (int64_t)counts->sums[kind]
 		                   : -1;
-	scaled = counts->is_scaled;
+	scaled = counts->scaled;
 	pthread_mutex_unlock(&counts->lock);
 	return scaled;
 }

@@ -50,5 +50,5 @@ struct fw_group_counts;
 int fw_group_counts_new(const struct fw_count_source *source, int group_directory, struct fw_group_counts **counts,
                         struct fw_error **err);
 void fw_group_counts_free(struct fw_group_counts *counts);
-/* Since it was made; what could not be read is -1. Any thread. True: scaled somewhere. */
-bool fw_group_counts_read(struct fw_group_counts *counts, int64_t values[FW_COUNTS]);
+/* Since it was made; what could not be read is -1. Any thread. Returns how often they were scaled until now. */
+uint64_t fw_group_counts_read(struct fw_group_counts *counts, int64_t values[FW_COUNTS]);

@@ -117,7 +117,7 @@ static void counts_attribute(struct fw_monitor *monitor, const struct fw_interva
 	record->cycles = difference(interval, FW_COUNT_CYCLES);
 	record->instructions = difference(interval, FW_COUNT_INSTRUCTIONS);
 	record->cache_misses = difference(interval, FW_COUNT_CACHE_MISSES);
-	if (record->cycles != FW_NULL_INT && interval->end.counts_scaled)
+	if (record->cycles != FW_NULL_INT && interval->end.counts_scaled != interval->begin.counts_scaled)
 		fw_record_flag(&record->flags, "counts_scaled");
 }
 

@@ -4,6 +4,7 @@
  * times, money, carbon) is the business of whoever made the sum.
  */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -61,6 +62,28 @@ static void add_field(const struct fw_field *field, enum how how, double share, 
 	}
 }
 
+/* "ok": nothing else is to be said. A second part may say something. */
+static void settle(char **flags)
+{
+	struct fw_str rest = fw_str_of(*flags), word;
+	char *without = NULL;
+	bool says_more = false;
+
+	while (fw_str_next_word(&rest, &word)) {
+		fw_cleanup_free char *text = fw_strndup(word.text, word.length);
+
+		if (fw_str_is(word, "ok"))
+			continue;
+		fw_record_flag(&without, text);
+		says_more = says_more || !(fw_str_is(word, "measured") || fw_str_is(word, "modelled"));
+	}
+	if (says_more) {
+		free(*flags);
+		*flags = FW_TAKE(without);
+	}
+	free(without);
+}
+
 static void add_flags(char **flags, const char *more)
 {
 	struct fw_str rest = fw_str_of(more), word;
@@ -70,6 +93,7 @@ static void add_flags(char **flags, const char *more)
 
 		fw_record_flag(flags, text);
 	}
+	settle(flags);
 }
 
 static bool is_of(const struct fw_energy *a, const struct fw_energy *b)
@@ -90,6 +114,7 @@ static void miss(struct fw_energy *energy)
 {
 	energy->high = NAN;
 	fw_record_flag(&energy->flags, "gap");
+	settle(&energy->flags);
 }
 
 static void add_energy(struct fw_record *sum, const struct fw_energy *slice, bool first)

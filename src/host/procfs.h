@@ -66,6 +66,9 @@ struct fw_net_totals {
  * read. */
 void fw_net_dev_parse(struct fw_str text, struct fw_net_totals *totals);
 
+/* Also one of another user, which may not be signalled, and a zombie. */
+bool fw_process_is_there(pid_t pid);
+
 /* The processes below `pid` (itself first) in /proc, at most `capacity`; returns how many were found. Processes that
  * left the tree by losing their parent are not found: a cgroup is the only exact tree. */
 size_t fw_process_tree(const struct fw_root *root, pid_t pid, pid_t *pids, size_t capacity);

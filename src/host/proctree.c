@@ -4,7 +4,9 @@
  * them; no scan of all processes, so that the cost grows with the tree alone.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +61,11 @@ static void add_children_of(const struct fw_root *root, pid_t pid, pid_t *pids, 
 				add_children_of_thread(fd, entry->d_name, pids, capacity, count);
 			at += entry->d_reclen;
 		}
+}
+
+bool fw_process_is_there(pid_t pid)
+{
+	return kill(pid, 0) == 0 || errno != ESRCH;
 }
 
 size_t fw_process_tree(const struct fw_root *root, pid_t pid, pid_t *pids, size_t capacity)

@@ -6,9 +6,7 @@
  */
 #include "flexwatt/flexwatt.h"
 
-#include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +14,7 @@
 #include "base/memory.h"
 #include "energy/here.h"
 #include "energy/span.h"
+#include "host/procfs.h"
 
 struct fw_meter {
 	pid_t maker; /* the process that started it: its thread is only there */
@@ -49,7 +48,7 @@ static int take_options(const struct fw_meter_options *options, struct fw_meter_
 {
 	if (options)
 		memcpy(wanted, options, options->size < sizeof *wanted ? options->size : sizeof *wanted);
-	if (wanted->pid < 0 || wanted->pid > INT32_MAX || (wanted->pid > 0 && kill((pid_t)wanted->pid, 0) != 0 && errno == ESRCH))
+	if (wanted->pid < 0 || wanted->pid > INT32_MAX || (wanted->pid > 0 && !fw_process_is_there((pid_t)wanted->pid)))
 		return fw_fail(err, FW_E_ABSENT, "no process %lld", (long long)wanted->pid);
 	if (!(wanted->cpus >= 0 && isfinite(wanted->cpus)))
 		return fw_fail(err, FW_E_USAGE, "cpus is no number of CPUs: %g", wanted->cpus);
@@ -187,7 +186,7 @@ int fw_meter_stop(struct fw_meter *meter, struct fw_meter_figures *figures, char
 		free(meter);
 		return fail(reason, error, size);
 	}
-	meter->totals = fw_span_end(meter->span, kill(meter->pid, 0) == 0);
+	meter->totals = fw_span_end(meter->span, fw_process_is_there(meter->pid));
 	if (figures)
 		rc = fill(meter, figures, &reason);
 	meter_free(meter);

@@ -7,10 +7,8 @@
  * belongs to an engine that lives, or that this process cannot see, is never touched by a sweep.
  */
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -98,7 +96,7 @@ static bool may_live(const struct engine *engine)
 
 	if (engine->namespace == 0 || engine->namespace != own_namespace() || engine->pid > INT32_MAX)
 		return true;
-	if (kill((pid_t)engine->pid, 0) < 0 && errno == ESRCH)
+	if (!fw_process_is_there((pid_t)engine->pid))
 		return false;
 	if (!read_stat(engine->pid, &stat))
 		return true;

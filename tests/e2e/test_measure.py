@@ -81,6 +81,11 @@ def test_own_failures_are_125(flexwatt, arguments, said):
     assert done.stdout == "" and said in done.stderr
 
 
+def test_a_failed_report_is_125_whatever_the_command_ended_with(flexwatt):
+    done = flexwatt("measure", "--output", "/dev/full", "--", "sh", "-c", "kill -KILL $$", status=125)
+    assert "write the report" in done.stderr
+
+
 def test_options_after_the_command_are_the_commands(flexwatt):
     done, report = measure(flexwatt, "echo", "--json", "-r", "3")
     assert done.stdout == "--json -r 3\n" and report["measured"] == "echo --json -r 3"

@@ -128,12 +128,28 @@ static void a_shared_pmu_is_scaled_and_marked_and_never_goes_back(void **state)
 	(void)state;
 	begin_on(&tree);
 	kernel.raw[0] = raw(1000, 500, 500); /* half of the time */
-	assert_true(fw_group_counts_read(counts, values));
+	assert_int_equal(fw_group_counts_read(counts, values), 1);
 	assert_int_equal(values[FW_COUNT_CYCLES], 1000);
 	kernel.raw[0] = raw(2000, 1500, 1000); /* all of the time since: the whole's scale of 4/3 would give 1333 */
-	assert_true(fw_group_counts_read(counts, values));
+	assert_int_equal(fw_group_counts_read(counts, values), 1); /* not again */
 	assert_int_equal(values[FW_COUNT_CYCLES], 1500);
 	end();
+}
+
+static void only_an_invocation_in_which_counts_were_scaled_is_marked(void **state)
+{
+	(void)state;
+	for (uint64_t scaled = 1; scaled <= 2; scaled++) {
+		struct fw_interval interval = {.begin = {.counts = {100, 200, 10}, .counts_scaled = 1},
+		                               .end = {.counts = {150, 300, 15}, .counts_scaled = scaled}};
+		struct fw_record record;
+
+		fw_record_init(&record);
+		fw_monitor_counts.attribute(NULL, &interval, &record);
+		assert_int_equal(record.cycles, 50);
+		assert_int_equal(fw_record_has_flag(record.flags, "counts_scaled"), scaled == 2);
+		fw_record_done(&record);
+	}
 }
 
 static void what_ran_uncounted_is_unknown_until_a_later_step_covers_it(void **state)
@@ -260,6 +276,7 @@ static void of_events_that_do_not_fit_together_the_first_are_counted(void **stat
 }
 
 FW_TESTS(counts_of_all_cpus_are_added_up, a_shared_pmu_is_scaled_and_marked_and_never_goes_back,
+         only_an_invocation_in_which_counts_were_scaled_is_marked,
          what_ran_uncounted_is_unknown_until_a_later_step_covers_it,
          a_failed_read_is_unknown_and_the_next_one_covers_it, hybrid_cores_are_counted_each_by_their_own_pmu,
          malformed_pmus_are_left_out, of_events_that_do_not_fit_together_the_first_are_counted, an_event_that_is_missing_stays_unknown)

@@ -597,6 +597,24 @@ static void the_monitor_says_what_it_watches(void **state)
 	assert_non_null(strstr(text, "context switches of "));
 }
 
+/* Workers inherit it. */
+static void opening_leaves_the_limit_of_locked_memory_as_it_was(void **state)
+{
+	struct fw_monitor_context context = {.root = &root, .machine = &machine};
+	struct fw_monitor *opened = NULL;
+	struct fw_error *err = NULL;
+	struct rlimit before, after;
+
+	(void)state;
+	if (!monitor)
+		skip(); /* set_up() has told why */
+	assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &before), 0);
+	assert_ok(fw_monitor_ebpf.open(&context, &opened, &err), err);
+	fw_monitor_ebpf.close(opened);
+	assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &after), 0);
+	assert_true(after.rlim_cur == before.rlim_cur && after.rlim_max == before.rlim_max);
+}
+
 static void too_few_files_are_a_reason_and_no_death(void **state)
 {
 	struct fw_monitor_context context = {.root = &root, .machine = &machine};
@@ -635,6 +653,7 @@ int main(void)
 		cmocka_unit_test(groups_below_a_worker_are_the_workers),
 		cmocka_unit_test(the_traffic_of_a_worker_is_counted_but_not_its_talk_with_flexwatt),
 		cmocka_unit_test(the_monitor_says_what_it_watches),
+		cmocka_unit_test(opening_leaves_the_limit_of_locked_memory_as_it_was),
 		cmocka_unit_test(too_few_files_are_a_reason_and_no_death),
 	};
 

@@ -125,6 +125,27 @@ static void the_peak_is_of_a_slice_long_enough_to_have_a_power(void **state)
 	fw_record_done(&totals.record);
 }
 
+static void what_is_flagged_in_one_slice_is_not_ok(void **state)
+{
+	static const struct {
+		const char *first, *second, *sum; /* second NULL: none */
+	} cases[] = {{"measured ok", "measured ok", "measured ok"}, {"measured ok", "measured wrap", "measured wrap"},
+	             {"measured gap", "measured ok", "measured gap"}, {"measured ok", NULL, "measured gap"}};
+
+	(void)state;
+	for (size_t i = 0; i < FW_COUNT_OF(cases); i++) {
+		struct fw_record a = slice_of(100, 50, 3, 20), b = slice_of(300, 30, 4, 10);
+
+		give(&a, "rapl", 5, cases[i].first);
+		if (cases[i].second)
+			give(&b, "rapl", 5, cases[i].second);
+		struct fw_record sum = sum_of(&a, &b);
+
+		assert_string_equal(sum.energy.items[0].flags, cases[i].sum);
+		fw_record_done(&sum);
+	}
+}
+
 static void power_is_of_one_basis(void **state)
 {
 	static const struct {
@@ -156,4 +177,5 @@ static void power_is_of_one_basis(void **state)
 
 FW_TESTS(slices_add_up_by_the_nature_of_each_field, a_counter_unknown_in_one_slice_is_unknown_in_the_sum,
          energy_adds_up_by_source_with_its_interval_and_flags, a_source_that_misses_in_a_slice_has_no_upper_end,
-         the_peak_is_of_a_slice_long_enough_to_have_a_power, power_is_of_one_basis)
+         the_peak_is_of_a_slice_long_enough_to_have_a_power, what_is_flagged_in_one_slice_is_not_ok,
+         power_is_of_one_basis)

@@ -160,6 +160,24 @@ static void a_thread_with_many_children_is_read_to_the_end(void **state)
 		assert_int_equal(pids[i + 1], 4000 + i * 7);
 }
 
+static void a_process_that_may_not_be_signalled_is_there(void **state)
+{
+	int status = 0;
+
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("only root can become somebody else\n");
+		skip();
+	}
+	pid_t child = fork();
+	if (child == 0)
+		_exit(setuid(65534) != 0 || kill(getppid(), 0) == 0 ? 2 : !fw_process_is_there(getppid()));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_false(fw_process_is_there(child)); /* waited for: gone */
+}
+
 static void finds_a_live_child_of_this_process(void **state)
 {
 	struct fw_root root;
@@ -213,5 +231,5 @@ FW_TESTS(finds_a_number_behind_exactly_its_key, reads_a_process_whose_name_holds
          a_zombie_has_unknown_memory_not_zero, reads_pressure_of_its_kind, reads_lists_of_cpus_within_a_bound,
          reads_the_times_of_one_cpu_and_of_all, counts_disks_once_and_no_partitions,
          counts_all_interfaces_but_loopback, finds_the_children_of_every_thread, a_thread_with_many_children_is_read_to_the_end,
-         finds_a_live_child_of_this_process,
+         a_process_that_may_not_be_signalled_is_there, finds_a_live_child_of_this_process,
          takes_the_highest_believable_temperature, says_that_there_is_no_temperature_or_frequency)
