@@ -142,6 +142,14 @@ static void ask(const struct fw_bpf *bpf, unsigned index)
 		(void)fw_bpf_run_on(bpf->look_fd, index);
 }
 
+/* At the edge of an invocation: a CPU that runs something else, as far as we know, is not interrupted for it (that may wake
+ * it from sleep, which takes longer than many an invocation); the next tick asks all. */
+static void ask_of(const struct fw_bpf *bpf, unsigned index, uint32_t slot)
+{
+	if (__atomic_load_n(&bpf->cpus[index].slot, __ATOMIC_RELAXED) == slot)
+		ask(bpf, index);
+}
+
 static bool read_slot(const struct fw_bpf *bpf, unsigned index, uint32_t slot, struct fw_work_sum *sum)
 {
 	const struct fw_bpf_cpu *cpu = &bpf->cpus[index];
@@ -149,7 +157,7 @@ static bool read_slot(const struct fw_bpf *bpf, unsigned index, uint32_t slot, s
 	uint32_t running;
 	uint64_t seen;
 
-	ask(bpf, index);
+	ask_of(bpf, index, slot);
 	for (int tries = 0; tries < TRIES; tries++) {
 		if (!begin_read(version, &seen))
 			continue;
