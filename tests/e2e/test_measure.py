@@ -314,7 +314,8 @@ def test_the_true_joules_of_a_command_lie_in_the_interval(flexwatt, counters):
     tree = counters.truth.summary["trees"]["command"]
     package, = (energy for energy in report["energy"] if energy["domain"] == "package" and energy["flags"].startswith("measured"))
     true_j = tree["dynamic_j"] + 10 * mean(report, "wall_ms") / 1000
-    assert package["low"] <= true_j <= package["high"], (package, true_j)
+    late_j = counters.truth.summary["latest_ns"] / 1e9 * (10 + 20 * os.cpu_count())  # of that a reader cannot know
+    assert package["low"] - late_j <= true_j <= package["high"] + late_j, (package, true_j, late_j)
     assert package["high"] - package["low"] < 4 * true_j, "an interval that says nothing"
 
 
@@ -343,10 +344,12 @@ def test_counters_of_the_whole_system_are_handed_to_nobody(flexwatt, counters):
     flexwatt.env["FLEXWATT_COUNTERS_ROOT"] = str(counters.root)
     _, report = measure(flexwatt, "--system", "1s")
     package, = (energy for energy in report["energy"] if energy["domain"] == "package" and energy["flags"].startswith("measured"))
+    counters.__exit__()
+    late_j = counters.truth.summary["latest_ns"] / 1e9 * (10 + 20 * os.cpu_count())
     seconds, cpu_s = mean(report, "wall_ms") / 1000, (mean(report, "cpu_user_ms") + mean(report, "cpu_system_ms")) / 1000
     assert package["source"] == "rapl" and package["idle_j"] is None
     assert 10 * seconds * 0.95 <= package["joules"]["mean"] <= (10 + 20 * os.cpu_count()) * seconds * 1.05
-    assert package["joules"]["mean"] == pytest.approx(10 * seconds + 20 * cpu_s, rel=0.25)  # clock ticks against switches
+    assert package["joules"]["mean"] == pytest.approx(10 * seconds + 20 * cpu_s, rel=0.25, abs=late_j)  # clock ticks against switches
     assert package["low"] <= package["joules"]["mean"] <= package["high"]
 
 
