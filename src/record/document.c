@@ -21,8 +21,8 @@ static const char introduction[] =
 static const char energy_introduction[] =
 	"\n## energy\n\n"
 	"A list, since one invocation may have figures from several sources and domains. Figures of different sources, and\n"
-	"measured and modelled ones, are never added to each other. In SQL each is a row of the view `energy`, keyed by run,\n"
-	"stage, task, attempt and `ordinal` (from 0).\n\n";
+	"measured and modelled ones, are never added to each other within an invocation. In SQL each is a row of the view `energy`,\n"
+	"keyed by run, stage, task, attempt and `ordinal` (from 0).\n\n";
 
 static const char end_of_page[] =
 	"\n## metrics\n\n"
