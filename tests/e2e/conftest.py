@@ -28,7 +28,7 @@ for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
 def pytest_collection_modifyitems(items):
     """What is compared with a simulated machine is measured on a real one, which others may disturb for a moment."""
     for item in items:
-        if {"judged", "counters", "machine"} & set(getattr(item, "fixturenames", ())):
+        if {"judged", "counters", "machine", "gpu"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.flaky(reruns=2))
 
 

@@ -66,7 +66,11 @@ def test_a_command_that_uses_a_gpu_has_its_joules_and_one_that_does_not_has_none
     seconds = report["figures"]["wall_ms"]["mean"] / 1000
     assert energy["domain"] == "gpu" and energy["flags"].startswith("measured")
     assert 0 < energy["joules"]["mean"] <= 40 * seconds * 1.1
-    assert energy["idle_j"] == 0 and energy["low"] <= energy["joules"]["mean"] <= energy["high"]
+    assert energy["idle_j"] == 0 and energy["low"] <= energy["joules"]["mean"]
+    if energy["high"] is None:  # a moment of it could not be read
+        assert "gap" in energy["flags"].split()
+    else:
+        assert energy["joules"]["mean"] <= energy["high"]
     _, energy = measured(flexwatt, "--", "sleep", "1")
     assert energy["joules"]["mean"] == 0
 

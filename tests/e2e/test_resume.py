@@ -21,7 +21,7 @@ STEPS = """
     stages:
       first: {handler: make, workers: 4, outputs: {out: {suffix: .txt}}, params: {count: 2, pause_ms: 150}}
       second: {handler: copy, workers: auto, inputs: {in: first.out}, outputs: {out: {suffix: .txt}}, params: {pause_ms: 300}}
-      third: {handler: copy, workers: 2, inputs: {in: second.out}, outputs: {out: {suffix: .txt}}}
+      third: {handler: copy, workers: 2, inputs: {in: second.out}, outputs: {out: {suffix: .txt}}, params: {pause_ms: 400}}
 """
 
 
@@ -265,8 +265,9 @@ def test_from_a_stage_accepts_other_workers_and_edges(flexwatt, functions):
     flexwatt.workflow(STEPS)
     run = killed(flexwatt, ended(7))
     flexwatt.workflow(STEPS.replace("workers: auto, inputs: {in: first.out}", "workers: 3, inputs: {in: first.out}")
-                      .replace("workers: 2, inputs: {in: second.out}", "workers: 1, memory: 512, inputs: {in: first.out}"))
-    killed(flexwatt, lambda events: "restarted" in str(events) and ended(9)(events), "--resume", run, "--from", "second")
+                      .replace("workers: 2, inputs: {in: second.out}", "workers: 1, memory: 512, inputs: {in: first.out}")
+                      .replace("pause_ms: 400", "pause_ms: 0"))
+    killed(flexwatt, lambda events: "restarted" in str(events) and ended(8)(events), "--resume", run, "--from", "second")
     again = flexwatt.json("run", "--resume", run)
     assert [(s["stage"], s["ok"], s["tasks"]) for s in again["stages"]] == [
         ("first", 4, 4), ("second", 3, 3), ("third", 1, 1)]
