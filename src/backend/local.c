@@ -3,11 +3,11 @@
  * The local backend: this machine's workers, with limits, sandboxes and every monitor that works here. It is the reference
  * for the others. A task is admitted by the engine; which worker takes it is the runtime's affair.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "backend/attempt.h"
 #include "backend/backend.h"
 #include "base/log.h"
 #include "base/tree.h"
@@ -65,65 +65,20 @@ static void job_free(struct job *job)
 	free(job);
 }
 
-/* ---- the attempt's directory ---- */
-
-static char *directory_of(const struct job *job, size_t output)
-{
-	return fw_printf("%s/%s", job->directory, stage_of(job)->outputs.items[output].name);
-}
-
-static int make_directory(const char *path, struct fw_error **err)
-{
-	return mkdir(path, 0700) < 0 ? fw_fail_errno(err, errno, "make %s", path) : FW_OK;
-}
-
-static int make_directories(struct job *job, const char *attempts, struct fw_error **err)
-{
-	const struct fw_stage *stage = stage_of(job);
-
-	job->directory = fw_printf("%s/%s", attempts, job->name);
-	int rc = stage->outputs.count > 0 ? make_directory(job->directory, err) : FW_OK;
-
-	for (size_t i = 0; rc == FW_OK && i < stage->outputs.count; i++) {
-		fw_cleanup_free char *output = directory_of(job, i);
-
-		rc = make_directory(output, err);
-	}
-	return rc;
-}
-
-static int give(const char *path, uid_t uid, struct fw_error **err)
-{
-	return uid != geteuid() && lchown(path, uid, uid) < 0 ? fw_fail_errno(err, errno, "give %s to the worker", path) : FW_OK;
-}
-
-/* The parent last, when nothing in it is looked up by us any more: a process that an earlier invocation left in the worker
- * could put a link in the place of a name. */
-static int hand_over(const struct job *job, uid_t uid, struct fw_error **err)
-{
-	const struct fw_stage *stage = stage_of(job);
-	int rc = FW_OK;
-
-	for (size_t i = 0; rc == FW_OK && i < stage->outputs.count; i++) {
-		fw_cleanup_free char *output = directory_of(job, i);
-
-		rc = give(output, uid, err);
-	}
-	return rc == FW_OK && job->directory ? give(job->directory, uid, err) : rc;
-}
-
 /* ---- the runtime's callbacks ---- */
 
 static int prepare(void *context, const char *attempts, uid_t uid, char **body, size_t *length, struct fw_error **err)
 {
 	struct job *job = context;
-	int rc = make_directories(job, attempts, err);
+
+	job->directory = fw_printf("%s/%s", attempts, job->name);
+	int rc = fw_attempt_make(stage_of(job), job->directory, err);
 
 	if (rc == FW_OK)
 		rc = job->dispatch.event(job->dispatch.context, job->directory, body, length, err);
 	if (stage_of(job)->outputs.count == 0 && access(job->directory, F_OK) != 0)
 		free(FW_TAKE(job->directory)); /* nothing was put there */
-	return rc == FW_OK ? hand_over(job, uid, err) : rc;
+	return rc == FW_OK ? fw_attempt_hand_over(stage_of(job), job->directory, uid, err) : rc;
 }
 
 static void started(void *context, const char *worker)
