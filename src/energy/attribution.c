@@ -410,52 +410,6 @@ void fw_attribution_free(struct fw_attribution *attribution)
 	free(attribution);
 }
 
-struct fw_holder *fw_attribution_join(struct fw_attribution *attribution, double reserved_cpus, double reserved_bytes,
-                                      const struct fw_work_now *now)
-{
-	struct fw_holder *holder = fw_alloc(sizeof *holder + attribution->count * sizeof holder->stakes[0]);
-
-	holder->attribution = attribution;
-	holder->reserved_cpus = reserved_cpus;
-	holder->reserved_bytes = reserved_bytes;
-	holder->now = *now;
-	for (size_t i = 0; i < attribution->count; i++) {
-		holder->stakes[i].work = fw_holder_work(holder, &attribution->pools[i], now);
-		holder->stakes[i].total_ns = now->total_ns;
-		holder->stakes[i].until_ns = now->at_ns;
-		holder->stakes[i].joined = attribution->pools[i].number + 1;
-	}
-	FW_PUSH(&attribution->holders, holder);
-	return holder;
-}
-
-void fw_holder_free(struct fw_holder *holder)
-{
-	if (!holder)
-		return;
-	struct fw_attribution *attribution = holder->attribution;
-
-	for (size_t i = 0; i < attribution->holders.count; i++)
-		if (attribution->holders.items[i] == holder) {
-			attribution->holders.items[i] = attribution->holders.items[--attribution->holders.count];
-			break;
-		}
-	free(holder);
-}
-
-/* A counter that went back (its group is gone) stays where it was. */
-void fw_holder_set(struct fw_holder *holder, const struct fw_work_now *now, double held)
-{
-	for (size_t i = 0; i < holder->attribution->machine.packages; i++)
-		holder->now.ns[i] = fmax(holder->now.ns[i], now->ns[i]);
-	for (size_t i = 0; i < FW_ATTRIBUTION_GPUS; i++)
-		holder->now.gpu_ns[i] = fmax(holder->now.gpu_ns[i], now->gpu_ns[i]);
-	holder->now.total_ns = fmax(holder->now.total_ns, now->total_ns);
-	holder->now.bytes = now->bytes;
-	holder->now.at_ns = now->at_ns;
-	holder->held_ns = held;
-}
-
 /* ---- books ---- */
 
 const struct fw_domain *fw_attribution_domain(const struct fw_attribution *attribution, size_t index)
