@@ -85,21 +85,11 @@ def expected_j(invocation, figure, core_w=CORE_W, floor_w=FLOOR_W):
     return invocation.dynamic_j * core_w / CORE_W + (floor_w - applied_floor_w(invocation, figure)) * invocation.share_s
 
 
-def is_known_to_be_wider(invocation, figure):
-    """On a machine that is busy with other things some intervals are wide: then they must hold the truth."""
-    true_j = invocation.dynamic_j + invocation.idle_j(FLOOR_W, CPUS)
-    return figure["high"] - figure["low"] > 0.1 * figure["joules"] and figure["low"] <= true_j <= figure["high"]
-
-
 def check_dynamic(invocations, within=0.06):
     """Each invocation, but for what the counter was late at worst: of that a reader cannot know."""
-    errors = []
     for invocation in invocations:
         figure = invocation.figure()
-        expected = expected_j(invocation, figure)
-        errors.append(max(abs(figure["dynamic_j"] - expected) - invocation.late_j, 0) / expected)
-        assert errors[-1] <= within or is_known_to_be_wider(invocation, figure), invocation.record
-    assert not errors or sorted(errors)[len(errors) // 2] <= within
+        assert figure["dynamic_j"] == pytest.approx(expected_j(invocation, figure), rel=within, abs=invocation.late_j), invocation.record
 
 
 def check_intervals(invocations):

@@ -449,8 +449,8 @@ static void what_cannot_be_ended_keeps_its_user_and_its_tmp(void **state)
 	char pid[16];
 
 	if (geteuid() != 0 || (mkdir(freezer, 0755) != 0 && errno != EEXIST)) {
-		print_message("no freezer of control groups v1 here: that of v2 lets a signal through, nothing can be held by it\n");
-		return;
+		print_message("skipped: no freezer of control groups v1 here; that of v2 lets a signal through\n");
+		skip();
 	}
 	struct running *running = running_new(), *next = running_new();
 	struct fw_error *err = NULL;

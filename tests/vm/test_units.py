@@ -17,6 +17,8 @@ PROGRAMS = [
 ]
 AS_ROOT_NOTHING_IS_SKIPPED = {"test_energy_ebpf", "test_host_cgroup_live", "test_runtime_sandbox", "test_runtime_sandbox_life"}
 
+NEEDS_V1 = {"what_cannot_be_ended_keeps_its_user_and_its_tmp"}  # a process that v2 has frozen can be killed: make test has it
+
 
 @pytest.mark.parametrize("program, env", PROGRAMS, ids=[" ".join([name, *env.values()]) for name, env in PROGRAMS])
 def test_unit_tests_pass(program, env):
@@ -25,4 +27,4 @@ def test_unit_tests_pass(program, env):
     failed = [line for line in (done.stdout + done.stderr).splitlines() if not re.match(r"\[ *(RUN|OK) ", line)]
     assert done.returncode == 0, "\n".join(failed)
     if program in AS_ROOT_NOTHING_IS_SKIPPED and not env:
-        assert "skipped" not in (done.stdout + done.stderr).lower(), "\n".join(failed)
+        assert set(re.findall(r"\[  SKIPPED \] (\w+)$", done.stdout + done.stderr, re.MULTILINE)) <= NEEDS_V1, "\n".join(failed)
