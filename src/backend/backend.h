@@ -11,6 +11,7 @@
 #include "energy/manager.h"
 #include "host/machine.h"
 #include "record/record.h"
+#include "runtime/stage_request.h"
 #include "storage/storage.h"
 #include "workflow/workflow.h"
 
@@ -53,6 +54,9 @@ struct fw_dispatch {
 	int (*event)(void *context, const char *directory, char **body, size_t *length, struct fw_error **err);
 	void (*started)(void *context);
 	void (*progress)(void *context, double done, double total, const char *note);
+	/* Its function wants an object of the event as a local file; length -1: to its end. Answers the request, now or later.
+	 * Until `ended`. */
+	void (*stage_in)(void *context, const char *uri, int64_t offset, int64_t length, struct fw_stage_request *request);
 	void (*ended)(void *context, const struct fw_dispatch_outcome *outcome); /* once */
 	void (*metered)(void *context); /* once, after ended: the record is final; frees what hangs on context */
 	void *context;

@@ -36,6 +36,14 @@ static int claim(struct fw_driver *driver, struct fw_error **err)
 	return rc == FW_E_CONFLICT ? fw_error_hint(err, rc, "start it again: it gets another name") : rc;
 }
 
+static int open_storage(struct fw_driver *driver, struct fw_error **err)
+{
+	fw_cleanup_free char *scratch = fw_printf("%s/scratch", driver->state_directory);
+	const struct fw_storage_host host = {driver->loop, driver->pool, scratch};
+
+	return fw_storage_open(driver->workflow->storage, &host, &driver->storage, err);
+}
+
 static int open_parts(struct fw_driver *driver, struct fw_error **err)
 {
 	const struct fw_driver_options *options = &driver->options;
@@ -45,7 +53,7 @@ static int open_parts(struct fw_driver *driver, struct fw_error **err)
 	if (rc == FW_OK)
 		rc = fw_pool_new(driver->loop, POOL_THREADS, &driver->pool, err);
 	if (rc == FW_OK)
-		rc = fw_storage_open(driver->workflow->storage, driver->loop, driver->pool, &driver->storage, err);
+		rc = open_storage(driver, err);
 	if (rc == FW_OK)
 		rc = fw_catalogue_open(NULL, &driver->catalogue, err);
 	if (rc == FW_OK)
@@ -234,6 +242,8 @@ void fw_driver_free(struct fw_driver *driver)
 	if (driver->backend)
 		driver->backend->ops->close(driver->backend);
 	fw_pool_free(driver->pool); /* before what its jobs use */
+	for (struct fw_task_run *run = driver->runs; run; run = run->next)
+		fw_task_run_let_go(run);
 	fw_storage_close(driver->storage); /* its own ones use the runs, too */
 	while (driver->runs)
 		fw_task_run_free(driver->runs);

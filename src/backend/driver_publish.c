@@ -274,7 +274,8 @@ static int by_reference(struct fw_task_run *run, struct fw_error **err)
 	if (length <= FW_RESULT_MAX_BYTES)
 		return FW_OK;
 	fw_cleanup_free char *prefix = fw_attempt_prefix(&run->publication.key);
-	fw_cleanup_free char *uri = fw_printf("%s/%s/%s", run->driver->workflow->storage, prefix, FW_RESULT_NAME);
+	fw_cleanup_free char *key = fw_printf("%s/%s", prefix, FW_RESULT_NAME);
+	fw_cleanup_free char *uri = fw_storage_object_uri(run->driver->workflow->storage, key);
 
 	fw_digest_of(text, length, digest);
 	json_t *reference =

@@ -19,7 +19,7 @@
 static struct fw_object_ref object_ref(struct fw_task_run *run, const struct fw_engine_object *object)
 {
 	char *path = run->driver->storage->ops->local_path(run->driver->storage, object->key);
-	char *uri = fw_printf("%s/%s", run->driver->workflow->storage, object->key);
+	char *uri = fw_storage_object_uri(run->driver->workflow->storage, object->key);
 
 	FW_PUSH(&run->texts, path);
 	FW_PUSH(&run->texts, uri);
@@ -164,6 +164,11 @@ static void progress(void *context, double done, double total, const char *note)
 		fw_record_set_text(&times->note, note);
 }
 
+static void stage_in(void *context, const char *uri, int64_t offset, int64_t length, struct fw_stage_request *request)
+{
+	fw_task_run_stage_in(context, uri, offset, length, request);
+}
+
 /* ---- the end ---- */
 
 static void finalize(struct fw_task_run *run)
@@ -287,6 +292,7 @@ static void ended(void *context, const struct fw_dispatch_outcome *outcome)
 	struct fw_task_run *run = context;
 	struct fw_engine_event event = {.final = outcome->final};
 
+	fw_task_run_let_go(run);
 	run->directory = fw_strdup(outcome->directory);
 	run->log_path = fw_strdup(outcome->log_path);
 	if (!run->record.status || !fw_status_parse(run->record.status, &run->status))
@@ -359,6 +365,7 @@ void fw_driver_dispatch(struct fw_driver *driver, const struct fw_engine_action 
 		.event = make_event,
 		.started = started,
 		.progress = progress,
+		.stage_in = stage_in,
 		.ended = ended,
 		.metered = metered,
 		.context = run,
@@ -375,6 +382,7 @@ void fw_task_run_free(struct fw_task_run *run)
 		run->driver->runs = run->next;
 	if (run->next)
 		run->next->previous = run->previous;
+	fw_task_run_let_go(run);
 	for (size_t i = 0; i < run->texts.count; i++)
 		free(run->texts.items[i]);
 	free(run->texts.items);

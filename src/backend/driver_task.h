@@ -25,7 +25,17 @@ struct fw_task_run {
 	char *directory;
 	char *log_path;
 	FW_VECTOR(char *) texts; /* what the event borrows */
+	FW_VECTOR(struct fw_task_object) objects; /* driver_stage_in.c */
+	size_t object_at;
+	bool objects_known;
+	struct fw_task_staging *stagings;
 };
+
+/* driver_stage_in.c: gives an object of the event to the function as a local file. */
+void fw_task_run_stage_in(struct fw_task_run *run, const char *uri, int64_t offset, int64_t length,
+                          struct fw_stage_request *request);
+/* What was staged for it is nobody's any more, as far as it goes. */
+void fw_task_run_let_go(struct fw_task_run *run);
 
 /* Reads the answer and publishes what it declares; concludes in every case, now or later. */
 void fw_task_run_publish(struct fw_task_run *run, const char *body, size_t length);

@@ -25,7 +25,7 @@ struct local {
 	struct fw_energy_manager *energy;
 	struct fw_root counters_root; /* where energy counters are; fd -1: with everything else */
 	struct fw_runtime *runtime;
-	char *storage_root;
+	char *inputs_root;
 	char *attempts_root;
 	char *missing;
 	struct job *jobs;
@@ -96,6 +96,13 @@ static void progress(void *context, double done, double total, const char *note)
 	job->dispatch.progress(job->dispatch.context, done, total, note);
 }
 
+static void stage_in(void *context, const char *uri, int64_t offset, int64_t length, struct fw_stage_request *request)
+{
+	struct job *job = context;
+
+	job->dispatch.stage_in(job->dispatch.context, uri, offset, length, request);
+}
+
 static void ended(void *context, const struct fw_invoke_outcome *outcome)
 {
 	struct job *job = context;
@@ -160,6 +167,7 @@ static void invoke(struct job *job)
 		.prepare = prepare,
 		.started = started,
 		.progress = progress,
+		.stage_in = stage_in,
 		.ended = ended,
 		.metered = metered,
 	};
@@ -181,7 +189,7 @@ static void local_dispatch(struct fw_backend *base, const struct fw_dispatch *di
 	local->jobs = job;
 	job->name = fw_printf("%s-%u.%u", stage_of(job)->name, dispatch->task, dispatch->attempt);
 	job->log_name = fw_printf("%s.log", job->name);
-	job->read_only[0] = local->storage_root;
+	job->read_only[0] = local->inputs_root;
 	fw_record_set_text(&dispatch->record->architecture, local->machine.architecture);
 	fw_record_set_text(&dispatch->record->cpu_model, local->machine.cpu_model);
 	dispatch->record->clock_offset_ms = dispatch->record->clock_offset_bound_ms = 0; /* the run's own clock */
@@ -315,7 +323,7 @@ static void local_close(struct fw_backend *base)
 	fw_cgroups_close(local->cgroups);
 	fw_root_close(&local->root);
 	fw_root_close(&local->counters_root);
-	free(local->storage_root);
+	free(local->inputs_root);
 	free(local->attempts_root);
 	free(local->missing);
 	free(local);
@@ -400,9 +408,10 @@ static int open_parts(struct local *local, struct fw_error **err)
 		rc = open_counters_root(local, err);
 	if (rc == FW_OK)
 		rc = context->storage->ops->attempts_root(context->storage, context->run, &local->attempts_root, err);
+	if (rc == FW_OK)
+		rc = context->storage->ops->inputs_root(context->storage, context->run, &local->inputs_root, err);
 	if (rc != FW_OK)
 		return rc;
-	local->storage_root = context->storage->ops->local_path(context->storage, "");
 	open_cgroups(local);
 
 	struct fw_energy_options energy = {

@@ -40,7 +40,7 @@ static double kept_bytes(const struct fw_store *store, const struct fw_run_row *
 	fw_cleanup_free char *logs = fw_printf("%s/logs/%s", state, row->run);
 	int64_t outputs = 0, logged = 0;
 
-	if (fw_storage_open(row->storage, NULL, NULL, &storage, NULL) != FW_OK ||
+	if (fw_storage_open(row->storage, NULL, &storage, NULL) != FW_OK ||
 	    storage->ops->usage(storage, row->run, &outputs, NULL) != FW_OK ||
 	    fw_tree_usage(AT_FDCWD, logs, &logged, NULL) != FW_OK)
 		return (double)NAN;
@@ -156,7 +156,7 @@ static int delete_run(struct fw_store *store, const struct fw_run_row *row, stru
 	int rc = end_orphans(row, err);
 
 	if (rc == FW_OK)
-		rc = fw_storage_open(row->storage, NULL, NULL, &storage, err);
+		rc = fw_storage_open(row->storage, NULL, &storage, err);
 	if (rc == FW_E_ABSENT) { /* the storage itself is gone, and the outputs with it */
 		if (err)
 			fw_error_free(FW_TAKE(*err));

@@ -32,6 +32,7 @@ struct fw_api {
 	uid_t uid;
 	enum state state;
 	struct fw_http_request *waiting; /* the parked GET next */
+	struct fw_stage_requests staging;
 	char id[ID_BYTES];               /* of the running or last invocation */
 };
 
@@ -200,47 +201,22 @@ static void post_progress(struct fw_api *api, struct fw_http_request *request)
 	accept_post(request);
 }
 
-/* The local path of a file: URI; NULL for others, and for paths that could mean another file. */
-static const char *local_path(const char *uri)
-{
-	const char *path = uri && strncmp(uri, "file:/", 6) == 0 ? uri + 5 : NULL;
-
-	return path && fw_path_is_inside(path + 1) ? path : NULL;
-}
-
-static void answer_stage_in(struct fw_http_request *request, const char *path, int64_t offset, int64_t length)
-{
-	fw_cleanup_json json_t *answer = json_pack("{s:s}", "path", path);
-
-	if (offset >= 0)
-		json_object_set_new(answer, "offset", json_integer(offset));
-	if (length >= 0)
-		json_object_set_new(answer, "length", json_integer(length));
-	fw_cleanup_free char *body = fw_json_dump(answer);
-
-	fw_http_reply(request, 200, NULL, 0, "application/json", body, strlen(body));
-}
-
 static void post_stage_in(struct fw_api *api, struct fw_http_request *request)
 {
 	struct fw_str body = fw_http_body(request);
 	fw_cleanup_error struct fw_error *err = NULL;
 	fw_cleanup_json json_t *json = NULL;
 	fw_cleanup_free char *uri = NULL;
-	int64_t offset = -1, length = -1;
+	int64_t offset = 0, length = -1;
 	const struct fw_json_member members[] = {
 		{"uri", 's', true, &uri}, {"offset", 'i', false, &offset}, {"length", 'i', false, &length}};
 
 	if (fw_json_load("stage-in", body.text, body.length, &json, &err) != FW_OK ||
 	    fw_json_read(json, "stage-in", members, FW_COUNT_OF(members), false, &err) != FW_OK)
 		return refuse(request, 400, "InvalidRequest", fw_error_message(err));
-	const char *path = local_path(uri);
-
-	if (!path)
-		return refuse(request, 400, "UnsupportedStorage", "Only plain file: URIs can be staged here");
-	if (!api->owner.may_read(api->context, path))
-		return refuse(request, 403, "NotPermitted", "The object is not an input of this worker");
-	answer_stage_in(request, path, offset, length);
+	if (api->state != RUNNING)
+		return refuse(request, 403, "InvalidStateTransition", "No invocation is running");
+	api->owner.stage_in(api->context, uri, offset, length, fw_stage_request_new(&api->staging, request));
 }
 
 static void our_call(struct fw_api *api, struct fw_http_request *request, struct fw_str path)
@@ -290,13 +266,15 @@ static void on_too_large(void *context, struct fw_http_request *request)
 		api->owner.error(api->context, &document, (struct fw_str){"", 0}, false);
 }
 
-/* The worker dropped its GET next: it may ask again. */
+/* The worker dropped what it waited for: it may ask again. */
 static void on_gone(void *context, struct fw_http_request *request)
 {
 	struct fw_api *api = context;
 
 	if (api->waiting == request)
 		api->waiting = NULL;
+	else
+		fw_stage_requests_gone(&api->staging, request);
 }
 
 static bool on_accept(void *context, int fd)
@@ -334,6 +312,7 @@ void fw_api_free(struct fw_api *api)
 {
 	if (!api)
 		return;
+	fw_stage_requests_done(&api->staging);
 	fw_http_server_free(api->server);
 	free(api);
 }

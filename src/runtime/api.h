@@ -12,6 +12,7 @@
 #include "base/loop.h"
 #include "base/str.h"
 #include "runtime/error_document.h"
+#include "runtime/stage_request.h"
 
 struct fw_api;
 
@@ -24,8 +25,8 @@ struct fw_api_owner {
 	/* The function failed, or, during_init, could not start: then the worker will exit. body is what it posted. */
 	void (*error)(void *context, const struct fw_error_document *document, struct fw_str body, bool during_init);
 	void (*progress)(void *context, double done, double total, const char *note); /* note NULL: none was sent */
-	/* True when the worker may read this local file: a clean absolute path. */
-	bool (*may_read)(void *context, const char *path);
+	/* The worker wants a range of an object as a local file; length -1: to its end. Answer the request, now or later. */
+	void (*stage_in)(void *context, const char *uri, int64_t offset, int64_t length, struct fw_stage_request *request);
 };
 
 struct fw_api_event {

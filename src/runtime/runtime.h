@@ -11,6 +11,7 @@
 #include "energy/manager.h"
 #include "record/record.h"
 #include "runtime/sandbox.h"
+#include "runtime/stage_request.h"
 
 struct fw_runtime;
 struct fw_invocation; /* one invocation in flight; freed by the runtime after `ended` */
@@ -77,6 +78,8 @@ struct fw_invoke {
 	int (*prepare)(void *context, const char *attempts, uid_t uid, char **body, size_t *length, struct fw_error **err);
 	void (*started)(void *context, const char *worker);
 	void (*progress)(void *context, double done, double total, const char *note);
+	/* The function wants an object of its event as a local file: answer the request, now or later. NULL: none has any. */
+	void (*stage_in)(void *context, const char *uri, int64_t offset, int64_t length, struct fw_stage_request *request);
 	/* Once. The worker is free already. `record` holds identity.worker, outcome, times; resources and energy follow by
 	 * `metered`. The outcome and its texts are valid during the call; the record is the callee's to keep. */
 	void (*ended)(void *context, const struct fw_invoke_outcome *outcome);

@@ -281,19 +281,15 @@ static void on_progress(void *context, double done, double total, const char *no
 		invocation->invoke.progress(invocation->invoke.context, done, total, note);
 }
 
-static bool may_read(void *context, const char *path)
+static void on_stage_in(void *context, const char *uri, int64_t offset, int64_t length, struct fw_stage_request *request)
 {
 	const struct fw_worker *worker = context;
+	const struct fw_invocation *invocation = worker->invocation;
 
-	if (fw_path_is_below(path, worker->attempts))
-		return true;
-	if (fw_path_is_below(path, worker->hidden))
-		return false;
-	for (size_t i = 0; worker->read_only[i]; i++)
-		if (fw_path_is_below(path, worker->read_only[i]))
-			return true;
-	return false;
+	if (!invocation || invocation->status || !invocation->invoke.stage_in)
+		return fw_stage_request_refuse(request, FW_E_PERMISSION, "No invocation that reads objects is running");
+	invocation->invoke.stage_in(invocation->invoke.context, uri, offset, length, request);
 }
 
 const struct fw_api_owner fw_worker_api = {
-	.next = on_next, .answer = on_answer, .error = on_error, .progress = on_progress, .may_read = may_read};
+	.next = on_next, .answer = on_answer, .error = on_error, .progress = on_progress, .stage_in = on_stage_in};

@@ -45,7 +45,7 @@ static int open_root(const char *root, int *fd, struct fw_error **err)
 	return FW_OK;
 }
 
-static int file_open(const char *uri, struct fw_loop *loop, struct fw_pool *pool, struct fw_storage **storage,
+static int file_open(const char *uri, const struct fw_storage_host *host, struct fw_storage **storage,
                      struct fw_error **err)
 {
 	const char *root = uri + strlen("file:");
@@ -63,12 +63,13 @@ static int file_open(const char *uri, struct fw_loop *loop, struct fw_pool *pool
 
 	struct fw_pool *removals = NULL;
 
-	rc = loop ? fw_pool_new(loop, 1, &removals, err) : FW_OK;
+	rc = host->loop ? fw_pool_new(host->loop, 1, &removals, err) : FW_OK;
 	if (rc != FW_OK)
 		return rc;
 	struct fw_file_storage *made = fw_alloc(sizeof *made);
 
-	*made = (struct fw_file_storage){{&fw_storage_file}, loop, pool, removals, FW_TAKE(resolved), fw_take_fd(&fd)};
+	*made = (struct fw_file_storage){.base = {&fw_storage_file}, .pool = host->pool, .removals = removals,
+	                                 .root = FW_TAKE(resolved), .root_fd = fw_take_fd(&fd)};
 	*storage = &made->base;
 	return FW_OK;
 }
@@ -114,6 +115,39 @@ static char *file_local_path(struct fw_storage *base, const char *key)
 	return fw_printf("%s/%s", of(base)->root, key);
 }
 
+/* Where a file is in the storage is where it is staged; the size is what it has now. */
+static int find_range(struct fw_file_storage *storage, const char *key, int64_t offset, int64_t *length, struct fw_error **err)
+{
+	struct stat stat;
+
+	if (fstatat(storage->root_fd, key, &stat, 0) < 0)
+		return fw_fail_errno(err, errno, "object %s", key);
+	if (!S_ISREG(stat.st_mode))
+		return fw_fail(err, FW_E_INVALID, "object %s is not a regular file", key);
+	return fw_staged_length(key, (int64_t)stat.st_size, offset, length, err);
+}
+
+static void file_stage_in(struct fw_storage *base, const char *key, int64_t offset, int64_t length,
+                          fw_storage_stage_fn *done, void *context)
+{
+	fw_cleanup_error struct fw_error *error = NULL;
+	int rc = find_range(of(base), key, offset, &length, &error);
+
+	if (rc != FW_OK)
+		return done(context, rc, NULL, error);
+	struct fw_staged *staged = fw_alloc(sizeof *staged);
+
+	*staged = (struct fw_staged){base->ops->local_path(base, key), offset, length};
+	done(context, FW_OK, staged, NULL);
+}
+
+static void file_release(struct fw_storage *base, struct fw_staged *staged)
+{
+	(void)base;
+	free(staged->path);
+	free(staged);
+}
+
 static int file_claim(struct fw_storage *base, const char *run, struct fw_error **err)
 {
 	struct fw_file_storage *storage = of(base);
@@ -138,6 +172,14 @@ static int file_attempts_root(struct fw_storage *base, const char *run, char **d
 	if (fchmodat(storage->root_fd, path, 0711, 0) < 0)
 		return fw_fail_errno(err, errno, "set the mode of %s/%s", storage->root, path);
 	*directory = fw_printf("%s/%s", storage->root, path);
+	return FW_OK;
+}
+
+static int file_inputs_root(struct fw_storage *base, const char *run, char **directory, struct fw_error **err)
+{
+	(void)run;
+	(void)err;
+	*directory = fw_strdup(of(base)->root);
 	return FW_OK;
 }
 
@@ -237,20 +279,6 @@ static void file_discard(struct fw_storage *base, const char *directory, fw_stor
 	fw_pool_submit(job->storage->removals, discard_work, remove_done, job);
 }
 
-/* The reverse of "<task>.<attempt>". */
-static bool read_attempt(const char *name, struct fw_attempt_key *key)
-{
-	const char *dot = strchr(name, '.');
-	uint64_t task = 0, attempt = 0;
-
-	if (!dot || !fw_str_to_u64((struct fw_str){name, (size_t)(dot - name)}, &task) ||
-	    !fw_str_to_u64(fw_str_of(dot + 1), &attempt) || task > UINT32_MAX || attempt > UINT32_MAX)
-		return false;
-	key->task = (uint32_t)task;
-	key->attempt = (uint32_t)attempt;
-	return true;
-}
-
 /* Visits <stage>/<task>.<attempt> below a run's directory and removes what keep() does not want. */
 static int sweep_entry(void *context, const char *path, int parent_fd, const char *name, const struct stat *stat,
                        struct fw_error **err)
@@ -262,7 +290,7 @@ static int sweep_entry(void *context, const char *path, int parent_fd, const cha
 
 	if (!slash)
 		return S_ISDIR(stat->st_mode) && name[0] != '.' ? FW_OK : FW_TREE_SKIP;
-	if (!read_attempt(name, &key))
+	if (!fw_attempt_read(name, &key.task, &key.attempt))
 		return FW_TREE_SKIP; /* not ours */
 	if (job->keep(job->context, &key))
 		return FW_TREE_SKIP;
@@ -313,8 +341,11 @@ const struct fw_storage_ops fw_storage_file = {
 	.open = file_open,
 	.list = file_list,
 	.local_path = file_local_path,
+	.stage_in = file_stage_in,
+	.release = file_release,
 	.claim = file_claim,
 	.attempts_root = file_attempts_root,
+	.inputs_root = file_inputs_root,
 	.publish = file_publish,
 	.discard = file_discard,
 	.sweep = file_sweep,

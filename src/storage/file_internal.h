@@ -10,11 +10,11 @@
 
 struct fw_file_storage {
 	struct fw_storage base;
-	struct fw_loop *loop;
 	struct fw_pool *pool;
 	struct fw_pool *removals; /* one thread; NULL without a loop */
 	char *root;  /* absolute */
 	int root_fd;
+	bool passing; /* what is published here goes on to another storage, which makes it durable */
 };
 
 /* Blocking; pool thread. */

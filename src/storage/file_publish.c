@@ -68,7 +68,8 @@ static int check_outputs(struct fw_publishing *publishing, const struct fw_publi
 		publishing->output_index = (uint32_t)i;
 		rc = fw_publish_output(publishing, directory_fd, output->names, output->count, err);
 	}
-	if (rc == FW_OK && publishing->seen > FW_PUBLISH_SYNC_ONE_BY_ONE && syncfs(directory_fd) < 0)
+	if (rc == FW_OK && !publishing->storage->passing && publishing->seen > FW_PUBLISH_SYNC_ONE_BY_ONE &&
+	    syncfs(directory_fd) < 0)
 		rc = fw_fail_errno(err, errno, "write the outputs");
 	return rc;
 }
@@ -83,14 +84,15 @@ static int appear(struct fw_file_storage *storage, const struct fw_publication *
 		return rc;
 	if (fw_rename_new(storage->root_fd, directory, storage->root_fd, prefix) < 0)
 		return fw_fail_errno(err, errno, "publish %s", prefix);
-	fw_cleanup_fd int fd = openat(storage->root_fd, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fw_cleanup_fd int fd = storage->passing ? -1 : openat(storage->root_fd, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd >= 0)
 		fsync(fd);
 	return FW_OK;
 }
 
-static int write_result(int directory_fd, const struct fw_publication *publication, struct fw_error **err)
+static int write_result(const struct fw_publishing *publishing, int directory_fd,
+                        const struct fw_publication *publication, struct fw_error **err)
 {
 	fw_cleanup_fd int fd = -1;
 
@@ -100,7 +102,7 @@ static int write_result(int directory_fd, const struct fw_publication *publicati
 
 	if (rc == FW_OK)
 		rc = fw_take_open(directory_fd, FW_RESULT_NAME, false, &fd, err);
-	if (rc == FW_OK && fdatasync(fd) < 0)
+	if (rc == FW_OK && !publishing->storage->passing && fdatasync(fd) < 0)
 		rc = fw_fail_errno(err, errno, "write %s", FW_RESULT_NAME);
 	return rc;
 }
@@ -139,7 +141,7 @@ static int publish(struct fw_publishing *publishing, const struct fw_publication
 	if (rc == FW_OK && directory_fd >= 0)
 		rc = check_outputs(publishing, publication, directory_fd, err);
 	if (rc == FW_OK)
-		rc = write_result(fresh_fd >= 0 ? fresh_fd : directory_fd, publication, err);
+		rc = write_result(publishing, fresh_fd >= 0 ? fresh_fd : directory_fd, publication, err);
 	return rc == FW_OK ? appear(publishing->storage, publication, *fresh ? *fresh : publication->directory,
 	                            publishing->prefix, err)
 	                   : rc;

@@ -140,7 +140,7 @@ int fw_take_file(struct fw_publishing *publishing, const char *path, int parent_
 	rc = count_in(publishing, *bytes, err);
 	if (rc == FW_OK && !settled)
 		rc = replace_by_copy(publishing, path, parent_fd, name, *bytes, &fd, err);
-	if (rc == FW_OK && publishing->seen <= FW_PUBLISH_SYNC_ONE_BY_ONE && fdatasync(fd) < 0)
+	if (rc == FW_OK && !publishing->storage->passing && publishing->seen <= FW_PUBLISH_SYNC_ONE_BY_ONE && fdatasync(fd) < 0)
 		rc = fw_fail_errno(err, errno, "write %s", name);
 	return rc;
 }

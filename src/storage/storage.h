@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A storage holds objects under keys. Members: file (a directory), later s3. Every hook is called on the loop's thread
+ * A storage holds objects under keys. Members: file (a directory), s3 (a bucket). Every hook is called on the loop's thread
  * and answers through its callback, on the same thread, later or at once; blocking work goes to the pool.
  * Keys of outputs: runs/<run>/<stage>/<task>.<attempt>/<output>/<name>. An attempt is written in a working directory of
  * its own and appears by one atomic publication; only the commit event makes it visible to others.
@@ -15,6 +15,7 @@
 #include "base/loop.h"
 #include "base/memory.h"
 #include "base/pool.h"
+#include "base/str.h"
 
 struct fw_storage; /* first member of every implementation: const struct fw_storage_ops *ops */
 
@@ -62,12 +63,27 @@ typedef void fw_storage_publish_fn(void *context, int rc, struct fw_storage_obje
                                    const struct fw_error *err);
 typedef void fw_storage_done_fn(void *context, int rc, const struct fw_error *err);
 
+/* A range of an object as a part of a local file, which stays until it is released. */
+struct fw_staged {
+	char *path;
+	int64_t offset, length;
+};
+/* staged is NULL on failure: FW_E_ABSENT, FW_E_INVALID (a range that begins behind the object's end), ... */
+typedef void fw_storage_stage_fn(void *context, int rc, struct fw_staged *staged, const struct fw_error *err);
+
+/* What a storage works with; copied. Without a loop only claim, remove_run and usage may be called. */
+struct fw_storage_host {
+	struct fw_loop *loop;
+	struct fw_pool *pool;
+	const char *scratch; /* directory of this machine for what a storage that is elsewhere has in hand, or NULL */
+};
+
 struct fw_storage_ops {
 	const char *scheme; /* "file" */
 
-	/* uri: "file:/absolute/directory". Checks that it can be read and written now (exit status 3 before any task). */
-	int (*open)(const char *uri, struct fw_loop *loop, struct fw_pool *pool, struct fw_storage **storage,
-	            struct fw_error **err);
+	/* uri: "file:/absolute/directory", "s3://bucket/prefix?endpoint=…". Checks that it can be read and written now (exit
+	 * status 3 before any task). May wait for a server. */
+	int (*open)(const char *uri, const struct fw_storage_host *host, struct fw_storage **storage, struct fw_error **err);
 
 	/* Objects whose key matches the glob, never those below runs/. Links that leave the storage are refused. */
 	void (*list)(struct fw_storage *storage, const char *pattern, fw_storage_list_fn *done, void *context);
@@ -75,11 +91,19 @@ struct fw_storage_ops {
 	/* Path of an object that is a local file (not copied), else NULL; newly allocated. */
 	char *(*local_path)(struct fw_storage *storage, const char *key);
 
+	/* Length -1: to the object's end. A local file is never copied. Tasks that want the same range share it; what nobody
+	 * holds any more is removed when others need its space, and with the storage. */
+	void (*stage_in)(struct fw_storage *storage, const char *key, int64_t offset, int64_t length,
+	                 fw_storage_stage_fn *done, void *context);
+	void (*release)(struct fw_storage *storage, struct fw_staged *staged);
+
 	/* Makes a new run's place; FW_E_CONFLICT when there is one already: then it is another's, whose outputs must stay. */
 	int (*claim)(struct fw_storage *storage, const char *run, struct fw_error **err);
 
-	/* The directory below which workers of a run write: made if absent, on the same filesystem as runs/. Newly allocated. */
+	/* The directory below which workers of a run write, made if absent, and the one that they may read, where local_path()
+	 * and stage_in() find what they find. Newly allocated. */
 	int (*attempts_root)(struct fw_storage *storage, const char *run, char **directory, struct fw_error **err);
+	int (*inputs_root)(struct fw_storage *storage, const char *run, char **directory, struct fw_error **err);
 
 	/* Checks what the function left (regular files inside, bounded, no links or devices), resets modes and owner, and
 	 * publishes it in one step. On failure nothing is visible and the working directory is discarded. */
@@ -106,11 +130,20 @@ struct fw_storage {
 
 extern const struct fw_storage_ops fw_storage_file;
 
-/* By scheme; an unknown one is FW_E_UNAVAILABLE. */
-int fw_storage_open(const char *uri, struct fw_loop *loop, struct fw_pool *pool, struct fw_storage **storage,
+/* By scheme; an unknown one is FW_E_UNAVAILABLE. host NULL: nothing of it. */
+int fw_storage_open(const char *uri, const struct fw_storage_host *host, struct fw_storage **storage,
                     struct fw_error **err);
 void fw_storage_close(struct fw_storage *storage);
 FW_DEFINE_CLEANUP(struct fw_storage *, fw_storage_close)
 
-/* "runs/<run>/<stage>/<task>.<attempt>" and back; newly allocated. */
+/* "runs/<run>/<stage>/<task>.<attempt>"; newly allocated. And the reverse of its last part. */
 char *fw_attempt_prefix(const struct fw_attempt_key *key);
+bool fw_attempt_read(const char *name, uint32_t *task, uint32_t *attempt);
+
+/* The length of a range of an object of that size, to its end when it was -1; FW_E_INVALID when it does not lie within. */
+int fw_staged_length(const char *key, int64_t bytes, int64_t offset, int64_t *length, struct fw_error **err);
+
+/* What a storage's URI has before its options: where a person finds the objects. */
+struct fw_str fw_storage_place(const char *uri);
+/* URI of an object or a prefix in it: "file:/absolute/directory/key", "s3://bucket/prefix/key". Newly allocated. */
+char *fw_storage_object_uri(const char *uri, const char *key);

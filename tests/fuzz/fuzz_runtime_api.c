@@ -63,11 +63,13 @@ static void on_progress(void *context, double done, double total, const char *no
 	require(((struct run *)context)->running && !strchr(note, '\x1b'));
 }
 
-static bool may_read(void *context, const char *path)
+static void on_stage_in(void *context, const char *uri, int64_t offset, int64_t length, struct fw_stage_request *request)
 {
-	(void)context;
-	require(path[0] == '/' && !strstr(path, "/../"));
-	return strncmp(path, "/data/", 6) == 0;
+	require(((struct run *)context)->running);
+	if (strncmp(uri, "file:", 5) == 0)
+		fw_stage_request_answer(request, "/data/a", offset, length);
+	else
+		fw_stage_request_refuse(request, FW_E_PERMISSION, uri);
 }
 
 /* A socket that nobody connects to: the API wants one. */
@@ -88,7 +90,7 @@ static void turn(struct fw_loop *loop, int times)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct fw_api_owner owner = {on_next, on_answer, on_error, on_progress, may_read};
+	static const struct fw_api_owner owner = {on_next, on_answer, on_error, on_progress, on_stage_in};
 	static struct fw_loop *loop;
 	struct run run = {0};
 	int ends[2];

@@ -18,6 +18,7 @@ struct fixture {
 	struct fw_error_document document;
 	double done, total;
 	char note[64];
+	struct fw_stage_request *staging;
 };
 
 static void on_next(void *context)
@@ -55,15 +56,21 @@ static void on_progress(void *context, double done, double total, const char *no
 	snprintf(fixture->note, sizeof fixture->note, "%s", note);
 }
 
-static bool may_read(void *context, const char *path)
+static void on_stage_in(void *context, const char *uri, int64_t offset, int64_t length, struct fw_stage_request *request)
 {
-	(void)context;
-	return strncmp(path, "/data/", 6) == 0;
+	struct fixture *fixture = context;
+
+	if (strcmp(uri, "s3://b/later") == 0)
+		fixture->staging = request;
+	else if (strcmp(uri, "s3://b/k") == 0)
+		fw_stage_request_answer(request, "/staged/k", offset, length < 0 ? 7 : length);
+	else
+		fw_stage_request_refuse(request, FW_E_PERMISSION, "not yours");
 }
 
 static struct fixture *fixture_for(uid_t uid)
 {
-	static const struct fw_api_owner owner = {on_next, on_answer, on_error, on_progress, may_read};
+	static const struct fw_api_owner owner = {on_next, on_answer, on_error, on_progress, on_stage_in};
 	struct fixture *fixture = fw_alloc(sizeof *fixture);
 
 	assert_ok(fw_loop_new(&fixture->loop, NULL), NULL);
@@ -375,18 +382,48 @@ static void an_answer_cut_off_midway_is_none(void **state)
 	fixture_free(fixture);
 }
 
-static void stages_in_only_what_the_worker_may_read(void **state)
+static void stages_in_what_its_owner_gives_out(void **state)
 {
 	struct fixture *fixture = fixture_new();
 
 	(void)state;
-	assert_int_equal(post(fixture, "/flexwatt/1/stage-in", "", "{\"uri\":\"file:/data/a\",\"offset\":3,\"length\":4}"), 200);
-	assert_true(client_body_is(&fixture->client, "{\"path\":\"/data/a\",\"offset\":3,\"length\":4}"));
+	assert_int_equal(post(fixture, "/flexwatt/1/stage-in", "", "{\"uri\":\"s3://b/k\"}"), 403); /* nothing runs */
+	begin(fixture);
+	assert_int_equal(post(fixture, "/flexwatt/1/stage-in", "", "{\"uri\":\"s3://b/k\",\"offset\":3,\"length\":4}"), 200);
+	assert_true(client_body_is(&fixture->client, "{\"path\":\"/staged/k\",\"offset\":3,\"length\":4}"));
+	assert_int_equal(post(fixture, "/flexwatt/1/stage-in", "", "{\"uri\":\"s3://b/k\"}"), 200);
+	assert_true(client_body_is(&fixture->client, "{\"path\":\"/staged/k\",\"offset\":0,\"length\":7}"));
 	assert_int_equal(post(fixture, "/flexwatt/1/stage-in", "", "{\"uri\":\"file:/etc/shadow\"}"), 403);
-	assert_int_equal(post(fixture, "/flexwatt/1/stage-in", "", "{\"uri\":\"file:/data/../etc/shadow\"}"), 400);
-	assert_int_equal(post(fixture, "/flexwatt/1/stage-in", "", "{\"uri\":\"s3://b/k\"}"), 400);
+	assert_true(client_body_is(&fixture->client, "{\"errorMessage\":\"not yours\",\"errorType\":\"Storage.NotPermitted\"}"));
 	assert_int_equal(post(fixture, "/flexwatt/1/stage-in", "", "garbage"), 400);
 	fixture_free(fixture);
+}
+
+/* What was asked for may come after the worker has gone, or its host. */
+static void an_answer_that_comes_too_late_goes_nowhere(void **state)
+{
+	static const char later[] = "POST /flexwatt/1/stage-in HTTP/1.1\r\nHost: x\r\nContent-Length: 22\r\n\r\n"
+								"{\"uri\":\"s3://b/later\"}";
+
+	(void)state;
+	for (int gone = 0; gone < 2; gone++) {
+		struct fixture *fixture = fixture_new();
+
+		begin(fixture);
+		client_send(&fixture->client, later);
+		turn_until(fixture->loop, fixture->staging);
+		struct fw_stage_request *request = fixture->staging;
+
+		if (gone == 0) {
+			client_close(&fixture->client);
+			turn(fixture->loop, 10 * FW_NS_PER_MS);
+			fw_stage_request_answer(request, "/staged/later", 0, 1);
+			fixture->client = client_of(fixture->loop, fixture->port);
+		}
+		fixture_free(fixture);
+		if (gone == 1)
+			fw_stage_request_refuse(request, FW_E_CANCELLED, "it is over");
+	}
 }
 
 static void passes_progress_on_while_an_invocation_runs(void **state)
@@ -420,5 +457,5 @@ FW_TESTS(gives_an_event_with_its_headers_and_takes_the_answer, takes_a_chunked_a
          an_answer_past_six_megabytes_is_413_and_the_callers_error, takes_an_answer_of_exactly_the_limit,
          refuses_an_unknown_response_mode, takes_one_init_error_and_gives_no_event_after_it,
          refuses_restore_and_unknown_calls, a_worker_that_dropped_its_wait_may_ask_again, an_answer_cut_off_midway_is_none,
-         stages_in_only_what_the_worker_may_read, passes_progress_on_while_an_invocation_runs,
+         stages_in_what_its_owner_gives_out, an_answer_that_comes_too_late_goes_nowhere, passes_progress_on_while_an_invocation_runs,
          does_not_serve_another_users_process)

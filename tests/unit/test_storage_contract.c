@@ -31,10 +31,13 @@ struct fixture {
 	char *message;
 	struct fw_storage_objects objects;
 	uint32_t outputs[16];
+	struct fw_staged *staged;
 };
 
 static void fixture_done(struct fixture *fixture)
 {
+	if (fixture->staged)
+		fixture->storage->ops->release(fixture->storage, fixture->staged);
 	fw_storage_objects_done(&fixture->objects);
 	free(fixture->message);
 	fw_storage_close(fixture->storage);
@@ -53,7 +56,7 @@ static struct fixture open_on(struct tree tree)
 	alarm(DEADLINE_S);
 	assert_ok(fw_loop_new(&fixture.loop, &error), error);
 	assert_ok(fw_pool_new(fixture.loop, 1, &fixture.pool, &error), error);
-	assert_ok(fw_storage_open(uri, fixture.loop, fixture.pool, &fixture.storage, &error), error);
+	assert_ok(fw_storage_open(uri, &(struct fw_storage_host){fixture.loop, fixture.pool, NULL}, &fixture.storage, &error), error);
 	return fixture;
 }
 
@@ -144,6 +147,66 @@ static void lists_by_glob_sorted_and_never_what_runs_made(void **state)
 	list(&fixture, "nowhere/*.mp4");
 	assert_int_equal(fixture.rc, FW_OK);
 	assert_int_equal(fixture.objects.list.count, 0);
+}
+
+static void staged(void *context, int rc, struct fw_staged *range, const struct fw_error *error)
+{
+	struct fixture *fixture = context;
+
+	if (fixture->staged)
+		fixture->storage->ops->release(fixture->storage, fixture->staged);
+	fixture->staged = range;
+	remember(fixture, rc, error);
+}
+
+static void stage_in(struct fixture *fixture, const char *key, int64_t offset, int64_t length)
+{
+	fixture->storage->ops->stage_in(fixture->storage, key, offset, length, staged, fixture);
+	fw_loop_run(fixture->loop, NULL);
+}
+
+static void assert_staged(const struct fixture *fixture, const char *text)
+{
+	fw_cleanup_buffer struct fw_buffer bytes;
+
+	assert_int_equal(fixture->rc, FW_OK);
+	assert_int_equal(fixture->staged->length, strlen(text));
+	fw_buffer_init(&bytes, 1000);
+	assert_ok(fw_read_file(AT_FDCWD, fixture->staged->path, &bytes, NULL), NULL);
+	assert_in_range(bytes.length, (uint64_t)fixture->staged->offset + strlen(text), 1000);
+	assert_memory_equal(bytes.data + fixture->staged->offset, text, strlen(text));
+}
+
+static void an_object_or_a_range_of_one_becomes_a_local_file(void **state)
+{
+	(void)state;
+	fw_cleanup_fixture struct fixture fixture = open_on(tree_of("rows/a b+%.csv", "0123456789", NULL));
+
+	stage_in(&fixture, "rows/a b+%.csv", 0, -1);
+	assert_staged(&fixture, "0123456789");
+	stage_in(&fixture, "rows/a b+%.csv", 3, 4);
+	assert_staged(&fixture, "3456");
+	stage_in(&fixture, "rows/a b+%.csv", 8, -1);
+	assert_staged(&fixture, "89");
+	stage_in(&fixture, "rows/a b+%.csv", 10, 0);
+	assert_staged(&fixture, "");
+	stage_in(&fixture, "rows/a b+%.csv", 8, 3);
+	assert_int_equal(fixture.rc, FW_E_INVALID);
+	stage_in(&fixture, "rows/none", 0, -1);
+	assert_int_equal(fixture.rc, FW_E_ABSENT);
+	assert_non_null(strstr(fixture.message, "rows/none"));
+	assert_null(fixture.staged);
+}
+
+static void a_local_file_is_not_copied(void **state)
+{
+	(void)state;
+	fw_cleanup_fixture struct fixture fixture = open_on(tree_of("rows/a", "0123456789", NULL));
+	fw_cleanup_free char *path = fw_printf("%s/rows/a", fixture.tree.path);
+
+	stage_in(&fixture, "rows/a", 3, 4);
+	assert_string_equal(fixture.staged->path, path);
+	assert_int_equal(fixture.staged->offset, 3);
 }
 
 static void refuses_a_link_that_leaves_the_storage(void **state)
@@ -562,10 +625,10 @@ static void says_that_the_storage_is_not_there(void **state)
 	(void)state;
 	struct fw_error *error = NULL;
 	struct fw_storage *storage = NULL;
-	int rc = fw_storage_open("file:/nonexistent/data", NULL, NULL, &storage, &error);
+	int rc = fw_storage_open("file:/nonexistent/data", NULL, &storage, &error);
 
 	assert_error_is(rc, &error, FW_E_ABSENT, "--storage DIR");
-	rc = fw_storage_open("gopher://x", NULL, NULL, &storage, &error);
+	rc = fw_storage_open("gopher://x", NULL, &storage, &error);
 	assert_error_is(rc, &error, FW_E_UNAVAILABLE, "gopher://x");
 }
 
@@ -613,7 +676,8 @@ static void a_full_disk_leaves_nothing_half_visible(void **state)
 	assert_int_equal(umount2(small, MNT_DETACH), 0);
 }
 
-FW_TESTS(lists_by_glob_sorted_and_never_what_runs_made, refuses_a_link_that_leaves_the_storage,
+FW_TESTS(lists_by_glob_sorted_and_never_what_runs_made, an_object_or_a_range_of_one_becomes_a_local_file,
+         a_local_file_is_not_copied, refuses_a_link_that_leaves_the_storage,
          refuses_a_directory_that_is_a_link_out_of_the_storage,
          publishes_what_is_declared_in_its_order, resets_modes, refuses_links_devices_and_fifos,
          directories_count_as_objects_do, refuses_names_that_are_not_text,
