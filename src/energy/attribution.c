@@ -15,10 +15,8 @@
 
 #define FLOOR_WINDOW_NS (50 * FW_NS_PER_MS)
 /* A slice holds at least so many updates of its counter, and so many of its steps. */
-#define LEAST_UPDATES 2
 #define LEAST_STEPS 100
 #define LEAST_S 0.001
-#define SLICES_IN_A_WAIT (FW_SLICES_KEPT / 2.0)
 #define MOST_S_FOR_STEPS 0.1 /* of a domain that counts: records wait for its slices */
 #define MOST_STILL_S 0.25
 #define STILL_UPDATES 3
@@ -80,7 +78,7 @@ static double least_s(const struct fw_attribution *attribution, const struct fw_
 {
 	const struct fw_domain *domain = &pool->domain;
 	double steps_s = pool->watts > 0 && domain->quantum_j > 0 ? LEAST_STEPS * domain->quantum_j / pool->watts : 0;
-	double updates_s = domain->update_s > 0 ? LEAST_UPDATES * domain->update_s : 0;
+	double updates_s = domain->update_s > 0 ? FW_SLICE_UPDATES * domain->update_s : 0;
 
 	if (pool->counts)
 		steps_s = fmin(steps_s, MOST_S_FOR_STEPS);
@@ -95,6 +93,7 @@ static void set_base(struct fw_attribution *attribution, struct fw_pool *pool, c
 	pool->work = machine_work(attribution, pool);
 	pool->busy_ns = busy_ns(attribution, pool);
 	pool->flags = 0;
+	pool->is_coarse = false;
 }
 
 /* The floor learns from windows that are long against the counter's updates, and from whole ones alone. */
@@ -133,6 +132,8 @@ static void set_floor(const struct fw_pool *pool, struct fw_slice *slice)
 	slice->floor_half_w = pool->floor.half_w;
 }
 
+static const struct fw_unevenness unlearnt;
+
 static struct fw_slice slice_of(struct fw_attribution *attribution, struct fw_pool *pool,
                                 const struct fw_domain_reading *reading)
 {
@@ -152,7 +153,8 @@ static struct fw_slice slice_of(struct fw_attribution *attribution, struct fw_po
 		slice.flags |= FW_DOMAIN_SKEW;
 	teach_floor(attribution, pool, &slice, middle_ns(reading));
 	set_floor(pool, &slice);
-	slice.unevenness = fw_unevenness_now(&pool->unevenness, slice.seconds);
+	slice.is_coarse = pool->is_coarse;
+	slice.unevenness = fw_unevenness_now(slice.is_coarse ? &unlearnt : &pool->unevenness, slice.seconds);
 	return slice;
 }
 
@@ -161,7 +163,26 @@ static double held_share(const struct fw_stake *stake, double seconds)
 	return fmin(stake->held_ns / 1e9 / seconds, 1);
 }
 
-static void hand_out(struct fw_holder *holder, size_t index, double *dynamic_j, double *idle_j)
+/* What nobody is known to have done may have been its own. What it is known to have done since then comes late: at another
+ * price than it was done at. */
+static void doubt(const struct fw_holder *holder, struct fw_pool *pool, struct fw_stake *stake, double nobodys_j)
+{
+	bool is_unknown = (holder->is_unknown || stake->is_partial) && fw_pool_is_of_cpus(pool);
+	size_t at = pool->number % FW_SLICES_KEPT;
+
+	stake->slices[at].flags = is_unknown || stake->was_unknown ? FW_DOMAIN_GAP : 0;
+	if (is_unknown)
+		stake->account.lost_j += nobodys_j;
+	stake->was_unknown = is_unknown && !stake->is_partial;
+	stake->is_partial = false;
+	if (!stake->slices[at].flags)
+		return;
+	pool->all_flags |= FW_DOMAIN_GAP;
+	pool->reason = FW_REASON_WORK;
+}
+
+/* nobodys_j: of its dynamic joules what no holder is known to have used. */
+static void hand_out(struct fw_holder *holder, size_t index, double nobodys_j, double *dynamic_j, double *idle_j)
 {
 	struct fw_pool *pool = &holder->attribution->pools[index];
 	struct fw_stake *stake = &holder->stakes[index];
@@ -171,12 +192,14 @@ static void hand_out(struct fw_holder *holder, size_t index, double *dynamic_j, 
 	struct fw_account before = stake->account;
 	struct fw_part part = {.seconds = price->seconds,
 	                       .work = fmax(work - stake->work, 0),
-	                       .reserved = fw_holder_reserved(holder, pool) * pool->slices[at].scale};
+	                       .reserved = fw_holder_reserved(holder, pool) * pool->slices[at].scale,
+	                       .at_edge = stake->was_unknown};
 	double share = price->work > 0 ? fmin(part.work / price->work, 1) : 0;
 
 	part.share_change = fabs(share - stake->share);
 	stake->share = share;
 	fw_account_add(&stake->account, price, &part);
+	doubt(holder, pool, stake, nobodys_j);
 	*dynamic_j += stake->account.dynamic_j - before.dynamic_j;
 	*idle_j += (stake->account.idle_j - before.idle_j) * held_share(stake, price->seconds);
 	stake->slices[at].from_ns = stake->until_ns;
@@ -186,7 +209,7 @@ static void hand_out(struct fw_holder *holder, size_t index, double *dynamic_j, 
 	stake->slices[at].total_from_ns = stake->total_ns;
 	stake->slices[at].total_until_ns = holder->now.total_ns;
 	stake->slices[at].account = stake->account;
-	stake->open_flags |= stake->is_open ? price->flags : 0;
+	stake->open_flags |= stake->is_open ? price->flags | stake->slices[at].flags : 0;
 	stake->work = work;
 	stake->total_ns = holder->now.total_ns;
 	stake->held_ns = 0;
@@ -213,8 +236,10 @@ static void close_slice(struct fw_attribution *attribution, size_t index, const 
 		fw_unevenness_add(&pool->unevenness, &pool->slices[at].price,
 		                  fmax(busy_ns(attribution, pool) - pool->busy_ns, 0) / 1e9 / (slice.seconds * pool->cpus));
 	pool->slices[at].scale = reserved > 1 ? 1 / reserved : 1;
+	double nobodys_j = fmax(pool->slices[at].price.dynamic_j - pool->slices[at].price.per_work_j * known, 0);
+
 	for (size_t i = 0; i < attribution->holders.count; i++)
-		hand_out(attribution->holders.items[i], index, &dynamic_j, &idle_j);
+		hand_out(attribution->holders.items[i], index, nobodys_j, &dynamic_j, &idle_j);
 	if (pool->counts)
 		fw_books_add(&pool->books, &pool->slices[at].price, dynamic_j, idle_j);
 	set_base(attribution, pool, reading);
@@ -319,11 +344,21 @@ static bool take_machine(struct fw_attribution *attribution, const struct fw_wor
 	return !leapt;
 }
 
-static void miss_tick(struct fw_pool *pool)
+/* Whoever waits for a slice does not wait for work that cannot be read for long. */
+static void miss_tick(struct fw_pool *pool, uint64_t now_ns, enum fw_domain_reason reason)
 {
 	pool->flags |= FW_DOMAIN_GAP;
 	pool->all_flags |= FW_DOMAIN_GAP;
-	pool->reason = FW_REASON_CPU_GONE;
+	pool->reason = reason;
+	pool->is_coarse = true;
+	if (now_ns > pool->until_ns && (double)(now_ns - pool->until_ns) / 1e9 > MOST_STILL_S)
+		pool->is_hole = true;
+}
+
+void fw_attribution_miss(struct fw_attribution *attribution, uint64_t now_ns)
+{
+	for (size_t p = 0; p < attribution->count; p++)
+		miss_tick(&attribution->pools[p], now_ns, FW_REASON_WORK);
 }
 
 void fw_attribution_tick(struct fw_attribution *attribution, const struct fw_domain_reading *readings,
@@ -347,99 +382,7 @@ void fw_attribution_tick(struct fw_attribution *attribution, const struct fw_dom
 		if (is_whole)
 			tick_pool(attribution, p, &readings[p]);
 		else
-			miss_tick(&attribution->pools[p]);
-}
-
-/* ---- life ---- */
-
-static int package_of(const struct fw_attribution_machine *machine, const struct fw_domain *domain)
-{
-	if (machine->packages == 1)
-		return 0;
-	for (size_t i = 0; i < machine->packages; i++)
-		if (domain->package >= 0 && machine->physical[i] == domain->package)
-			return (int)i;
-	return -1;
-}
-
-static int gpu_of(const struct fw_domain *domain)
-{
-	return domain->kind == FW_DOMAIN_GPU && !domain->is_unshared && domain->gpu < FW_ATTRIBUTION_GPUS ? domain->gpu : -1;
-}
-
-struct fw_attribution *fw_attribution_new(const struct fw_attribution_machine *machine, const struct fw_domain *domains,
-                                          size_t count)
-{
-	struct fw_attribution *attribution = fw_alloc(sizeof *attribution + count * sizeof attribution->pools[0]);
-
-	assert(machine->packages >= 1 && machine->packages <= FW_ATTRIBUTION_PACKAGES);
-	attribution->machine = *machine;
-	attribution->count = count;
-	for (size_t i = 0; i < machine->packages; i++)
-		attribution->all_cpus += machine->cpus[i];
-	for (size_t i = 0; i < count; i++) {
-		struct fw_pool *pool = &attribution->pools[i];
-
-		pool->domain = domains[i];
-		pool->counts = domains[i].is_root;
-		pool->package = package_of(machine, &domains[i]);
-		pool->cpus = pool->package >= 0 ? machine->cpus[pool->package] : attribution->all_cpus;
-		if (pool->counts && domains[i].update_s > 0)
-			attribution->pace_s = fmax(attribution->pace_s, LEAST_UPDATES * domains[i].update_s / SLICES_IN_A_WAIT);
-		pool->gpu = gpu_of(&domains[i]);
-		if (fw_pool_is_gpu(pool))
-			pool->cpus = pool->gpu >= 0 ? 1 : 0; /* as busy as it is itself */
-		fw_floor_init(&pool->floor);
-	}
-	return attribution;
-}
-
-void fw_attribution_inherit(struct fw_attribution *attribution, size_t index, double watts, double half_w, double age_s)
-{
-	if (isnan(attribution->pools[index].floor.least_w))
-		fw_floor_inherit(&attribution->pools[index].floor, watts, half_w, age_s);
-}
-
-void fw_attribution_free(struct fw_attribution *attribution)
-{
-	if (!attribution)
-		return;
-	for (size_t i = 0; i < attribution->holders.count; i++)
-		free(attribution->holders.items[i]);
-	free(attribution->holders.items);
-	free(attribution);
-}
-
-/* ---- books ---- */
-
-const struct fw_domain *fw_attribution_domain(const struct fw_attribution *attribution, size_t index)
-{
-	return &attribution->pools[index].domain;
-}
-
-size_t fw_attribution_books(const struct fw_attribution *attribution, struct fw_pool_books *books, size_t capacity)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < attribution->count && count < capacity; i++) {
-		const struct fw_pool *pool = &attribution->pools[i];
-
-		if (pool->counts)
-			books[count++] = (struct fw_pool_books){
-				&pool->domain, pool->books, pool->floor, fw_floor_age_s(&pool->floor, attribution->tick_ns), pool->all_flags, pool->reason, pool->number,
-				pool->holes};
-	}
-	return count;
-}
-
-double fw_attribution_residual_j(const struct fw_attribution *attribution)
-{
-	double sum = 0;
-
-	for (size_t i = 0; i < attribution->count; i++)
-		if (attribution->pools[i].counts)
-			sum += fabs(fw_books_residual(&attribution->pools[i].books));
-	return sum;
+			miss_tick(&attribution->pools[p], now_ns, FW_REASON_CPU_GONE);
 }
 
 uint64_t fw_attribution_due_ns(const struct fw_attribution *attribution)

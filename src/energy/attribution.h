@@ -37,7 +37,7 @@ struct fw_work_now {
 	uint64_t at_ns;  /* when it was read */
 	double ns[FW_ATTRIBUTION_PACKAGES];
 	double gpu_ns[FW_ATTRIBUTION_GPUS]; /* of each GPU, by its index: time of the whole of it */
-	double total_ns; /* holder: what its edges are read in; machine: unused */
+	double total_ns; /* holder: what its edges are read in, -1: its work could not be read; machine: unused */
 	double bytes;    /* memory held now; NAN unknown */
 };
 
@@ -61,7 +61,10 @@ void fw_holder_set(struct fw_holder *holder, const struct fw_work_now *now, doub
 void fw_attribution_tick(struct fw_attribution *attribution, const struct fw_domain_reading *readings,
                          const struct fw_work_now *machine);
 
-/* An edge of an invocation: when, and the holder's total_ns then. */
+/* Instead of a tick: nobody could tell what the CPUs did. Closes no slice; the next one is flagged and its parts are wider. */
+void fw_attribution_miss(struct fw_attribution *attribution, uint64_t now_ns);
+
+/* An edge of an invocation: when, and the holder's total_ns then; -1: unknown. */
 struct fw_edge {
 	uint64_t at_ns;
 	double total_ns;
@@ -81,6 +84,7 @@ struct fw_share {
 	struct fw_figure figure;
 	double seconds;
 	bool is_root;
+	bool is_virtual; /* one of them is: quality one grade lower */
 };
 enum { FW_SHARES_MOST = FW_DOMAIN_KINDS * 4 };
 /* Returns how many; at most `capacity`. What cannot be told is not among them. Ends fw_holder_open() of that serial. */

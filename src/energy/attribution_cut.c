@@ -141,6 +141,11 @@ static void add_between(struct fw_account *sum, const struct fw_account *from, c
 	add_account(sum, &between, 1);
 }
 
+static unsigned flags_in(const struct fw_pool *pool, const struct fw_stake *stake, uint64_t number)
+{
+	return pool->slices[number % FW_SLICES_KEPT].price.flags | stake->slices[number % FW_SLICES_KEPT].flags;
+}
+
 static void open_stake(const struct fw_holder *holder, size_t index, struct fw_stake *stake, const struct fw_edge *begin)
 {
 	const struct fw_pool *pool = &holder->attribution->pools[index];
@@ -154,8 +159,8 @@ static void open_stake(const struct fw_holder *holder, size_t index, struct fw_s
 	stake->open_flags = 0;
 	add_part(holder, index, number, begin, NULL, &stake->first);
 	stake->from = stake->slices[number % FW_SLICES_KEPT].account;
-	for (uint64_t later = number + 1; later <= pool->number; later++)
-		stake->open_flags |= pool->slices[later % FW_SLICES_KEPT].price.flags;
+	for (uint64_t later = number; later <= pool->number; later++)
+		stake->open_flags |= flags_in(pool, stake, later);
 }
 
 bool fw_holder_would_open(const struct fw_holder *holder, uint64_t serial)
@@ -189,21 +194,25 @@ bool fw_holder_covers(const struct fw_holder *holder, uint64_t end_ns)
 	return true;
 }
 
-/* The most that the pool may have drawn: what its domain can, or, where that is unknown, a multiple of the highest power of
- * late: what a hole hides need not be like the moment before it. */
-static double most_watts(const struct fw_pool *pool)
+/* Of the slices that are kept. */
+static double highest_watts(const struct fw_pool *pool)
 {
 	uint64_t first = pool->number >= FW_SLICES_KEPT ? pool->number - FW_SLICES_KEPT + 1 : 1;
 	double most = pool->watts;
 
-	if (pool->domain.most_w > 0)
-		return pool->domain.most_w;
 	for (uint64_t number = first; number <= pool->number; number++) {
 		const struct fw_slice_price *price = &pool->slices[number % FW_SLICES_KEPT].price;
 
 		most = fmax(most, (price->idle_j + price->dynamic_j) / price->seconds);
 	}
-	return HOLE_FACTOR * most;
+	return most;
+}
+
+/* The most that the pool may have drawn: what its domain can, or, where that is unknown, a multiple of the highest power of
+ * late: what a hole hides need not be like the moment before it. */
+static double most_watts(const struct fw_pool *pool)
+{
+	return pool->domain.most_w > 0 ? pool->domain.most_w : HOLE_FACTOR * highest_watts(pool);
 }
 
 /* Of all power in a hole, by the larger of its share before and of how busy its own counter says that it was since. */
@@ -225,6 +234,17 @@ static void add_hole(const struct fw_holder *holder, const struct fw_pool *pool,
 
 	if (rest_s > 0)
 		account->lost_j += most_watts(pool) * share_in_hole(holder, pool, stake, end, rest_s) * rest_s;
+	account->flags |= FW_DOMAIN_GAP;
+}
+
+/* Its end was not read (its processes had gone, or were too many): what it did since it was read last may be anything. */
+static void add_unseen(const struct fw_holder *holder, const struct fw_pool *pool, const struct fw_edge *begin,
+                       const struct fw_edge *end, struct fw_account *account)
+{
+	uint64_t from_ns = holder->known_ns > begin->at_ns ? holder->known_ns : begin->at_ns;
+
+	if (end->at_ns > from_ns)
+		account->lost_j += highest_watts(pool) * (double)(end->at_ns - from_ns) / 1e9;
 	account->flags |= FW_DOMAIN_GAP;
 }
 
@@ -258,21 +278,24 @@ static bool cut_stake(const struct fw_holder *holder, size_t index, bool opened,
 			account->flags |= stake->open_flags;
 		} else {
 			add_part(holder, index, first, begin, NULL, account);
-			for (uint64_t number = first + 1; number < last; number++)
-				account->flags |= pool->slices[number % FW_SLICES_KEPT].price.flags;
+			for (uint64_t number = first; number < last; number++)
+				account->flags |= flags_in(pool, stake, number);
 		}
 		add_between(account, has_opening ? &stake->from : &stake->slices[first % FW_SLICES_KEPT].account,
 		            &stake->slices[(last - 1) % FW_SLICES_KEPT].account);
 		add_part(holder, index, last, NULL, end, account);
 	}
+	account->flags |= flags_in(pool, stake, last);
 	if (in_hole)
 		add_hole(holder, pool, stake, end, account);
+	else if (end->total_ns < 0 && fw_pool_is_of_cpus(pool))
+		add_unseen(holder, pool, begin, end, account);
 	return account->seconds * 1e9 >= LEAST_COVERED * (double)(end->at_ns - begin->at_ns);
 }
 
 struct group {
 	struct fw_account account;
-	bool any, missing, has_roots;
+	bool any, missing, has_roots, is_virtual;
 };
 
 static bool has_roots(const struct fw_attribution *attribution, const char *source, enum fw_domain_kind kind)
@@ -300,6 +323,7 @@ static void cut_group(const struct fw_holder *holder, const char *source, enum f
 		if (cut_stake(holder, i, opened, begin, end, &account)) {
 			add_account(&group->account, &account, 1);
 			group->account.flags |= account.flags;
+			group->is_virtual |= pool->domain.is_virtual;
 			group->any = true;
 		} else if (pool->number > 0) {
 			group->account.lost_j += most_watts(pool) * (double)(end->at_ns - begin->at_ns) / 1e9;
@@ -331,7 +355,7 @@ size_t fw_holder_cut(struct fw_holder *holder, uint64_t serial, const struct fw_
 		if (group.missing)
 			group.account.flags |= FW_DOMAIN_GAP;
 		shares[count++] = (struct fw_share){domain->source, domain->method, domain->kind, fw_account_figure(&group.account),
-		                                    group.account.seconds, group.has_roots};
+		                                    group.account.seconds, group.has_roots, group.is_virtual};
 	}
 	if (opened) {
 		holder->has_open = false;

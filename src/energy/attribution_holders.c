@@ -17,9 +17,12 @@ struct fw_holder *fw_attribution_join(struct fw_attribution *attribution, double
 	holder->reserved_cpus = reserved_cpus;
 	holder->reserved_bytes = reserved_bytes;
 	holder->now = *now;
+	holder->known_ns = now->at_ns;
+	holder->is_unknown = holder->lacks_base = now->total_ns < 0;
+	holder->now.total_ns = fmax(now->total_ns, 0);
 	for (size_t i = 0; i < attribution->count; i++) {
 		holder->stakes[i].work = fw_holder_work(holder, &attribution->pools[i], now);
-		holder->stakes[i].total_ns = now->total_ns;
+		holder->stakes[i].total_ns = holder->now.total_ns;
 		holder->stakes[i].until_ns = now->at_ns;
 		holder->stakes[i].joined = attribution->pools[i].number + 1;
 	}
@@ -41,9 +44,26 @@ void fw_holder_free(struct fw_holder *holder)
 	free(holder);
 }
 
+/* What it did before it could be read first is not known, and not all of it is of now. */
+static void take_base(struct fw_holder *holder)
+{
+	for (size_t i = 0; i < holder->attribution->count; i++) {
+		const struct fw_pool *pool = &holder->attribution->pools[i];
+
+		if (!fw_pool_is_of_cpus(pool))
+			continue;
+		holder->stakes[i].work = fw_holder_work(holder, pool, &holder->now);
+		holder->stakes[i].total_ns = holder->now.total_ns;
+		holder->stakes[i].was_unknown = false; /* nothing of that comes late */
+		holder->stakes[i].is_partial = true;
+	}
+	holder->lacks_base = false;
+}
+
 /* A counter that went back (its group is gone) stays where it was. */
 void fw_holder_set(struct fw_holder *holder, const struct fw_work_now *now, double held)
 {
+	holder->is_unknown = now->total_ns < 0;
 	for (size_t i = 0; i < holder->attribution->machine.packages; i++)
 		holder->now.ns[i] = fmax(holder->now.ns[i], now->ns[i]);
 	for (size_t i = 0; i < FW_ATTRIBUTION_GPUS; i++)
@@ -52,4 +72,9 @@ void fw_holder_set(struct fw_holder *holder, const struct fw_work_now *now, doub
 	holder->now.bytes = now->bytes;
 	holder->now.at_ns = now->at_ns;
 	holder->held_ns = held;
+	if (holder->is_unknown)
+		return;
+	holder->known_ns = now->at_ns;
+	if (holder->lacks_base)
+		take_base(holder);
 }

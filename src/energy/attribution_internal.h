@@ -8,7 +8,8 @@
 #include "base/memory.h"
 #include "energy/attribution.h"
 
-enum { FW_SLICES_KEPT = 32 };
+/* A slice holds at least so many updates of its counter. */
+enum { FW_SLICES_KEPT = 32, FW_SLICE_UPDATES = 2 };
 
 struct fw_pool {
 	struct fw_domain domain;
@@ -24,6 +25,7 @@ struct fw_pool {
 	double busy_ns;        /* of the CPUs that it feeds, then */
 	double watts;          /* of the latest slice */
 	unsigned flags;        /* of readings that closed no slice */
+	bool is_coarse;        /* at a moment since then nobody could tell whose work it was */
 	uint64_t number;
 	struct {
 		uint64_t from_ns;
@@ -48,11 +50,14 @@ struct fw_stake {
 	double work, total_ns;      /* then */
 	double held_ns;             /* since then: how long it had an invocation */
 	double share;               /* of all work in the pool's latest slice */
+	bool was_unknown;           /* what it did there: that comes late, with the slice in which it is known again */
+	bool is_partial;            /* since then: what it did is known of the end alone */
 	struct fw_account account;  /* as if it had had one all the time */
 	uint64_t joined;            /* first slice that it can have a part in */
 	struct {
 		uint64_t from_ns, until_ns;
 		double work, total_from_ns, total_until_ns, held_ns;
+		unsigned flags;            /* beside the pool's */
 		struct fw_account account; /* at its end */
 	} slices[FW_SLICES_KEPT];
 
@@ -68,6 +73,9 @@ struct fw_holder {
 	struct fw_attribution *attribution;
 	double reserved_cpus, reserved_bytes;
 	struct fw_work_now now;
+	bool is_unknown;            /* its work cannot be read now: `now` is what it was before */
+	bool lacks_base;            /* it never could */
+	uint64_t known_ns;          /* when it was read last, or when it joined */
 	double bytes_work;          /* bytes x seconds since it joined */
 	double held_ns;
 	bool gone;
@@ -100,4 +108,9 @@ static inline bool fw_pool_is_gpu(const struct fw_pool *pool)
 static inline bool fw_pool_is_memory(const struct fw_pool *pool)
 {
 	return pool->domain.kind == FW_DOMAIN_DRAM;
+}
+/* Whether it is shared by CPU time. */
+static inline bool fw_pool_is_of_cpus(const struct fw_pool *pool)
+{
+	return !fw_pool_is_gpu(pool) && !fw_pool_is_memory(pool);
 }

@@ -27,13 +27,15 @@ void fw_books_flag_words(unsigned flags, char **text)
 			fw_record_flag(text, words[i].word);
 }
 
-static char *flags_of(const struct fw_record *record, unsigned flags)
+static char *flags_of(const struct fw_record *record, unsigned flags, bool is_virtual)
 {
 	char *text = fw_strdup("measured");
 	bool contended = fw_record_has_flag(record->flags, "contended");
 
-	if (flags == 0 && !contended)
+	if (flags == 0 && !contended && !is_virtual)
 		fw_record_flag(&text, "ok");
+	if (is_virtual)
+		fw_record_flag(&text, FW_BOOKS_VIRTUAL);
 	fw_books_flag_words(flags, &text);
 	if (contended)
 		fw_record_flag(&text, "contended");
@@ -56,7 +58,7 @@ void fw_books_add_row(const struct fw_share *share, const char *work, struct fw_
 	energy->source = fw_strdup(bpf_rapl ? "ebpf+rapl" : share->source);
 	energy->domain = fw_strdup(fw_domain_kind_names[share->kind]);
 	energy->method = fw_printf("%s %s %s", share->method, FW_LEDGER_METHOD, work);
-	energy->flags = flags_of(record, figure->flags);
+	energy->flags = flags_of(record, figure->flags, share->is_virtual);
 	energy->joules = figure->joules;
 	energy->low = figure->low;
 	energy->high = figure->high;

@@ -9,11 +9,13 @@
 #include "record/record.h"
 
 /* The version of slices, floor, prices and cuts: changes whenever figures may. */
-#define FW_LEDGER_METHOD "ledger/2"
+#define FW_LEDGER_METHOD "ledger/3"
 
 /* {"work", "residual_j", "domains": [...]}. New reference. */
 json_t *fw_books_to_json(const struct fw_attribution *attribution, const char *work);
 
+/* Of a figure by a counter that is_virtual. */
+#define FW_BOOKS_VIRTUAL "virtual"
 /* Adds a word for each flag that is set: "wrap", "gap". */
 void fw_books_flag_words(unsigned flags, char **text);
 

@@ -217,8 +217,10 @@ void fw_counters_tick(struct fw_energy_counters *counters)
 	struct fw_work_now machine;
 
 	atomic_store(&counters->tick_ns, fw_monotonic_ns());
-	if (!fw_work_meter_read(counters->meter, &machine))
-		return; /* the next tick prices what this one could not */
+	if (!fw_work_meter_read(counters->meter, &machine)) {
+		fw_feed_miss(counters->feed, fw_counters_tick_ns(counters)); /* the next tick prices what this one could not */
+		return;
+	}
 	if (counters->nvml < FW_MONITOR_COUNT)
 		fw_monitor_nvml_look(manager->monitors[counters->nvml], machine.gpu_ns);
 	fw_feed_machine(counters->feed, &machine);

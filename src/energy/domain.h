@@ -49,6 +49,7 @@ enum fw_domain_reason {
 	FW_REASON_BEGAN_ANEW,
 	FW_REASON_LONG_UNREAD,
 	FW_REASON_CPU_GONE,
+	FW_REASON_WORK, /* the counter was read; whose work it was could not be told */
 	FW_REASONS,
 };
 /* "its counter is gone"; NULL for none. */
@@ -68,7 +69,8 @@ struct fw_domain {
 	double most_w;        /* beyond this it is not plausible; NAN unknown */
 	bool is_root;         /* counts in the machine's total */
 	bool is_unshared;     /* whose work it does nothing tells: all of it is the system's, and no record has a figure */
-	bool is_virtual;      /* the counter is itself an attribution of a hypervisor's: quality one grade lower */
+	bool is_virtual;      /* the counter is itself an attribution of a hypervisor's, or tells neither name nor range: quality one
+	                       * grade lower, flagged virtual in place of ok */
 };
 
 /* One reading. `joules` only rises from 0 at the monitor's open and is chained: nothing is lost between two readings.

@@ -269,6 +269,13 @@ void fw_feed_tick(struct fw_feed *feed, const struct fw_domain_reading *readings
 	fw_attribution_tick(feed->attribution, round, &feed->machine);
 }
 
+void fw_feed_miss(struct fw_feed *feed, uint64_t now_ns)
+{
+	if (begin_entry(feed, 'W', NUMBERS(1)))
+		put_difference(feed, now_ns, feed->past.machine.at_ns);
+	fw_attribution_miss(feed->attribution, now_ns);
+}
+
 void fw_feed_open(struct fw_fed *fed, uint64_t serial, const struct fw_edge *begin)
 {
 	struct fw_edge round = rounded_edge(begin);

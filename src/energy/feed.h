@@ -41,6 +41,8 @@ bool fw_fed_is_by_bpf(const struct fw_fed *fed);
 void fw_feed_machine(struct fw_feed *feed, const struct fw_work_now *machine);
 void fw_feed_set(struct fw_fed *fed, const struct fw_work_now *now, double held);
 void fw_feed_tick(struct fw_feed *feed, const struct fw_domain_reading *readings);
+/* As fw_attribution_miss(), instead of a tick. */
+void fw_feed_miss(struct fw_feed *feed, uint64_t now_ns);
 void fw_feed_open(struct fw_fed *fed, uint64_t serial, const struct fw_edge *begin);
 
 struct fw_feed_key {

@@ -134,7 +134,7 @@ int fw_feed_header_read(const char *text, size_t length, struct fw_feed_header *
 	rc = fw_json_load("the readings", text, length, &json, err);
 	if (rc == FW_OK)
 		rc = fw_json_read(json, "the head of the readings", members, FW_COUNT_OF(members), false, err);
-	if (rc == FW_OK && version != FW_FEED_VERSION)
+	if (rc == FW_OK && (version < 1 || version > FW_FEED_VERSION))
 		rc = fw_fail(err, FW_E_INVALID, "readings of version %lld; this flexwatt knows %d", (long long)version, FW_FEED_VERSION);
 	if (rc == FW_OK)
 		rc = read_lists(packages, domains, header, err);

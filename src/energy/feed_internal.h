@@ -10,19 +10,20 @@
  *   S number held WORK                       what a holder did, and the 1e-9ths of the time that it had an invocation
  *   T (flags reason before after lost raw nj)...   what each counter showed; reason only where flags has any; flags has
  *                                            FW_FEED_HOLE, and no raw and nj follow, when it could not be read
+ *   W at                                     instead of a tick: whose work was done could not be told (since version 2)
  *   O number serial EDGE                     an invocation is open
  *   C number serial EDGE EDGE task attempt length stage    its figure is cut out
  *   F number                                 a holder goes
  *   X                                        no more was kept
  *
- *   WORK = at ns... gpu_ns... total bytes(-1: unknown), EDGE = at total
+ *   WORK = at ns... gpu_ns... total bytes, EDGE = at total; -1: unknown
  */
 #pragma once
 
 #include "base/memory.h"
 #include "energy/feed.h"
 
-#define FW_FEED_VERSION 1
+#define FW_FEED_VERSION 2 /* 1 can be read as well */
 #define FW_FEED_HOLE 0x80u
 
 struct fw_feed_work {

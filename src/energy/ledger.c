@@ -20,6 +20,7 @@ struct fw_slice_price fw_price_of(const struct fw_slice *slice, double known_wor
 		.lost_j = slice->lost_j,
 		.floor_half_w = slice->floor_half_w,
 		.unevenness = slice->unevenness,
+		.is_coarse = slice->is_coarse,
 		.flags = slice->flags,
 	};
 	double floor_j = slice->floor_w * slice->seconds;
@@ -48,7 +49,7 @@ static double ratio(double part, double whole)
  * invocation's, and as uneven as prices are when nearly none was. */
 static double edge_half_j(const struct fw_slice_price *price, const struct fw_part *part, double part_j, double share)
 {
-	return part->at_edge ? price->unevenness * part_j * (1 - share) : 0;
+	return part->at_edge || price->is_coarse ? price->unevenness * part_j * (1 - share) : 0;
 }
 
 void fw_account_add(struct fw_account *account, const struct fw_slice_price *price, const struct fw_part *part)

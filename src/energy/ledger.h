@@ -17,7 +17,7 @@
  * at its edge, so that a busy and a quiet half of a slice are told apart. Its interval comes from: the counter's step and
  * lateness at the two ends, the unevenness of price inside the slices that it shares at its edges, which is what prices
  * differ by from slice to slice, the lateness of the work's own meter, and the floor's uncertainty, which moves joules
- * between idle and dynamic.
+ * between idle and dynamic. In a slice that stands for several moments all work is as uneven in price as at an edge.
  */
 #pragma once
 
@@ -32,6 +32,7 @@ struct fw_slice {
 	double work;         /* of all the machine */
 	double floor_w, floor_half_w;
 	double unevenness;   /* by how much of itself the price of work may differ within the slice */
+	bool is_coarse;      /* several moments in one, as nobody could tell whose work it was in between */
 	unsigned flags;      /* enum fw_domain_flag */
 };
 
@@ -43,6 +44,7 @@ struct fw_slice_price {
 	double work;         /* of all, at least the sum of the workers' */
 	double counter_half_j, lost_j, floor_half_w, unevenness;
 	bool is_clipped;     /* less was measured than the floor: all of it is idle */
+	bool is_coarse;
 	unsigned flags;
 };
 

@@ -53,6 +53,7 @@ struct fw_reading {
 	int64_t counts[FW_COUNTS];
 	uint64_t counts_scaled; /* how often so far: the PMU was shared, and counts scaled by the time that it counted */
 	int64_t work_ns; /* on-CPU time by BPF, also of what runs right now */
+	int64_t work_cycles; /* by BPF, as far as tasks have left their CPU since */
 };
 
 /* An invocation between two edges, with what the samples in between gave. CPU times and the clock are those of the

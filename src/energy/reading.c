@@ -123,7 +123,7 @@ static void unknown(struct fw_reading *reading)
 	                               .memory_high_bytes = -1, .unique_bytes = -1, .proportional_bytes = -1,
 	                               .switches_voluntary = -1, .switches_involuntary = -1,
 	                               .network_sent_bytes = -1, .network_received_bytes = -1,
-	                               .counts = {-1, -1, -1}, .work_ns = -1};
+	                               .counts = {-1, -1, -1}, .work_ns = -1, .work_cycles = -1};
 }
 
 static void let_monitors_count(const struct fw_reading_source *source, const struct fw_metered *worker, bool edge,

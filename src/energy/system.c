@@ -30,8 +30,10 @@ static void attribute_cpu(const struct fw_interval *interval, struct fw_record *
 {
 	const struct fw_cgroup_stat *begin = &interval->begin.stat, *end = &interval->end.stat;
 
-	if (isnan(interval->cpu_s))
+	if (isnan(interval->cpu_s)) {
+		fw_record_flag(&record->flags, "cpu_unknown");
 		return;
+	}
 	double total_ms = interval->cpu_s * 1000;
 	double user_ms = scaled(begin->cpu_user_ns, end->cpu_user_ns, 1e6);
 

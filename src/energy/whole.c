@@ -158,6 +158,8 @@ static void add_known(struct source *source, const struct fw_domain_reading *now
 		struct fw_energy *energy = energy_of(slice, source, domain);
 
 		fw_books_flag_words(now[i].flags, &energy->flags);
+		if (domain->is_virtual)
+			fw_record_flag(&energy->flags, FW_BOOKS_VIRTUAL);
 		energy->joules += joules;
 		energy->low += fmax(0, joules - domain->quantum_j);
 		energy->high += joules + domain->quantum_j + (now[i].lost_j - source->last[i].lost_j);

@@ -138,7 +138,7 @@ bool fw_work_meter_read(struct fw_work_meter *meter, struct fw_work_now *machine
 static void spread(const struct fw_work_meter *meter, struct fw_work_now *now)
 {
 	for (size_t i = 0; i < meter->machine.packages; i++)
-		now->ns[i] = meter->now.total_ns > 0 ? now->total_ns * meter->now.ns[i] / meter->now.total_ns : 0;
+		now->ns[i] = meter->now.total_ns > 0 && now->total_ns > 0 ? now->total_ns * meter->now.ns[i] / meter->now.total_ns : 0;
 }
 
 /* Edges are read in total_ns: nothing is taken off that. */
@@ -156,6 +156,12 @@ static bool is_by_bpf(const struct fw_work_meter *meter, struct fw_work_key key)
 	return meter->rung == RUNG_BPF && key.slot != 0;
 }
 
+/* What has ended does nothing more; what is there and cannot be read may do anything. */
+static bool has_ended(const struct fw_metered *worker)
+{
+	return !worker->cgroup && worker->pid > 0 && !fw_process_is_there(worker->pid);
+}
+
 /* By its own group or processes. */
 static void read_worker(struct fw_work_meter *meter, const struct fw_metered *worker, struct fw_work_now *now)
 {
@@ -169,7 +175,7 @@ static void read_worker(struct fw_work_meter *meter, const struct fw_metered *wo
 	*now = (struct fw_work_now){.bytes = NAN};
 	fw_reading_take_cpu(&meter->source, worker, &reading);
 	now->at_ns = reading.after_ns;
-	now->total_ns = fmax((double)reading.stat.cpu_total_ns, 0);
+	now->total_ns = reading.stat.cpu_total_ns < 0 && has_ended(worker) ? 0 : (double)reading.stat.cpu_total_ns;
 	spread(meter, now);
 }
 

@@ -30,7 +30,7 @@ const struct fw_attribution_machine *fw_work_meter_machine(const struct fw_work_
 
 /* The machine now; what workers did is then read of the same moment. False: it cannot be read, and nothing may be priced. */
 bool fw_work_meter_read(struct fw_work_meter *meter, struct fw_work_now *machine);
-/* After it. `key` is of BPF; slot 0: by the worker's own group or processes. */
+/* After it. `key` is of BPF; slot 0: by the worker's own group or processes. total_ns -1: it is there and cannot be read. */
 void fw_work_meter_worker(struct fw_work_meter *meter, const struct fw_metered *worker, struct fw_work_key key,
                           struct fw_work_now *now);
 /* The worker alone, now: when it joins and when it leaves. */

@@ -34,8 +34,9 @@
 	X(NAME, error_type, "type of the error as the function or the host named it")                                       \
 	X(TEXT, error_message, "message of the error")                                                                      \
 	X(INT, exit, "exit status of the worker when it ended with the invocation; 128 + n for signal n")                   \
-	X(NAME, flags, "cpu_capped, contended, throttled_unknown, memory_unsampled, limits_not_enforced, unmetered (the engine "  \
-	  "was killed before the figures were there): separated by spaces")
+	X(NAME, flags, "cpu_capped, contended, cpu_unknown, throttled_unknown, memory_unsampled, limits_not_enforced, "     \
+	  "cycles_by_ebpf, counts_scaled, unmetered (the engine was killed before the figures were there): separated by "  \
+	  "spaces")
 
 #define FW_RECORD_TIMES(X)                                                                                              \
 	X(INT, wall_ms, "wall clock at submission, ms since 1970 UTC: a label")                                             \
@@ -86,7 +87,7 @@
 	X(INT, bytes_out, "bytes of the objects published")
 
 #define FW_RECORD_COUNTERS(X)                                                                                           \
-	X(INT, cycles, "CPU cycles (perf)")                                                                                 \
+	X(INT, cycles, "CPU cycles (perf, or by BPF: then flagged cycles_by_ebpf)")                                        \
 	X(INT, instructions, "instructions retired (perf)")                                                                 \
 	X(INT, cache_misses, "last-level cache misses (perf)")                                                              \
 	X(REAL, frequency_mhz_min, "lowest sampled CPU frequency")                                                          \
@@ -131,5 +132,6 @@
 	X(REAL, high, "upper end of the interval, joules")                                                                  \
 	X(REAL, dynamic_j, "part caused by the work")                                                                       \
 	X(REAL, idle_j, "share of the idle floor, by reserved CPU")                                                         \
-	X(NAME, flags, "measured or modelled; ok, wrap, reset, gap, skew, early, contended: separated by spaces")                  \
+	X(NAME, flags, "measured or modelled; ok, wrap, reset, gap, skew, early, contended, virtual (the counter is a "     \
+	  "hypervisor's own estimate, or tells neither name nor range: one grade lower than ok): separated by spaces")    \
 	X(NAME, method, "method and version, e.g. model/1")

@@ -34,7 +34,7 @@ def test_the_same_version_gives_every_figure_again_and_says_so(flexwatt, done):
     before = flexwatt.records(done)
     told = flexwatt.json("recompute", done)
     assert told["changes"] == [] and told["invocations"] == 4 and told["figures"] == 8
-    assert told["method"] == told["method_before"] == "ledger/2"
+    assert told["method"] == told["method_before"] == "ledger/3"
     assert not told["cut_short"] and told["without_readings"] == 0 and not told["stored"]
     books = flexwatt.json("show", done)["energy"]
     assert books == {**books, **told["energy"]}

@@ -722,6 +722,166 @@ static void a_hot_removed_cpu_is_flagged_and_no_worker_pays_for_it(void **state)
 	assert_near(fw_attribution_residual_j(machine.attribution), 0, 1e-9);
 }
 
+/* Half of the work is the worker's, and all that the package draws beyond 10 W is for work. */
+static struct fw_share half_a_second(struct machine *machine, bool is_missed)
+{
+	struct fw_share share;
+
+	machine_init(machine);
+	join(machine, 0, 1);
+	tick(machine);
+	rest(machine);
+	struct fw_edge begin = edge(machine, 0);
+
+	for (unsigned i = 0; i < 5; i++) {
+		pass(machine, 0.1);
+		work(machine, 0, 0, 0.05);
+		machine->work.ns[0] += 0.05e9;
+		use(machine, PACKAGE_0, 1 + 2);
+		use(machine, PACKAGE_1, 1);
+		if (is_missed && i < 4)
+			fw_attribution_miss(machine->attribution, machine->now_ns);
+		else
+			tick(machine);
+		if (is_missed) /* no record waits for ever for work that cannot be read */
+			assert_int_equal(fw_holder_covers(machine->holders[0], machine->now_ns), i > 1);
+	}
+	assert_true(cut(machine, 0, 1, begin, edge(machine, 0), FW_DOMAIN_PACKAGE, &share));
+	assert_near(share.figure.dynamic_j, 5, 1e-6);
+	return share;
+}
+
+static void moments_whose_work_could_not_be_told_are_a_gap_with_its_reason_and_wider(void **state)
+{
+	cleanup_machine struct machine missed;
+	cleanup_machine struct machine seen;
+	struct fw_pool_books books[DOMAINS];
+	struct fw_figure gap = half_a_second(&missed, true).figure, known = half_a_second(&seen, false).figure;
+
+	(void)state;
+	assert_true(gap.flags & FW_DOMAIN_GAP);
+	assert_int_equal(known.flags & FW_DOMAIN_GAP, 0);
+	assert_true(gap.high - gap.low > 2 * (known.high - known.low));
+	fw_attribution_books(missed.attribution, books, DOMAINS);
+	assert_true(books[0].flags & FW_DOMAIN_GAP);
+	assert_int_equal(books[0].reason, FW_REASON_WORK);
+	assert_near(fw_attribution_residual_j(missed.attribution), 0, 1e-9);
+}
+
+/* Its group cannot be read when it joins; later it shows the 500 s of its whole life. */
+static void a_worker_that_cannot_be_read_at_first_is_flagged_and_has_not_done_everything_at_once(void **state)
+{
+	cleanup_machine struct machine machine;
+	struct fw_pool_books books[DOMAINS];
+	struct fw_share share;
+
+	(void)state;
+	machine_init(&machine);
+	machine.works[0].total_ns = -1;
+	join(&machine, 0, 1);
+	tick(&machine);
+	rest(&machine);
+	struct fw_edge begin = {machine.now_ns, 500e9};
+
+	for (unsigned i = 0; i < 4; i++) {
+		pass(&machine, 0.1);
+		machine.work.ns[0] += 0.1e9; /* half of it is the worker's */
+		if (i == 1)
+			machine.works[0].total_ns = machine.works[0].ns[0] = 500.1e9;
+		if (i > 1)
+			machine.works[0].total_ns = machine.works[0].ns[0] += 0.05e9;
+		use(&machine, PACKAGE_0, 1 + 2);
+		use(&machine, PACKAGE_1, 1);
+		tick(&machine);
+	}
+	assert_true(cut(&machine, 0, 1, begin, edge(&machine, 0), FW_DOMAIN_PACKAGE, &share));
+	assert_true(share.figure.flags & FW_DOMAIN_GAP);
+	assert_near(share.figure.dynamic_j, 2, 1e-6); /* of the two slices that tell, and of the others the bound */
+	assert_true(share.figure.high >= share.figure.joules + 2);
+	fw_attribution_books(machine.attribution, books, DOMAINS);
+	assert_int_equal(books[0].reason, FW_REASON_WORK);
+	assert_near(fw_attribution_residual_j(machine.attribution), 0, 1e-9);
+	struct fw_edge later = edge(&machine, 0);
+
+	pass(&machine, 0.1);
+	work(&machine, 0, 0, 0.05);
+	use(&machine, PACKAGE_0, 1 + 2);
+	use(&machine, PACKAGE_1, 1);
+	tick(&machine);
+	assert_true(cut(&machine, 0, 2, later, edge(&machine, 0), FW_DOMAIN_PACKAGE, &share));
+	assert_int_equal(share.figure.flags & FW_DOMAIN_GAP, 0);
+}
+
+/* More processes than anybody reads, for two of four slices: what they did comes with the next, all of it flagged. */
+static void a_worker_that_cannot_be_read_for_a_while_is_flagged_and_loses_nothing(void **state)
+{
+	cleanup_machine struct machine machine;
+	struct fw_share share;
+
+	(void)state;
+	machine_init(&machine);
+	join(&machine, 0, 1);
+	tick(&machine);
+	rest(&machine);
+	struct fw_edge begin = edge(&machine, 0);
+	double total_ns = 0;
+
+	for (unsigned i = 0; i < 4; i++) {
+		pass(&machine, 0.1);
+		machine.work.ns[0] += 0.1e9;
+		total_ns += 0.05e9;
+		machine.works[0].total_ns = i == 1 || i == 2 ? -1 : total_ns;
+		machine.works[0].ns[0] = i == 1 || i == 2 ? 0 : total_ns;
+		use(&machine, PACKAGE_0, 1 + 2);
+		use(&machine, PACKAGE_1, 1);
+		tick(&machine);
+		if (i == 1) {
+			struct fw_edge now = {machine.now_ns, -1};
+
+			assert_true(cut(&machine, 0, 1, begin, now, FW_DOMAIN_PACKAGE, &share));
+			assert_true(share.figure.flags & FW_DOMAIN_GAP);
+			assert_true(share.figure.high >= share.figure.idle_j + 2); /* what it has really used */
+		}
+	}
+	assert_true(cut(&machine, 0, 1, begin, edge(&machine, 0), FW_DOMAIN_PACKAGE, &share));
+	assert_true(share.figure.flags & FW_DOMAIN_GAP);
+	assert_true(share.figure.dynamic_high >= 4 && share.figure.dynamic_j <= 4);
+	assert_near(fw_attribution_residual_j(machine.attribution), 0, 1e-9);
+}
+
+/* A tree of more processes than anybody reads ends: its last reading is a second old. */
+static void an_end_that_could_not_be_read_is_flagged_and_bounded(void **state)
+{
+	cleanup_machine struct machine machine;
+	struct fw_share share;
+
+	(void)state;
+	machine_init(&machine);
+	join(&machine, 0, 1);
+	tick(&machine);
+	rest(&machine);
+	struct fw_edge begin = edge(&machine, 0);
+
+	for (unsigned i = 0; i < 5; i++) {
+		pass(&machine, 0.1);
+		work(&machine, 0, 0, 0.05);
+		use(&machine, PACKAGE_0, 1 + 1);
+		use(&machine, PACKAGE_1, 1);
+		tick(&machine);
+	}
+	pass(&machine, 0.01);
+	struct fw_edge end = {machine.now_ns, -1};
+
+	pass(&machine, 0.09);
+	use(&machine, PACKAGE_0, 1 + 1);
+	use(&machine, PACKAGE_1, 1);
+	tick(&machine);
+	assert_true(cut(&machine, 0, 1, begin, end, FW_DOMAIN_PACKAGE, &share));
+	assert_true(share.figure.flags & FW_DOMAIN_GAP);
+	assert_true(share.figure.high >= share.figure.joules);
+	assert_near(share.figure.dynamic_j, 5, 1e-6);
+}
+
 /* Invocations follow each other without a pause: together they are what their worker has in the books. */
 static void mistake_24_invocations_one_behind_the_other_leave_no_gap(void **state)
 {
@@ -781,7 +941,10 @@ static void mistake_24_invocations_one_behind_the_other_leave_no_gap(void **stat
 	}
 }
 
-FW_TESTS(a_hot_removed_cpu_is_flagged_and_no_worker_pays_for_it, mistake_18_the_first_reading_is_a_baseline_and_no_consumption, an_invocation_gets_the_price_of_its_own_work,
+FW_TESTS(moments_whose_work_could_not_be_told_are_a_gap_with_its_reason_and_wider,
+         a_worker_that_cannot_be_read_at_first_is_flagged_and_has_not_done_everything_at_once,
+         a_worker_that_cannot_be_read_for_a_while_is_flagged_and_loses_nothing,
+         an_end_that_could_not_be_read_is_flagged_and_bounded, a_hot_removed_cpu_is_flagged_and_no_worker_pays_for_it, mistake_18_the_first_reading_is_a_baseline_and_no_consumption, an_invocation_gets_the_price_of_its_own_work,
          a_worker_that_joins_or_leaves_within_a_slice_has_idle_joules_of_its_own_time_alone,
          packages_are_priced_apart, mistake_21_edges_inside_a_slice_follow_work_and_measured_time,
          mistake_19_a_hole_is_no_zero_and_its_energy_goes_to_the_work_since,

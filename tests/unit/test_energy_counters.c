@@ -31,6 +31,7 @@ static struct script {
 	atomic_size_t allocations; /* within reads and between them, on the thread that reads */
 } script;
 
+static bool is_virtual; /* what bench_open() opens */
 static _Thread_local bool counts_allocations;
 
 /* Of the address sanitizer's runtime; without it the test of allocations is skipped. */
@@ -144,7 +145,8 @@ static void bench_open(struct bench *bench)
 	script.burn_us = script.sleep_us = 0;
 	script.step_back_ns = 0;
 	script.domain = (struct fw_domain){.source = "rapl", .kind = FW_DOMAIN_PACKAGE, .name = "package-0", .package = 0,
-	                                   .gpu = -1, .quantum_j = 6e-5, .update_s = 0.001, .most_w = 100, .is_root = true};
+	                                   .gpu = -1, .quantum_j = 6e-5, .update_s = 0.001, .most_w = 100, .is_root = true,
+	                                   .is_virtual = is_virtual};
 	*bench = (struct bench){.child = child_new()};
 	assert_ok(fw_loop_new(&bench->fixture.loop, &err), err);
 	struct fw_energy_options options = {.loop = bench->fixture.loop,
@@ -285,6 +287,64 @@ static void survive(enum fw_domain_reason reason, const char *text)
 	bench_close(&bench);
 }
 
+static void wait_for_wake_ups(struct fw_energy_manager *manager, unsigned more)
+{
+	struct fw_energy_cost before, now;
+	uint64_t began_ns = fw_monotonic_ns();
+
+	fw_energy_cost(manager, &before);
+	do {
+		usleep(500);
+		fw_energy_cost(manager, &now);
+		assert_true(fw_monotonic_ns() - began_ns < 20 * FW_NS_PER_S);
+	} while (now.wake_ups < before.wake_ups + more);
+}
+
+#define PROCESS(ticks) "4711 (x) S 1 1 1 0 -1 0 0 0 0 0 " ticks " 0 0 0 20 0 1 0 100 0 0 18446744073709551615 1 1 0 0 0 0 0 0 0\n"
+
+/* /proc/stat is no table any more in the middle of an invocation, and later is one again. */
+static void a_meter_of_work_that_fails_during_a_run_is_a_gap_with_its_reason(void **state)
+{
+	struct bench bench;
+	struct fw_record record;
+	struct fw_error *err = NULL;
+	fw_cleanup_tree struct tree tree = tree_of("proc/stat", "cpu  100 0 50 1000 0 0 0 0 0 0\n", "proc/meminfo",
+	                                           "MemTotal: 1000 kB\nMemAvailable: 400 kB\n", "proc/4711/stat", PROCESS("10"), NULL);
+	struct fw_root root = {.fd = tree.fd};
+	struct fw_machine machine = {.cpu_count = 1, .threads = 1, .cpus_allowed = 1};
+	struct fw_energy_manager *manager;
+
+	(void)state;
+	bench_open(&bench); /* its script, and its loop */
+	struct fw_energy_options options = {.loop = bench.fixture.loop, .context = {&root, &machine, world.catalogue},
+	                                    .monitors = (const struct fw_monitor_ops *const[]){&scripted, NULL}};
+
+	assert_ok(fw_energy_manager_new(&options, &manager, &err), err);
+	struct fw_energy_worker *worker = fw_energy_worker_new(manager, &(struct fw_metered){.pid = 4711, .vcpus = 1});
+
+	fw_record_init(&record);
+	record.duration_ms = 60;
+	fw_energy_begin(worker);
+	wait_for_wake_ups(manager, 4);
+	tree_write(&tree, "proc/stat", "nothing\n");
+	wait_for_wake_ups(manager, 3);
+	tree_write(&tree, "proc/4711/stat", PROCESS("20"));
+	tree_write(&tree, "proc/stat", "cpu  110 0 50 1000 0 0 0 0 0 0\n");
+	wait_for_wake_ups(manager, 3);
+	fw_energy_end(worker, true, &record, NULL, NULL);
+	fw_energy_flush(manager);
+	assert_sound(measured(&record));
+	assert_true(measured(&record)->dynamic_j > 0);
+	assert_true(fw_record_has_flag(measured(&record)->flags, "gap"));
+	fw_cleanup_json json_t *books = fw_energy_manager_books(manager);
+
+	assert_string_equal(json_string_value(fw_json_at(books, "domains.0.reason")), "whose work it was could not be told");
+	fw_record_done(&record);
+	fw_energy_worker_free(worker);
+	fw_energy_manager_free(manager);
+	bench_close(&bench);
+}
+
 static void a_malformed_value_during_a_run_is_a_gap_with_its_reason(void **state)
 {
 	(void)state;
@@ -422,6 +482,24 @@ static void flags_of_readings_reach_the_records(void **state)
 		fw_record_done(&record);
 		bench_close(&bench);
 	}
+}
+
+/* A guest with the host's counters passed through reads what its hypervisor thinks it used. */
+static void joules_of_a_virtual_counter_are_never_ok(void **state)
+{
+	struct bench bench;
+	struct fw_record record;
+
+	(void)state;
+	is_virtual = true;
+	bench_open(&bench);
+	is_virtual = false;
+	const struct fw_energy *energy = invoke(&bench, 'w', &record);
+
+	assert_sound(energy);
+	assert_string_equal(energy->flags, "measured virtual");
+	fw_record_done(&record);
+	bench_close(&bench);
 }
 
 static void figures_of_a_machine_that_is_promised_twice_are_contended(void **state)
@@ -677,13 +755,14 @@ static void a_reading_of_all_counters_allocates_nothing(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {FW_TEST_MAP(an_invocation_has_measured_joules_and_the_model_stays_beside,
+	const struct CMUnitTest tests[] = {FW_TEST_MAP(a_meter_of_work_that_fails_during_a_run_is_a_gap_with_its_reason, an_invocation_has_measured_joules_and_the_model_stays_beside,
 		unknown_work_is_no_dynamic_energy_of_zero, work_has_its_price, the_floor_of_an_earlier_run_is_inherited_with_its_age, a_malformed_value_during_a_run_is_a_gap_with_its_reason,
 		an_input_output_error_during_a_run_is_a_gap_with_its_reason,
 		a_device_that_goes_during_a_run_is_a_gap_with_its_reason,
 		a_counter_that_is_closed_during_a_run_is_a_gap_with_its_reason, mistake_17_failed_reads_during_a_run_are_gaps_and_no_zeros,
 		a_zone_that_vanishes_leaves_the_model_and_stops_nothing,
 		mistake_22_a_clock_that_jumps_back_makes_nothing_negative, flags_of_readings_reach_the_records,
+		joules_of_a_virtual_counter_are_never_ok,
 		figures_of_a_machine_that_is_promised_twice_are_contended,
 		mistake_31_the_last_interval_of_a_worker_that_goes_is_handed_out, counters_are_read_without_workers_too,
 		the_rate_follows_what_runs, a_reading_of_all_counters_allocates_nothing,

@@ -98,12 +98,20 @@ static void work(struct life *life, double seconds)
 
 static void tick(struct life *life)
 {
+	if (uniform(life) < 0.05) {
+		fw_feed_miss(life->feed, life->now_ns);
+		return;
+	}
 	life->machine.at_ns = life->now_ns;
 	fw_feed_machine(life->feed, &life->machine);
 	for (size_t i = 0; i < WORKERS; i++) {
 		life->works[i].at_ns = life->now_ns + 100 * i;
 		life->works[i].bytes = uniform(life) < 0.1 ? (double)NAN : 1e8 * uniform(life);
-		fw_feed_set(life->workers[i], &life->works[i], uniform(life));
+		struct fw_work_now seen = life->works[i];
+
+		if (uniform(life) < 0.05)
+			seen.total_ns = -1;
+		fw_feed_set(life->workers[i], &seen, uniform(life));
 	}
 	for (size_t d = 0; d < DOMAINS; d++) {
 		struct fw_domain_reading *reading = &life->readings[d];
@@ -270,6 +278,39 @@ static void a_resumed_run_begins_a_new_ledger(void **state)
 	assert_true(json_equal(books, own));
 }
 
+/* What is kept of workers is of those that are alive at once, however many there were. */
+static void a_run_of_very_many_workers_can_be_replayed(void **state)
+{
+	cleanup_life struct life life;
+	struct fw_error *err = NULL;
+	size_t seen = 0, cuts = 0;
+
+	(void)state;
+	life_begin(&life, 11);
+	FW_CLEANUP(fw_replay_free) struct fw_replay *replay = fw_replay_new(ignore, &seen);
+
+	for (unsigned i = 0; i < 70000; i++) {
+		struct fw_work_now now = {.at_ns = life.now_ns};
+
+		life.now_ns += FW_NS_PER_MS;
+		fw_feed_forget(life.workers[i % WORKERS]);
+		life.works[i % WORKERS] = now;
+		life.workers[i % WORKERS] = fw_feed_join(life.feed, 0.3, 1e8, false, &now);
+		begin(&life, i % WORKERS);
+		if (i % 1000 == 0) {
+			work(&life, 0.1);
+			tick(&life);
+			cut(&life, i % WORKERS);
+			cuts++;
+			fw_buffer_clear(&life.pages);
+			assert_true(fw_feed_take(life.feed, &life.pages));
+			assert_ok(fw_replay_page(replay, life.pages.data, life.pages.length, &err), err);
+		}
+	}
+	assert_int_equal(seen, cuts);
+	assert_false(fw_replay_is_cut_short(replay));
+}
+
 static void refuse(const char *bytes, size_t length, const char *text)
 {
 	fw_cleanup_error struct fw_error *err = NULL;
@@ -303,4 +344,4 @@ static void what_is_no_page_is_refused(void **state)
 }
 
 FW_TESTS(every_figure_comes_again_to_the_last_bit, a_tick_takes_few_bytes,
-         a_full_page_ends_with_a_mark_and_the_ledger_goes_on, a_resumed_run_begins_a_new_ledger, what_is_no_page_is_refused)
+         a_full_page_ends_with_a_mark_and_the_ledger_goes_on, a_resumed_run_begins_a_new_ledger, a_run_of_very_many_workers_can_be_replayed, what_is_no_page_is_refused)

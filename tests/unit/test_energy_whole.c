@@ -142,6 +142,17 @@ static void packages_are_one_figure_with_its_interval(void **state)
 	assert_string_equal(package->flags, "measured");
 }
 
+static void a_virtual_counter_is_told_as_such(void **state)
+{
+	(void)state;
+	machine.domains[1].is_virtual = true;
+	FW_CLEANUP(fw_whole_free) struct fw_whole *whole = begin();
+	const struct fw_energy *package = after(whole, 5, 7);
+
+	machine.domains[1].is_virtual = false;
+	assert_string_equal(package->flags, "measured virtual");
+}
+
 static void what_another_counts_already_is_not_added(void **state)
 {
 	(void)state;
@@ -244,6 +255,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		MACHINE_TEST(packages_are_one_figure_with_its_interval),
+		MACHINE_TEST(a_virtual_counter_is_told_as_such),
 		MACHINE_TEST(what_another_counts_already_is_not_added),
 		MACHINE_TEST(a_kind_that_counts_in_no_total_is_a_figure_and_an_unknown_one_none),
 		MACHINE_TEST(what_is_not_known_is_no_zero),

@@ -2,6 +2,8 @@
  *
  * The meter of work where neither BPF nor a root group tells it: /proc/stat for the CPUs, /proc/meminfo for the memory.
  */
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/time.h"
@@ -72,4 +74,48 @@ static void the_machines_memory_is_not_summed_up_at_every_reading(void **state)
 	assert_true(fw_monotonic_ns() - begin_ns >= 100 * FW_NS_PER_MS);
 }
 
-FW_TESTS(without_groups_the_machines_clock_ticks_tell_its_work, the_machines_memory_is_not_summed_up_at_every_reading)
+static struct fw_work_now look_at(struct meter *meter, const struct fw_metered *worker)
+{
+	struct fw_work_now now;
+
+	(void)look(meter);
+	fw_work_meter_worker(meter->work, worker, (struct fw_work_key){0}, &now);
+	return now;
+}
+
+static void what_cannot_be_read_is_unknown_and_what_has_ended_does_nothing(void **state)
+{
+	cleanup_meter struct meter meter = {0};
+
+	(void)state;
+	meter_open(&meter);
+	assert_near(look_at(&meter, &(struct fw_metered){.pid = getpid()}).total_ns, -1, 0); /* the tree does not show it */
+	assert_near(look_at(&meter, &(struct fw_metered){.pid = INT32_MAX}).total_ns, 0, 0);
+	assert_near(look_at(&meter, &(struct fw_metered){0}).total_ns, -1, 0);
+}
+
+/* Nobody reads them all: none of it is told, which is not nothing. */
+static void a_tree_of_very_many_processes_is_unknown(void **state)
+{
+	cleanup_meter struct meter meter = {0};
+	struct fw_metered worker = {.pid = getpid()};
+	char path[64], children[16384] = "";
+
+	(void)state;
+	meter_open(&meter);
+	for (unsigned i = 1; i <= 1025; i++) {
+		snprintf(children + strlen(children), sizeof children - strlen(children), "%u ", 4000000 + i);
+		if (i == 1 || i == 1025) {
+			snprintf(path, sizeof path, "proc/%d/task/%d/children", getpid(), getpid());
+			tree_write(&meter.tree, path, children);
+			snprintf(path, sizeof path, "proc/%d/stat", getpid());
+			tree_write(&meter.tree, path, "1 (x) S 1 1 1 0 -1 0 0 0 0 0 100 0 0 0 20 0 1 0 100 0 0 18446744073709551615 1 1 0\n");
+			double total_ns = look_at(&meter, &worker).total_ns;
+
+			assert_near(total_ns, i == 1 ? 100 * 1e9 / (double)sysconf(_SC_CLK_TCK) : -1, 1);
+		}
+	}
+}
+
+FW_TESTS(what_cannot_be_read_is_unknown_and_what_has_ended_does_nothing, a_tree_of_very_many_processes_is_unknown,
+         without_groups_the_machines_clock_ticks_tell_its_work, the_machines_memory_is_not_summed_up_at_every_reading)
