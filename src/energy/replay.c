@@ -14,10 +14,13 @@
 #include "energy/feed_header.h"
 #include "energy/feed_internal.h"
 
-enum { MOST_HOLDERS = 1 << 16 };
+/* That are alive at once: no machine of today has so many workers, and a damaged page asks for no more memory than they. Of those
+ * that have gone nothing is kept. */
+enum { MOST_HOLDERS = 1 << 12 };
 
 struct replayed {
-	struct fw_fed *fed; /* NULL: it has gone */
+	uint64_t number;
+	struct fw_fed *fed;
 	struct fw_feed_work past;
 };
 
@@ -28,7 +31,8 @@ struct fw_replay {
 	struct fw_feed *feed; /* NULL before the first page */
 	struct fw_feed_past past;
 	bool has_machine;     /* since the latest tick */
-	FW_VECTOR(struct replayed) holders; /* number - 1 */
+	FW_VECTOR(struct replayed) holders; /* that are alive, by number: those that join come last */
+	uint64_t joined;      /* number of the one that joined last */
 	bool is_cut_short;
 };
 
@@ -51,6 +55,7 @@ static void end_ledger(struct fw_replay *replay)
 	for (size_t i = 0; i < replay->holders.count; i++)
 		fw_feed_forget(replay->holders.items[i].fed);
 	replay->holders.count = 0;
+	replay->joined = 0;
 	fw_feed_free(replay->feed);
 	replay->feed = NULL;
 	fw_feed_header_done(&replay->header);
@@ -139,15 +144,22 @@ static struct fw_edge get_edge(const struct fw_replay *replay, struct cursor *cu
 	return (struct fw_edge){at_ns, (double)get_amount(cursor, holder->past.total_ns)};
 }
 
+static int by_number(const void *a, const void *b)
+{
+	const struct replayed *first = a, *second = b;
+
+	return (first->number > second->number) - (first->number < second->number);
+}
+
 static struct replayed *get_holder(struct fw_replay *replay, struct cursor *cursor)
 {
-	uint64_t number = get(cursor);
+	const struct replayed wanted = {.number = get(cursor)};
+	struct replayed *found = cursor->failed || replay->holders.count == 0
+	                             ? NULL
+	                             : bsearch(&wanted, replay->holders.items, replay->holders.count, sizeof wanted, by_number);
 
-	if (cursor->failed || number < 1 || number > replay->holders.count || !replay->holders.items[number - 1].fed) {
-		cursor->failed = true;
-		return NULL;
-	}
-	return &replay->holders.items[number - 1];
+	cursor->failed |= !found;
+	return found;
 }
 
 /* ---- entries ---- */
@@ -186,10 +198,11 @@ static void join(struct fw_replay *replay, struct cursor *cursor)
 	double cpus = get_bits(cursor), bytes = get_bits(cursor);
 
 	get_work(replay, cursor, replay->past.machine.at_ns, &holder.past, &now);
-	if (cursor->failed || number != replay->holders.count + 1 || number > MOST_HOLDERS) {
+	if (cursor->failed || number != replay->joined + 1 || replay->holders.count == MOST_HOLDERS) {
 		cursor->failed = true;
 		return;
 	}
+	holder.number = ++replay->joined;
 	holder.fed = fw_feed_join(replay->feed, cpus, bytes, by_bpf != 0, &now);
 	FW_PUSH(&replay->holders, holder);
 }
@@ -253,6 +266,14 @@ static void tick(struct fw_replay *replay, struct cursor *cursor)
 	replay->has_machine = false;
 }
 
+static void miss(struct fw_replay *replay, struct cursor *cursor)
+{
+	uint64_t at_ns = get_difference(cursor, replay->past.machine.at_ns);
+
+	if (!cursor->failed)
+		fw_feed_miss(replay->feed, at_ns);
+}
+
 static void open_one(struct fw_replay *replay, struct cursor *cursor)
 {
 	struct replayed *holder = get_holder(replay, cursor);
@@ -300,7 +321,10 @@ static void forget(struct fw_replay *replay, struct cursor *cursor)
 	if (!holder)
 		return;
 	fw_feed_forget(holder->fed);
-	holder->fed = NULL;
+	size_t after = (size_t)(&replay->holders.items[replay->holders.count] - (holder + 1));
+
+	memmove(holder, holder + 1, after * sizeof *holder);
+	replay->holders.count--;
 }
 
 static int entry(struct fw_replay *replay, struct cursor *cursor, struct fw_error **err)
@@ -319,6 +343,7 @@ static int entry(struct fw_replay *replay, struct cursor *cursor, struct fw_erro
 	case 'M': machine(replay, cursor); break;
 	case 'S': set(replay, cursor); break;
 	case 'T': tick(replay, cursor); break;
+	case 'W': miss(replay, cursor); break;
 	case 'O': open_one(replay, cursor); break;
 	case 'C': cut(replay, cursor); break;
 	case 'F': forget(replay, cursor); break;
