@@ -85,15 +85,9 @@ static void ebpf_unmeter(struct fw_monitor *monitor, void *state)
 static void ebpf_count(struct fw_monitor *monitor, void *state, bool edge, struct fw_reading *reading)
 {
 	const struct metered *metered = state;
-	struct fw_work_sum sums[FW_WORK_PACKAGES];
-	const int *physical;
 
 	(void)edge; /* costs no system call */
-	if (fw_work_read(monitor->work, metered->key, sums)) {
-		reading->work_ns = 0;
-		for (size_t i = 0; i < fw_work_packages(monitor->work, &physical); i++)
-			reading->work_ns += (int64_t)sums[i].ns;
-	}
+	fw_ebpf_count_work(monitor->work, metered->key, reading);
 	if (metered->traffic)
 		fw_traffic_meter_read(metered->traffic, reading);
 }
@@ -103,12 +97,40 @@ static int64_t difference(int64_t begin, int64_t end)
 	return begin < 0 || end < begin ? FW_NULL_INT : end - begin;
 }
 
+void fw_ebpf_count_work(struct fw_work *work, struct fw_work_key key, struct fw_reading *reading)
+{
+	struct fw_work_sum sums[FW_WORK_PACKAGES];
+	const int *physical;
+
+	if (!fw_work_read(work, key, sums))
+		return;
+	reading->work_ns = 0;
+	reading->work_cycles = fw_work_has_cycles(work) ? 0 : -1;
+	for (size_t i = 0; i < fw_work_packages(work, &physical); i++) {
+		reading->work_ns += (int64_t)sums[i].ns;
+		if (reading->work_cycles >= 0)
+			reading->work_cycles += (int64_t)sums[i].cycles;
+	}
+}
+
+void fw_ebpf_attribute_cycles(const struct fw_interval *interval, struct fw_record *record)
+{
+	const struct fw_reading *begin = &interval->begin, *end = &interval->end;
+	int64_t cycles = difference(begin->work_cycles, end->work_cycles);
+
+	if (cycles == FW_NULL_INT || difference(begin->counts[FW_COUNT_CYCLES], end->counts[FW_COUNT_CYCLES]) != FW_NULL_INT)
+		return;
+	record->cycles = cycles;
+	fw_record_flag(&record->flags, "cycles_by_ebpf");
+}
+
 static void ebpf_attribute(struct fw_monitor *monitor, const struct fw_interval *interval, struct fw_record *record)
 {
 	const struct fw_reading *begin = &interval->begin, *end = &interval->end;
 
 	record->network_sent_bytes = difference(begin->network_sent_bytes, end->network_sent_bytes);
 	record->network_received_bytes = difference(begin->network_received_bytes, end->network_received_bytes);
+	fw_ebpf_attribute_cycles(interval, record);
 	fw_bpf_history_fill(monitor->history, begin->before_ns, end->after_ns, record);
 }
 
@@ -134,8 +156,8 @@ static void ebpf_close(struct fw_monitor *monitor)
 
 const struct fw_monitor_ops fw_monitor_ebpf = {
 	.name = "ebpf",
-	.method = "ebpf/1",
-	.gives = "CPU time by worker and package, idle states, network traffic (no energy)",
+	.method = "ebpf/2",
+	.gives = "CPU time and cycles by worker and package, idle states, network traffic (no energy)",
 	.open = ebpf_open,
 	.describe = ebpf_describe,
 	.sample = ebpf_sample,

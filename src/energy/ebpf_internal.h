@@ -53,6 +53,11 @@ int fw_bpf_run_on(int program_fd, unsigned cpu);
 /* Ties a program to a control group until the descriptor that it returns is closed. */
 int fw_bpf_tie(int program_fd, int group_fd, unsigned attach_type);
 
+/* What a worker's account says now, added to a reading: time, and cycles where they are counted. */
+void fw_ebpf_count_work(struct fw_work *work, struct fw_work_key key, struct fw_reading *reading);
+/* Cycles between two edges, where the worker's own counters (perf_counts.h) do not tell them; flagged. */
+void fw_ebpf_attribute_cycles(const struct fw_interval *interval, struct fw_record *record);
+
 /* Traffic of workers: a program tied to each one's v2 group. */
 struct fw_traffic_meter;
 /* NULL where the group is no v2 directory or the kernel does not let it be watched. */

@@ -104,20 +104,25 @@ static void counts_count(struct fw_monitor *monitor, void *state, bool edge, str
 		reading->counts_scaled = fw_group_counts_read(counted->counts, reading->counts);
 }
 
-static int64_t difference(const struct fw_interval *interval, enum fw_count kind)
+/* What is not counted here stays as another monitor may have told it. */
+static bool take(const struct fw_interval *interval, enum fw_count kind, int64_t *field)
 {
 	int64_t begin = interval->begin.counts[kind], end = interval->end.counts[kind];
 
-	return begin < 0 || end < begin ? FW_NULL_INT : end - begin;
+	if (begin < 0 || end < begin)
+		return false;
+	*field = end - begin;
+	return true;
 }
 
 static void counts_attribute(struct fw_monitor *monitor, const struct fw_interval *interval, struct fw_record *record)
 {
 	(void)monitor;
-	record->cycles = difference(interval, FW_COUNT_CYCLES);
-	record->instructions = difference(interval, FW_COUNT_INSTRUCTIONS);
-	record->cache_misses = difference(interval, FW_COUNT_CACHE_MISSES);
-	if (record->cycles != FW_NULL_INT && interval->end.counts_scaled != interval->begin.counts_scaled)
+	bool any = take(interval, FW_COUNT_CYCLES, &record->cycles);
+
+	any |= take(interval, FW_COUNT_INSTRUCTIONS, &record->instructions);
+	any |= take(interval, FW_COUNT_CACHE_MISSES, &record->cache_misses);
+	if (any && interval->end.counts_scaled != interval->begin.counts_scaled)
 		fw_record_flag(&record->flags, "counts_scaled");
 }
 
