@@ -32,6 +32,9 @@ struct fw_object {
 	int64_t offset;    /**< first byte of the range; 0 for a whole object */
 	int64_t length;    /**< bytes of the range, -1: to the end */
 	int64_t index;     /**< position in the input's list, from 0 */
+	const char *header;  /**< of a range of csv with a header: the first record of the object, without its newline; else NULL */
+	char delimiter;      /**< between the cells of a range of csv; 0 for what is no csv */
+	int64_t part, parts; /**< `range: seconds`: do this part, from 0, of so many; parts is 0 for all of the object */
 };
 
 /**

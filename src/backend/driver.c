@@ -166,6 +166,9 @@ static void carry_out_one(struct fw_driver *driver, const struct fw_engine_actio
 	case FW_ACT_LIST:
 		list_objects(driver, action);
 		break;
+	case FW_ACT_PLAN:
+		fw_driver_plan(driver, action);
+		break;
 	case FW_ACT_DISPATCH:
 		fw_driver_dispatch(driver, action);
 		break;
@@ -377,6 +380,7 @@ bool fw_driver_cancel(struct fw_driver *driver)
 
 	if (driver->cancels <= 2)
 		fw_driver_feed(driver, &event);
+	fw_driver_cancel_plans(driver);
 	return true;
 }
 

@@ -32,6 +32,7 @@ struct fw_driver {
 	unsigned cancels;
 	struct fw_task_run *runs; /* dispatched and not yet final */
 	size_t open_records;      /* how many */
+	struct fw_driver_cut *cuts; /* plans of ranges on their way */
 	const struct fw_input *empty; /* keys that matched nothing, or NULL */
 	bool dispatched;              /* something was */
 	bool finishing, closed;
@@ -68,6 +69,10 @@ void fw_driver_feed(struct fw_driver *driver, struct fw_engine_event *event);
 /* The driver cannot go on: ends the loop. Takes the error. */
 void fw_driver_fatal(struct fw_driver *driver, struct fw_error *error);
 double fw_driver_now_ms(const struct fw_driver *driver);
+
+/* driver_plan.c */
+void fw_driver_plan(struct fw_driver *driver, const struct fw_engine_action *action);
+void fw_driver_cancel_plans(struct fw_driver *driver);
 
 /* driver_task.c */
 void fw_driver_dispatch(struct fw_driver *driver, const struct fw_engine_action *action);

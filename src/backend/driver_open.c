@@ -241,6 +241,7 @@ void fw_driver_free(struct fw_driver *driver)
 		return;
 	if (driver->backend)
 		driver->backend->ops->close(driver->backend);
+	fw_driver_cancel_plans(driver);
 	fw_pool_free(driver->pool); /* before what its jobs use */
 	for (struct fw_task_run *run = driver->runs; run; run = run->next)
 		fw_task_run_let_go(run);

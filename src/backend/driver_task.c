@@ -16,17 +16,47 @@
 
 /* ---- the event ---- */
 
-static struct fw_object_ref object_ref(struct fw_task_run *run, const struct fw_engine_object *object)
+static struct fw_object_ref object_ref(struct fw_task_run *run, const struct fw_engine_object *object, int64_t bytes_read)
 {
 	char *path = run->driver->storage->ops->local_path(run->driver->storage, object->key);
 	char *uri = fw_storage_object_uri(run->driver->workflow->storage, object->key);
 
 	FW_PUSH(&run->texts, path);
 	FW_PUSH(&run->texts, uri);
-	if (object->bytes > 0)
-		run->record.bytes_in += object->bytes;
+	if (bytes_read > 0)
+		run->record.bytes_in += bytes_read;
 	run->record.objects_in++;
 	return (struct fw_object_ref){.uri = uri, .path = path, .bytes = object->bytes, .offset = -1};
+}
+
+static void add_objects(struct fw_task_run *run, const struct fw_task_inputs *inputs, size_t index,
+                        struct fw_event_input *input)
+{
+	for (size_t i = 0; i < inputs->inputs[index].count; i++) {
+		const struct fw_engine_object *object = &inputs->inputs[index].objects[i];
+		struct fw_object_ref ref = object_ref(run, object, object->bytes);
+
+		ref.part = run->task;
+		ref.parts = inputs->inputs[index].parts;
+		FW_PUSH(&input->objects, ref);
+	}
+}
+
+static void add_ranges(struct fw_task_run *run, const struct fw_task_inputs *inputs, size_t index,
+                       struct fw_event_input *input)
+{
+	const struct fw_range_format *format = &run->stage->inputs.items[index].range;
+
+	for (size_t i = 0; i < inputs->inputs[index].range_count; i++) {
+		const struct fw_range *range = &inputs->inputs[index].ranges[i];
+		struct fw_object_ref ref = object_ref(run, &inputs->inputs[index].objects[range->object], range->length);
+
+		ref.offset = range->offset;
+		ref.length = range->length;
+		ref.header = range->header;
+		ref.delimiter = format->kind == FW_RANGE_CSV ? format->delimiter : '\0';
+		FW_PUSH(&input->objects, ref);
+	}
 }
 
 /* A long list goes as a file in the attempt's own directory; it is removed with the rest that no output declares. */
@@ -62,8 +92,10 @@ static int add_inputs(struct fw_task_run *run, struct fw_event *event, const cha
 	for (size_t i = 0; i < inputs.count && rc == FW_OK; i++) {
 		struct fw_event_input input = {.name = run->stage->inputs.items[i].name};
 
-		for (size_t o = 0; o < inputs.inputs[i].count; o++)
-			FW_PUSH(&input.objects, object_ref(run, &inputs.inputs[i].objects[o]));
+		if (inputs.inputs[i].ranges)
+			add_ranges(run, &inputs, i, &input);
+		else
+			add_objects(run, &inputs, i, &input);
 		if (fw_event_needs_manifest(&input))
 			rc = by_manifest(run, &input, directory, err);
 		FW_PUSH(&event->inputs, input);

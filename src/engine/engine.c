@@ -263,17 +263,21 @@ static int check_end(const struct fw_engine *engine, const struct fw_engine_even
 	return FW_OK;
 }
 
+void fw_stage_keep_failure(struct fw_engine *engine, struct stage *stage, const struct fw_engine_event *event)
+{
+	stage->failed_at = engine->failures++;
+	stage->failed_task = event->task;
+	stage->status = event->status;
+	stage->failure_type = fw_strdup(event->error_type);
+	stage->failure_message = fw_strdup(event->error_message);
+}
+
 static void failed(struct fw_engine *engine, const struct fw_engine_event *event, uint32_t slot)
 {
 	struct stage *stage = &engine->stages[event->stage];
 
-	if (!stage->failed) {
-		stage->failed_at = engine->failures++;
-		stage->failed_task = event->task;
-		stage->status = event->status;
-		stage->failure_type = fw_strdup(event->error_type);
-		stage->failure_message = fw_strdup(event->error_message);
-	}
+	if (!stage->failed)
+		fw_stage_keep_failure(engine, stage, event);
 	fw_stage_task_done(engine, event->stage, slot, event->status);
 }
 
@@ -333,6 +337,10 @@ static int apply(struct fw_engine *engine, const struct fw_engine_event *event, 
 		return fw_engine_listed(engine, event, err);
 	case FW_EV_LIST_FAILED:
 		return fw_engine_list_failed(engine, event, err);
+	case FW_EV_PLANNED:
+		return fw_engine_planned(engine, event, err);
+	case FW_EV_PLAN_FAILED:
+		return fw_engine_plan_failed(engine, event, err);
 	case FW_EV_STARTED:
 		return started(engine, event, err);
 	case FW_EV_ENDED:

@@ -12,6 +12,9 @@
  *   task as soon as it is committed. Keys are listed when `after`, `when` and ${stage.result...} are satisfied; nothing
  *   is dispatched before the lists asked for at the start are there. A list of keys without objects fails the run.
  * - A scattered input gives min(workers, objects) tasks; without a partitioned input all workers run.
+ * - An input that is cut into ranges waits for its list to close, then for the plan of the cuts. There are as many tasks
+ *   as the plan has parts, at most as workers. Listed keys that hold no record fail the run; objects of another stage
+ *   that hold none give no task. What cannot be cut fails the stage, which then has no task at all.
  * - All tasks of a failed stage finish. With `on_failure: continue` its list closes without what failed. With `stop` it
  *   is broken: who waits for the closed list or, by `after`, for the end is skipped; an `each` consumer keeps what it
  *   got, and its own list is broken in turn. The run fails either way.
@@ -28,6 +31,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "record/record.h"
+#include "storage/range.h"
 #include "workflow/workflow.h"
 
 struct fw_engine;
@@ -62,6 +66,9 @@ enum fw_event_kind {
 	FW_EV_RUN_STARTED,  /* machine: millivcpus, memory_mb, seed, oversubscribe */
 	FW_EV_LISTED,       /* stage, input, objects: answers FW_ACT_LIST; without objects the run fails */
 	FW_EV_LIST_FAILED,  /* stage, input, message: the run fails in its environment; running invocations finish */
+	FW_EV_PLANNED,      /* stage, input, ranges: answers FW_ACT_PLAN; without ranges there is no record in the objects */
+	FW_EV_PLAN_FAILED,  /* stage, input, status, message: function_error: the objects are not what they should be, the stage
+	                       fails; lost: they could not be read, the run fails in its environment */
 	FW_EV_STARTED,      /* stage, task, attempt: the event was written to its worker */
 	FW_EV_ENDED,        /* stage, task, attempt, status, objects (published, when ok), result, error; is the commit */
 	FW_EV_TIMER,        /* timer: a timer set by FW_ACT_TIMER ran out; ignored when nobody waits for it any more */
@@ -87,6 +94,8 @@ struct fw_engine_event {
 	const char *error_message; /* or NULL */
 	const struct fw_engine_object *objects;
 	size_t object_count;
+	const struct fw_range *ranges;
+	size_t range_count;
 	const json_t *result; /* or NULL; the engine takes its own reference */
 	/* Of ENDED, for the log alone: what the record is known to be at the commit, its figures come later. A kill in between
 	 * costs the figures, not the record. Written from the one, read into the other; each or NULL. */
@@ -103,6 +112,7 @@ struct fw_engine_event {
 /* ---- actions: what to do. ---- */
 enum fw_action_kind {
 	FW_ACT_LIST,      /* stage, input: list the storage; answer with LISTED or LIST_FAILED */
+	FW_ACT_PLAN,      /* stage, input: cut fw_engine_input(); answer with PLANNED or PLAN_FAILED */
 	FW_ACT_DISPATCH,  /* stage, task, attempt, memory_mb, millivcpus, cpu_capped: answer with STARTED (when it is) and ENDED */
 	FW_ACT_CANCEL,    /* stage, task, attempt: end it; answer ENDED cancelled */
 	FW_ACT_TIMER,     /* timer, delay_ms: answer TIMER */
@@ -153,12 +163,18 @@ struct fw_task_inputs {
 	struct {
 		const struct fw_engine_object *objects; /* an array of the engine's, until the next step */
 		size_t count;
+		const struct fw_range *ranges; /* these pieces of them instead, `object` is an index; NULL: whole objects */
+		size_t range_count;
+		uint32_t parts; /* the task does its part of each object, one of so many; 0: all of it */
 	} *inputs;
 	size_t count;
 	void *scratch;
 };
 void fw_engine_task_inputs(struct fw_engine *engine, uint32_t stage, uint32_t task, struct fw_task_inputs *inputs);
 void fw_task_inputs_done(struct fw_task_inputs *inputs);
+/* The closed list of an input, in the order that ranges refer to; until the next step. */
+const struct fw_engine_object *fw_engine_input(const struct fw_engine *engine, uint32_t stage, uint32_t input,
+                                               size_t *count);
 
 struct fw_stage_progress {
 	uint32_t total;      /* tasks known so far */

@@ -50,7 +50,7 @@ struct demand { /* ready tasks that need the same, first come first */
 
 enum shape {
 	SHAPE_WIDTH, /* no partitioned input: as many tasks as workers */
-	SHAPE_LIST,  /* scatter, or each over listed keys: made when the list is closed */
+	SHAPE_LIST,  /* scatter, range, or each over listed keys: made when the list is closed */
 	SHAPE_FLOW,  /* each over a stage: a task appears when its object is committed */
 };
 
@@ -61,6 +61,8 @@ struct input {
 	bool holds; /* asked at the start: nothing is dispatched before the answer */
 	uint32_t from_output;
 	FW_VECTOR(struct fw_engine_object) list; /* closed; a scattered one lies task after task */
+	bool planning, planned;
+	FW_VECTOR(struct fw_range) ranges; /* task after task */
 };
 
 struct gate { /* a stage that must have ended, and whether its result is needed */
@@ -91,6 +93,8 @@ struct stage {
 
 	uint32_t running, ok, failed, skipped, attempts;
 	uint32_t attempt_base; /* attempts before the last --from */
+	bool gathered; /* its lists are closed: it opens when they are cut, too */
+	bool uncut;    /* they cannot be: the stage has failed without a task */
 	bool open, closed, ended, broken, touched;
 	bool restarted; /* by --from, until resumed */
 	enum skip skip;
@@ -99,6 +103,11 @@ struct stage {
 	uint32_t failed_task;
 	char *failure_type, *failure_message;
 };
+
+static inline bool fw_stage_has_failed(const struct stage *stage)
+{
+	return stage->failed || stage->uncut;
+}
 
 enum halt { HALT_NONE, HALT_ABORT, HALT_CANCEL };
 
@@ -143,6 +152,7 @@ struct fw_engine {
 };
 
 /* engine.c */
+void fw_stage_keep_failure(struct fw_engine *engine, struct stage *stage, const struct fw_engine_event *event);
 int fw_engine_conflict(struct fw_error **err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void fw_engine_act(struct fw_engine *engine, const struct fw_engine_action *action);
 void fw_engine_abort(struct fw_engine *engine, uint32_t stage, struct fw_error *why); /* takes `why` */
@@ -173,6 +183,16 @@ void fw_stage_close_lists(struct fw_engine *engine, struct stage *stage);
 size_t fw_stage_partition_count(const struct stage *stage);
 void fw_stage_publish(struct fw_engine *engine, struct stage *stage, uint32_t slot, const struct fw_engine_event *event);
 void fw_stage_gather_results(struct fw_engine *engine, uint32_t stage);
+
+/* ranges.c */
+int fw_engine_planned(struct fw_engine *engine, const struct fw_engine_event *event, struct fw_error **err);
+int fw_engine_plan_failed(struct fw_engine *engine, const struct fw_engine_event *event, struct fw_error **err);
+bool fw_input_needs_plan(const struct fw_input *input);
+void fw_stage_ask_plan(struct fw_engine *engine, uint32_t stage);
+bool fw_stage_is_cut(const struct stage *stage); /* the plan is there, or none is needed */
+size_t fw_stage_part_count(const struct stage *stage);
+void fw_stage_part(const struct stage *stage, uint32_t part, const struct fw_range **ranges, size_t *count);
+void fw_input_forget_plan(struct input *input);
 
 /* admission.c */
 int64_t fw_task_memory_mb(const struct fw_engine *engine, const struct stage *stage, unsigned growth);

@@ -141,6 +141,8 @@ int fw_engine_list_failed(struct fw_engine *engine, const struct fw_engine_event
 
 size_t fw_stage_partition_count(const struct stage *stage)
 {
+	if (stage->plan->inputs.items[stage->partitioned].range.kind != FW_RANGE_NONE)
+		return fw_stage_part_count(stage);
 	size_t objects = stage->inputs[stage->partitioned].list.count;
 	size_t workers = (size_t)stage->plan->workers;
 
@@ -196,7 +198,7 @@ void fw_stage_close_lists(struct fw_engine *engine, struct stage *stage)
 			stage->inputs[i].list.count = 0;
 			gather(&engine->stages[plan->from_stage], &stage->inputs[i]);
 		}
-		if (i == stage->partitioned)
+		if (i == stage->partitioned && plan->range.kind == FW_RANGE_NONE)
 			deal(&stage->inputs[i], fw_stage_partition_count(stage));
 	}
 }
@@ -256,6 +258,13 @@ void fw_stage_gather_results(struct fw_engine *engine, uint32_t stage)
 
 /* ---- what a task is given ---- */
 
+const struct fw_engine_object *fw_engine_input(const struct fw_engine *engine, uint32_t stage, uint32_t input,
+                                               size_t *count)
+{
+	*count = engine->stages[stage].inputs[input].list.count;
+	return engine->stages[stage].inputs[input].list.items;
+}
+
 static void objects_of(const struct fw_engine *engine, const struct stage *stage, uint32_t slot, uint32_t input,
                        const struct fw_engine_object **objects, size_t *count)
 {
@@ -264,7 +273,7 @@ static void objects_of(const struct fw_engine *engine, const struct stage *stage
 
 	*objects = of->list.items;
 	*count = all;
-	if (input != stage->partitioned)
+	if (input != stage->partitioned || stage->plan->inputs.items[input].range.kind != FW_RANGE_NONE)
 		return;
 	if (stage->shape == SHAPE_FLOW) {
 		*objects = &engine->stages[stage->from].objects.items[stage->tasks.items[slot].source_object];
@@ -286,8 +295,15 @@ void fw_engine_task_inputs(struct fw_engine *engine, uint32_t stage, uint32_t ta
 	inputs->inputs = fw_alloc_array(inputs->count ? inputs->count : 1, sizeof *inputs->inputs);
 	if (!fw_stage_find(of, task, &slot))
 		return;
-	for (uint32_t i = 0; i < inputs->count; i++)
+	for (uint32_t i = 0; i < inputs->count; i++) {
+		const struct fw_input *plan = &of->plan->inputs.items[i];
+
 		objects_of(engine, of, slot, i, &inputs->inputs[i].objects, &inputs->inputs[i].count);
+		if (fw_input_needs_plan(plan))
+			fw_stage_part(of, slot, &inputs->inputs[i].ranges, &inputs->inputs[i].range_count);
+		else if (plan->range.kind == FW_RANGE_SECONDS)
+			inputs->inputs[i].parts = (uint32_t)of->tasks.count;
+	}
 }
 
 void fw_task_inputs_done(struct fw_task_inputs *inputs)

@@ -22,6 +22,7 @@ enum field {
 	RESULT = 1 << 10, /* optional */
 	FINAL = 1 << 11,  /* optional */
 	RECORD = 1 << 12, /* optional */
+	RANGES = 1 << 13,
 };
 
 static const struct kind {
@@ -31,6 +32,8 @@ static const struct kind {
 	[FW_EV_RUN_STARTED] = {"run_started", MACHINE},
 	[FW_EV_LISTED] = {"listed", STAGE | INPUT | OBJECTS},
 	[FW_EV_LIST_FAILED] = {"list_failed", STAGE | INPUT | ERROR},
+	[FW_EV_PLANNED] = {"planned", STAGE | INPUT | RANGES},
+	[FW_EV_PLAN_FAILED] = {"plan_failed", STAGE | INPUT | STATUS | ERROR},
 	[FW_EV_STARTED] = {"started", STAGE | TASK | ATTEMPT},
 	[FW_EV_ENDED] = {"ended", STAGE | TASK | ATTEMPT | STATUS | FINAL | OBJECTS | ERROR | RESULT | RECORD},
 	[FW_EV_TIMER] = {"timer", TIMER},
@@ -59,6 +62,32 @@ static int write_objects(const struct fw_engine_event *event, struct fw_buffer *
 		fw_buffer_text(out, i ? ",[" : "[");
 		fw_json_quote(fw_str_of(object->key), out);
 		fw_buffer_printf(out, ",%lld,%u]", (long long)object->bytes, object->output);
+	}
+	fw_buffer_text(out, "]");
+	return FW_OK;
+}
+
+/* [part, object, offset, length], a header behind it; `true` stands for the same header as before. */
+static int write_ranges(const struct fw_engine_event *event, struct fw_buffer *out)
+{
+	const char *before = NULL;
+
+	fw_buffer_text(out, ",\"ranges\":[");
+	for (size_t i = 0; i < event->range_count; i++) {
+		const struct fw_range *range = &event->ranges[i];
+
+		fw_buffer_printf(out, "%s[%u,%u,%lld,%lld", i ? "," : "", range->part, range->object, (long long)range->offset,
+		                 (long long)range->length);
+		if (range->header && !is_utf8(range->header))
+			return FW_E_INVALID;
+		if (range->header)
+			fw_buffer_text(out, ",");
+		if (range->header && before && strcmp(range->header, before) == 0)
+			fw_buffer_text(out, "true");
+		else if (range->header)
+			fw_json_quote(fw_str_of(range->header), out);
+		before = range->header ? range->header : before;
+		fw_buffer_text(out, "]");
 	}
 	fw_buffer_text(out, "]");
 	return FW_OK;
@@ -113,6 +142,8 @@ int fw_event_log_encode(const struct fw_engine_event *event, struct fw_buffer *o
 		write_text("error_message", event->error_message, out);
 	}
 	if ((fields & OBJECTS) && write_objects(event, out) != FW_OK)
+		return FW_E_INVALID;
+	if ((fields & RANGES) && write_ranges(event, out) != FW_OK)
 		return FW_E_INVALID;
 	if ((fields & RESULT) && event->result) {
 		fw_buffer_text(out, ",\"result\":");
@@ -219,6 +250,37 @@ static bool read_objects(const json_t *json, void *target)
 	return true;
 }
 
+static bool read_range(const json_t *json, struct fw_range *range, const char **header)
+{
+	const json_t *last = json_array_get(json, 4);
+
+	if (json_array_size(json) != (last ? 5 : 4) || !read_u32(json_array_get(json, 0), &range->part) ||
+	    !read_u32(json_array_get(json, 1), &range->object) || !read_i64(json_array_get(json, 2), &range->offset) ||
+	    !read_i64(json_array_get(json, 3), &range->length))
+		return false;
+	if (last && !json_is_true(last) && !read_text(last, header))
+		return false;
+	range->header = last ? *header : NULL;
+	return !last || *header;
+}
+
+static bool read_ranges(const json_t *json, void *target)
+{
+	struct fw_engine_event *event = target;
+	const char *header = NULL;
+
+	if (!json_is_array(json))
+		return false;
+	struct fw_range *ranges = fw_alloc_array(json_array_size(json) ? json_array_size(json) : 1, sizeof *ranges);
+
+	event->ranges = ranges;
+	event->range_count = json_array_size(json);
+	for (size_t i = 0; i < event->range_count; i++)
+		if (!read_range(json_array_get(json, i), &ranges[i], &header))
+			return false;
+	return true;
+}
+
 #define AT(member) offsetof(struct fw_engine_event, member)
 static const struct member {
 	const char *name;
@@ -243,6 +305,7 @@ static const struct member {
 	{"error_type", ERROR, true, read_text, AT(error_type)},
 	{"error_message", ERROR, true, read_text, AT(error_message)},
 	{"objects", OBJECTS, false, read_objects, 0},
+	{"ranges", RANGES, false, read_ranges, 0},
 	{"result", RESULT, true, read_result, AT(result)},
 	{"record", RECORD, true, read_record, AT(recorded)},
 };
@@ -309,5 +372,8 @@ void fw_event_log_release(struct fw_engine_event *event, json_t *owner)
 	free((void *)(uintptr_t)event->objects);
 	event->objects = NULL;
 	event->object_count = 0;
+	free((void *)(uintptr_t)event->ranges);
+	event->ranges = NULL;
+	event->range_count = 0;
 	json_decref(owner);
 }

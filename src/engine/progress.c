@@ -85,6 +85,8 @@ static int task_failure(const struct stage *stage, struct fw_error **err)
 {
 	const char *type = stage->failure_type, *message = stage->failure_message;
 
+	if (stage->uncut)
+		return fw_fail(err, code_of(stage->status), "stage '%s': %s", stage->plan->name, message ? message : "it cannot be cut");
 	return fw_fail(err, code_of(stage->status), "%s/%u: %s%s%s%s%s", stage->plan->name, stage->failed_task,
 	               fw_status_name(stage->status), type ? ": " : "", type ? type : "", message ? ": " : "",
 	               message ? message : "");
@@ -101,7 +103,7 @@ int fw_engine_failure(const struct fw_engine *engine, struct fw_error **err)
 		return fw_error_code(engine->abort);
 	}
 	for (uint32_t i = 0; i < engine->stage_count; i++)
-		if (engine->stages[i].failed && (!first || engine->stages[i].failed_at < first->failed_at))
+		if (fw_stage_has_failed(&engine->stages[i]) && (!first || engine->stages[i].failed_at < first->failed_at))
 			first = &engine->stages[i];
 	if (engine->finished && engine->status == FW_STATUS_CANCELLED)
 		return fw_fail(err, FW_E_CANCELLED, "cancelled");
@@ -120,7 +122,8 @@ static size_t stage_memory(const struct stage *stage)
 	               stage->gates.capacity * sizeof(struct gate) + stage->consumers.capacity * sizeof(uint32_t);
 
 	for (size_t i = 0; i < stage->plan->inputs.count; i++)
-		bytes += sizeof(struct input) + stage->inputs[i].list.capacity * sizeof(struct fw_engine_object);
+		bytes += sizeof(struct input) + stage->inputs[i].list.capacity * sizeof(struct fw_engine_object) +
+		         stage->inputs[i].ranges.capacity * sizeof(struct fw_range);
 	return bytes;
 }
 

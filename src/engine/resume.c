@@ -14,6 +14,7 @@ void fw_stage_done(struct stage *stage)
 		struct input *input = &stage->inputs[i];
 
 		free(input->list.items);
+		fw_input_forget_plan(input);
 		*input = (struct input){.from_output = input->from_output};
 	}
 	for (size_t i = 0; i < stage->result_capacity; i++)
@@ -78,6 +79,7 @@ int fw_engine_restarted(struct fw_engine *engine, const struct fw_engine_event *
 static void forget_failure(struct stage *stage)
 {
 	stage->failed = stage->skipped = 0;
+	stage->uncut = false;
 	free(FW_TAKE(stage->failure_type));
 	free(FW_TAKE(stage->failure_message));
 }
@@ -99,8 +101,11 @@ static void reopen(struct fw_engine *engine, uint32_t stage)
 		engine->ended_stages++;
 		return;
 	}
-	if (of->skip != SKIP_NONE)
+	if (of->skip != SKIP_NONE || of->uncut)
 		of->open = of->closed = false;
+	for (size_t i = 0; i < of->plan->inputs.count && !of->open; i++)
+		fw_input_forget_plan(&of->inputs[i]);
+	of->gathered = of->open;
 	of->skip = SKIP_NONE;
 	of->ended = of->broken = false;
 	forget_failure(of);

@@ -85,6 +85,16 @@ static void skip_stage(struct fw_engine *engine, uint32_t stage, enum skip skip)
 	end_stage(engine, stage, FW_STATUS_SKIPPED);
 }
 
+/* What it should have worked on cannot be cut into ranges: it has failed as a whole. */
+static void fail_uncut(struct fw_engine *engine, uint32_t stage)
+{
+	struct stage *of = &engine->stages[stage];
+
+	of->closed = true;
+	of->broken = of->plan->on_failure == FW_FAILURE_STOP;
+	end_stage(engine, stage, of->status);
+}
+
 static bool all_done(const struct stage *stage)
 {
 	return (size_t)stage->ok + stage->failed + stage->skipped == stage->tasks.count;
@@ -234,8 +244,13 @@ static void maybe_open(struct fw_engine *engine, uint32_t stage)
 	}
 	if (!lists_answered(of))
 		return;
+	if (!of->gathered)
+		fw_stage_close_lists(engine, of);
+	of->gathered = true;
+	fw_stage_ask_plan(engine, stage);
+	if (!fw_stage_is_cut(of))
+		return;
 	of->open = true;
-	fw_stage_close_lists(engine, of);
 	if (of->shape != SHAPE_FLOW)
 		make_tasks(engine, stage);
 }
@@ -246,6 +261,10 @@ static void advance(struct fw_engine *engine, uint32_t stage)
 
 	if (of->ended)
 		return;
+	if (of->uncut) {
+		fail_uncut(engine, stage);
+		return;
+	}
 	if (engine->halt == HALT_NONE && !of->open)
 		maybe_open(engine, stage);
 	if (engine->halt == HALT_NONE && of->open && of->shape == SHAPE_FLOW)
@@ -292,7 +311,7 @@ static enum fw_status final_status(const struct fw_engine *engine)
 	if (engine->halt != HALT_NONE)
 		return engine->halt == HALT_ABORT ? FW_STATUS_LOST : FW_STATUS_CANCELLED;
 	for (uint32_t i = 0; i < engine->stage_count; i++)
-		if (engine->stages[i].failed && (!first || engine->stages[i].failed_at < first->failed_at))
+		if (fw_stage_has_failed(&engine->stages[i]) && (!first || engine->stages[i].failed_at < first->failed_at))
 			first = &engine->stages[i];
 	return first ? first->status : FW_STATUS_OK;
 }

@@ -85,6 +85,24 @@ static int stage_in(struct fw_invocation *invocation, struct fw_object *object)
 	return FW_OK;
 }
 
+/* What a range has beside its bytes. */
+static void read_cut(struct fw_invocation *invocation, struct fw_sdk_text item, struct fw_object *object)
+{
+	struct fw_sdk_text value;
+
+	if (fw_sdk_json_member(item, "header", &value))
+		object->header = fw_sdk_json_string(&invocation->arena, value);
+	if (fw_sdk_json_member(item, "delimiter", &value)) {
+		const char *delimiter = fw_sdk_json_string(&invocation->arena, value);
+
+		object->delimiter = delimiter ? *delimiter : '\0';
+	}
+	if (fw_sdk_json_member(item, "part", &value))
+		fw_sdk_json_integer(value, &object->part);
+	if (fw_sdk_json_member(item, "parts", &value))
+		fw_sdk_json_integer(value, &object->parts);
+}
+
 static int read_object(struct fw_invocation *invocation, struct fw_sdk_text item, struct fw_object *object)
 {
 	struct fw_sdk_text value;
@@ -100,6 +118,7 @@ static int read_object(struct fw_invocation *invocation, struct fw_sdk_text item
 		fw_sdk_json_integer(value, &object->offset);
 	if (fw_sdk_json_member(item, "length", &value))
 		fw_sdk_json_integer(value, &object->length);
+	read_cut(invocation, item, object);
 	if (!object->uri)
 		object->uri = object->path;
 	if (!object->uri)

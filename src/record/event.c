@@ -53,6 +53,20 @@ static void append_object(struct fw_buffer *out, const struct fw_object_ref *obj
 		LITERAL(out, ",\"length\":");
 		append_integer(out, object->length);
 	}
+	if (object->header) {
+		LITERAL(out, ",\"header\":");
+		append_quoted(out, object->header);
+	}
+	if (object->delimiter) {
+		LITERAL(out, ",\"delimiter\":");
+		append_quoted(out, (const char[2]){object->delimiter, '\0'});
+	}
+	if (object->parts > 0) {
+		LITERAL(out, ",\"part\":");
+		append_integer(out, object->part);
+		LITERAL(out, ",\"parts\":");
+		append_integer(out, object->parts);
+	}
 	LITERAL(out, "}");
 }
 

@@ -30,6 +30,9 @@ struct fw_object_ref {
 	int64_t bytes;      /* -1 unknown */
 	int64_t offset;     /* -1: the whole object */
 	int64_t length;
+	const char *header; /* of a range of csv that has one: the names of its columns, without the newline */
+	char delimiter;     /* of a range of csv; 0: no csv */
+	int64_t part, parts; /* the task does this part, from 0, of so many; parts 0: all of it */
 	const char *future; /* token; then the others are unset */
 };
 

@@ -24,6 +24,11 @@ int fw_file_list(struct fw_file_storage *storage, const char *pattern, struct fw
 int fw_file_publish(struct fw_file_storage *storage, const struct fw_publication *publication,
                     struct fw_storage_objects *objects, uint32_t **output_of, bool *published_itself, struct fw_error **err);
 
+/* file_read.c */
+void fw_file_stat(struct fw_storage *base, const char *key, fw_storage_stat_fn *done, void *context);
+void fw_file_read(struct fw_storage *base, const char *key, int64_t offset, int64_t length, fw_storage_sink_fn *sink,
+                  fw_storage_done_fn *done, void *context);
+
 /* file_freeze.c */
 /* True when it is certain that nobody has the file, which is ours, open or mapped for writing. */
 bool fw_file_is_settled(int fd);

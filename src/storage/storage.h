@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -78,6 +79,16 @@ struct fw_storage_host {
 	const char *scratch; /* directory of this machine for what a storage that is elsewhere has in hand, or NULL */
 };
 
+struct fw_storage_stat {
+	int64_t bytes;
+	const char *version; /* differs when the content may differ: times and inode of a file, the etag on S3 */
+	bool settled;        /* a later change cannot have this version again */
+};
+typedef void fw_storage_stat_fn(void *context, int rc, const struct fw_storage_stat *stat, const struct fw_error *err);
+/* The next bytes of what is read, in order, from the loop's thread or a pool thread, never from two at once. FW_OK: go on;
+ * else nothing more is read and `done` gets this code, without an error. */
+typedef int fw_storage_sink_fn(void *context, const void *bytes, size_t length);
+
 struct fw_storage_ops {
 	const char *scheme; /* "file" */
 
@@ -87,6 +98,14 @@ struct fw_storage_ops {
 
 	/* Objects whose key matches the glob, never those below runs/. Links that leave the storage are refused. */
 	void (*list)(struct fw_storage *storage, const char *pattern, fw_storage_list_fn *done, void *context);
+
+	/* What an object is now. */
+	void (*stat)(struct fw_storage *storage, const char *key, fw_storage_stat_fn *done, void *context);
+
+	/* Hands `length` bytes from `offset` on to the sink, in pieces of any size and bounded memory; length 0 is allowed. An
+	 * object that ends before is FW_E_CONFLICT: it has changed since its size was asked. `done` comes after the last piece. */
+	void (*read)(struct fw_storage *storage, const char *key, int64_t offset, int64_t length, fw_storage_sink_fn *sink,
+	             fw_storage_done_fn *done, void *context);
 
 	/* Path of an object that is a local file (not copied), else NULL; newly allocated. */
 	char *(*local_path)(struct fw_storage *storage, const char *key);

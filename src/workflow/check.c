@@ -149,6 +149,20 @@ static int check_choice(const struct fw_grammar_key *key, const struct fw_settin
 	return fw_setting_fail(err, setting, FW_E_INVALID, "%s: expected %s, found %s%s", key->key, list, found, meant);
 }
 
+static int check_character(const struct fw_grammar_key *key, const struct fw_setting *setting, struct fw_error **err)
+{
+	int rc = check_text(setting, key->key, err);
+	const char *text = setting->text;
+
+	if (rc != FW_OK || strcmp(text, "\\t") == 0 || strcmp(text, "\t") == 0)
+		return rc;
+	if (strlen(text) == 1 && *text >= ' ' && *text < 0x7f && *text != '"')
+		return FW_OK;
+	return fw_error_hint(err, fw_setting_fail(err, setting, FW_E_INVALID, "%s: '%.20s' is not one character of ASCII that "
+	                                          "can stand between cells", key->key, text),
+	                     "for example %s: \";\" or, for a tab, %s: \"\\t\"", key->key, key->key);
+}
+
 static bool is_scalar(const struct fw_setting *setting)
 {
 	return setting->kind != FW_SETTING_LIST && setting->kind != FW_SETTING_MAP && setting->kind != FW_SETTING_NULL;
@@ -279,6 +293,8 @@ static int check_type(const struct fw_grammar_key *key, struct fw_setting *setti
 		return setting->kind == FW_SETTING_BOOLEAN ? FW_OK : fail_type(err, setting, key->key, "true or false");
 	case FW_VALUE_CHOICE:
 		return check_choice(key, setting, err);
+	case FW_VALUE_CHARACTER:
+		return check_character(key, setting, err);
 	case FW_VALUE_OBJECT:
 		return fw_error_wrap(err, fw_grammar_check(key->object, setting, err), "%s", key->key);
 	case FW_VALUE_NAMED:

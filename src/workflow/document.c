@@ -39,6 +39,9 @@ static void add_value(struct fw_buffer *out, const struct fw_grammar_key *key)
 	case FW_VALUE_CHOICE:
 		add_words(out, key->choices);
 		break;
+	case FW_VALUE_CHARACTER:
+		fw_buffer_text(out, "one character");
+		break;
 	case FW_VALUE_WORKERS:
 		add_range(out, key, "whole number");
 		fw_buffer_text(out, ", or `auto`");

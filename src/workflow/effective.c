@@ -25,6 +25,23 @@ enum fw_edge fw_edge_of(const char *name)
 	return FW_EDGE_SCATTER;
 }
 
+static const char *const range_names[] = {
+	[FW_RANGE_NONE] = "none", [FW_RANGE_BYTES] = "bytes", [FW_RANGE_LINES] = "lines", [FW_RANGE_CSV] = "csv",
+	[FW_RANGE_SECONDS] = "seconds"};
+
+const char *fw_range_name(enum fw_range_kind kind)
+{
+	return range_names[kind];
+}
+
+enum fw_range_kind fw_range_of(const char *name)
+{
+	for (size_t i = 0; i < FW_COUNT_OF(range_names); i++)
+		if (strcmp(range_names[i], name) == 0)
+			return (enum fw_range_kind)i;
+	return FW_RANGE_NONE;
+}
+
 /* Below the workflow's directory a path stays relative, so that a workflow may move together with its functions. */
 static json_t *path_json(const struct fw_workflow *workflow, const char *path)
 {
@@ -70,6 +87,15 @@ static json_t *function_json(const struct fw_workflow *workflow, const struct fw
 	return json;
 }
 
+static void set_range(const struct fw_range_format *range, json_t *json)
+{
+	json_object_set_new(json, "range", json_string(fw_range_name(range->kind)));
+	if (range->kind != FW_RANGE_CSV)
+		return;
+	json_object_set_new(json, "delimiter", json_stringn(&range->delimiter, 1));
+	json_object_set_new(json, "header", json_boolean(range->header));
+}
+
 static json_t *inputs_json(const struct fw_workflow *workflow, const struct fw_stage *stage)
 {
 	json_t *inputs = json_object();
@@ -83,7 +109,10 @@ static json_t *inputs_json(const struct fw_workflow *workflow, const struct fw_s
 		else
 			json_object_set_new(json, "from", json_sprintf("%s.%s", workflow->stages.items[input->from_stage].name,
 			                                               input->from_output));
-		json_object_set_new(json, "edge", json_string(fw_edge_name(input->edge)));
+		if (input->range.kind == FW_RANGE_NONE)
+			json_object_set_new(json, "edge", json_string(fw_edge_name(input->edge)));
+		else
+			set_range(&input->range, json);
 		json_object_set_new(inputs, input->name, json);
 	}
 	return inputs;

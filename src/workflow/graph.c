@@ -24,6 +24,14 @@ char *fw_graph_condition(const struct fw_workflow *workflow, const struct fw_sta
 	                 fw_operator_name(when->operator_), value);
 }
 
+const char *fw_graph_way(const struct fw_input *input)
+{
+	static const char *const cut[] = {[FW_RANGE_BYTES] = "ranges of bytes", [FW_RANGE_LINES] = "ranges of lines",
+	                                  [FW_RANGE_CSV] = "ranges of csv", [FW_RANGE_SECONDS] = "ranges of seconds"};
+
+	return input->range.kind == FW_RANGE_NONE ? fw_edge_name(input->edge) : cut[input->range.kind];
+}
+
 static void add_label(struct fw_buffer *label, const char *text)
 {
 	fw_buffer_printf(label, "%s%s", label->length > 0 ? "; " : "", text);
@@ -47,7 +55,7 @@ static void add_edge(struct fw_graph *graph, size_t producer, size_t consumer)
 	for (size_t i = 0; i < stage->inputs.count; i++)
 		if (stage->inputs.items[i].from_stage == producer) {
 			fw_cleanup_free char *text = fw_printf("%s, %s", stage->inputs.items[i].from_output,
-			                                       fw_edge_name(stage->inputs.items[i].edge));
+			                                       fw_graph_way(&stage->inputs.items[i]));
 
 			add_label(&label, text);
 			edge.data = true;

@@ -20,6 +20,7 @@ struct fw_graph {
 };
 
 char *fw_graph_tasks(const struct fw_stage *stage); /* "4 tasks", "1 task per object"; newly allocated */
+const char *fw_graph_way(const struct fw_input *input); /* "scatter", "ranges of csv" */
 char *fw_graph_condition(const struct fw_workflow *workflow, const struct fw_stage *stage); /* "split.count > 0" */
 
 int fw_graph_text(const struct fw_graph *graph, struct fw_buffer *out);

@@ -29,13 +29,13 @@ static void describe_inputs(const struct fw_workflow *workflow, const struct fw_
 {
 	for (size_t i = 0; i < stage->inputs.count; i++) {
 		const struct fw_input *input = &stage->inputs.items[i];
-		const char *edge = fw_edge_name(input->edge);
+		const char *way = fw_graph_way(input);
 
 		if (input->keys)
-			FW_PUSH(&lines->list, fw_printf("← %s (%s)", input->keys, edge));
+			FW_PUSH(&lines->list, fw_printf("← %s (%s)", input->keys, way));
 		else
 			FW_PUSH(&lines->list, fw_printf("← %s.%s (%s)", workflow->stages.items[input->from_stage].name,
-			                                input->from_output, edge));
+			                                input->from_output, way));
 	}
 }
 

@@ -144,9 +144,56 @@ static int link_condition(struct fw_reader *reader, size_t index, const struct f
 
 /* ---- edges ---- */
 
+static const struct fw_setting *said_of(const struct fw_setting *stage, const struct fw_input *input, const char *key)
+{
+	return fw_setting_get(fw_setting_get(fw_setting_get(stage, "inputs"), input->name), key);
+}
+
 static const struct fw_setting *edge_of(const struct fw_setting *stage, const struct fw_input *input)
 {
-	return fw_setting_get(fw_setting_get(fw_setting_get(stage, "inputs"), input->name), "edge");
+	return said_of(stage, input, "edge");
+}
+
+static int check_range(const struct fw_setting *setting, const struct fw_stage *stage, const struct fw_input *input,
+                       struct fw_error **err)
+{
+	const struct fw_setting *edge = edge_of(setting, input), *range = said_of(setting, input, "range");
+
+	if (edge && fw_edge_of(edge->text) != FW_EDGE_SCATTER)
+		return fw_error_hint(err, fw_setting_fail(err, edge, FW_E_INVALID, "edge: %s takes whole objects, but range: %s cuts "
+		                                          "them", edge->text, range->text),
+		                     "leave one of the two out");
+	if (stage->workers != FW_WORKERS_AUTO)
+		return FW_OK;
+	const struct fw_setting *workers = fw_setting_get(setting, "workers");
+	return fw_error_hint(err, fw_setting_fail(err, workers ? workers : range, FW_E_INVALID,
+	                                          "range: %s cuts the objects for a number of workers, but workers is auto",
+	                                          range->text),
+	                     "say how many ranges there shall be: workers: 8");
+}
+
+static int read_range(const struct fw_setting *setting, const struct fw_stage *stage, struct fw_input *input,
+                      struct fw_error **err)
+{
+	const struct fw_setting *range = said_of(setting, input, "range");
+	const struct fw_setting *delimiter = said_of(setting, input, "delimiter"), *header = said_of(setting, input, "header");
+	const struct fw_setting *of_csv = delimiter ? delimiter : header;
+	struct fw_range_format format = {range ? fw_range_of(range->text) : FW_RANGE_NONE, FW_RANGE_DELIMITER, true};
+
+	if (of_csv && format.kind != FW_RANGE_CSV)
+		return fw_error_hint(err, fw_setting_fail(err, of_csv, FW_E_INVALID, "'%s' says how to read range: csv, but %s%s",
+		                                          delimiter ? "delimiter" : "header",
+		                                          range ? "this is range: " : "nothing is cut here",
+		                                          range ? range->text : ""),
+		                     "leave it out, or write range: csv");
+	if (!range)
+		return FW_OK;
+	if (delimiter)
+		format.delimiter = strlen(delimiter->text) == 1 ? *delimiter->text : '\t';
+	format.header = !header || json_is_true(header->json);
+	input->range = format;
+	input->edge = FW_EDGE_SCATTER;
+	return check_range(setting, stage, input, err);
 }
 
 static void read_workers(const struct fw_setting *setting, struct fw_stage *stage)
@@ -169,6 +216,10 @@ static int read_edge(const struct fw_setting *setting, const struct fw_stage *st
 {
 	const struct fw_setting *edge = edge_of(setting, input);
 
+	int rc = read_range(setting, stage, input, err);
+
+	if (rc != FW_OK || input->range.kind != FW_RANGE_NONE)
+		return rc;
 	input->edge = stage->workers == FW_WORKERS_AUTO ? FW_EDGE_EACH : FW_EDGE_SCATTER;
 	if (!edge)
 		return FW_OK;

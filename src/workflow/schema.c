@@ -68,6 +68,8 @@ static json_t *value_schema(const struct fw_grammar_key *key)
 		return json_pack("{s:s}", "type", "boolean");
 	case FW_VALUE_CHOICE:
 		return choice_schema(key);
+	case FW_VALUE_CHARACTER:
+		return json_pack("{s:s, s:s}", "type", "string", "pattern", "^([ !#-~]|\t|\\\\t)$");
 	case FW_VALUE_WORKERS:
 		return json_pack("{s:[o, {s:s}]}", "anyOf", number_schema(key, "integer"), "const", "auto");
 	case FW_VALUE_OBJECT:

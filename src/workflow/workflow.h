@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "storage/range.h"
 
 enum {
 	FW_MEMORY_MIN_MB = 128,
@@ -45,6 +46,7 @@ struct fw_input {
 	size_t from_stage;      /* index of the producer; SIZE_MAX when keys is set */
 	char *from_output;
 	enum fw_edge edge;
+	struct fw_range_format range; /* of a scattered one: objects are cut; kind FW_RANGE_NONE: dealt whole */
 };
 
 struct fw_output {

@@ -24,6 +24,7 @@ enum fw_value {
 	FW_VALUE_SECONDS,     /* whole or fractional */
 	FW_VALUE_BOOLEAN,
 	FW_VALUE_CHOICE,
+	FW_VALUE_CHARACTER,   /* one of ASCII that can separate: no quote, no end of line; "\\t" stands for a tab */
 	FW_VALUE_WORKERS,     /* an integer or "auto" */
 	FW_VALUE_OBJECT,      /* a mapping with the keys of `object` */
 	FW_VALUE_NAMED,       /* a mapping from names to `object`s */
@@ -191,3 +192,5 @@ void fw_workflow_digest(const struct fw_workflow *workflow, char text[65]);
 const char *fw_operator_name(enum fw_operator operator_);
 const char *fw_edge_name(enum fw_edge edge);
 enum fw_edge fw_edge_of(const char *name); /* one of the grammar's */
+const char *fw_range_name(enum fw_range_kind kind);
+enum fw_range_kind fw_range_of(const char *name); /* one of the grammar's */

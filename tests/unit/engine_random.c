@@ -243,6 +243,9 @@ static void act(struct run *run, const struct fw_engine_action *action)
 	case FW_ACT_LIST:
 		FW_PUSH(&run->outstanding, (struct item){.kind = FW_EV_LISTED, .stage = action->stage, .input = action->input});
 		break;
+	case FW_ACT_PLAN:
+		FW_PUSH(&run->outstanding, (struct item){.kind = FW_EV_PLANNED, .stage = action->stage, .input = action->input});
+		break;
 	case FW_ACT_DISPATCH:
 		dispatched(run, action);
 		break;

@@ -151,6 +151,9 @@ static void describe(struct world *world, const struct fw_engine_action *action)
 	case FW_ACT_LIST:
 		fw_buffer_printf(trace, "list %s/%u", stage->name, action->input);
 		break;
+	case FW_ACT_PLAN:
+		fw_buffer_printf(trace, "plan %s/%u", stage->name, action->input);
+		break;
 	case FW_ACT_DISPATCH:
 		fw_buffer_printf(trace, "dispatch %s/%u.%u", stage->name, action->task, action->attempt);
 		break;

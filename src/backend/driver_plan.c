@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Plans of ranges: the engine asks where to cut the objects of an input, the storage is read for it, and the answer is
+ * an event of the run. A plan that is on its way when the run is cancelled is given up at once.
+ */
+#include <stdlib.h>
+
+#include "backend/driver_internal.h"
+#include "storage/range_plan.h"
+
+struct fw_driver_cut {
+	struct fw_driver *driver;
+	struct fw_driver_cut *next;
+	struct fw_range_plan *plan;
+	uint32_t stage, input;
+};
+
+static void forget(struct fw_driver_cut *cut)
+{
+	struct fw_driver_cut **at = &cut->driver->cuts;
+
+	while (*at != cut)
+		at = &(*at)->next;
+	*at = cut->next;
+	free(cut);
+}
+
+static void planned(void *context, int rc, const struct fw_ranges *ranges, const struct fw_error *error)
+{
+	struct fw_driver_cut *cut = context;
+	struct fw_driver *driver = cut->driver;
+	struct fw_engine_event event = {.kind = FW_EV_PLAN_FAILED, .stage = cut->stage, .input = cut->input};
+
+	if (rc == FW_OK) {
+		event.kind = FW_EV_PLANNED;
+		event.ranges = ranges->list.items;
+		event.range_count = ranges->list.count;
+		if (ranges->list.count == 0)
+			driver->empty = &driver->workflow->stages.items[cut->stage].inputs.items[cut->input];
+	} else {
+		event.status = rc == FW_E_INVALID ? FW_STATUS_FUNCTION_ERROR : FW_STATUS_LOST;
+		event.error_type = rc == FW_E_INVALID ? "Storage.Malformed" : "Storage.ReadFailed";
+		event.error_message = fw_error_message(error);
+	}
+	forget(cut);
+	fw_driver_feed(driver, &event);
+}
+
+void fw_driver_plan(struct fw_driver *driver, const struct fw_engine_action *action)
+{
+	const struct fw_stage *stage = &driver->workflow->stages.items[action->stage];
+	struct fw_driver_cut *cut = fw_alloc(sizeof *cut);
+	fw_cleanup_free char *cache = fw_printf("%s/ranges", driver->state_directory);
+	struct fw_range_request request = {
+		.format = stage->inputs.items[action->input].range,
+		.parts = (uint32_t)stage->workers,
+		.cache_directory = cache,
+	};
+	const struct fw_engine_object *objects =
+		fw_engine_input(driver->engine, action->stage, action->input, &request.object_count);
+	fw_cleanup_free struct fw_range_object *list = fw_alloc_array(request.object_count + 1, sizeof *list);
+
+	for (size_t i = 0; i < request.object_count; i++)
+		list[i] = (struct fw_range_object){objects[i].key, objects[i].bytes};
+	request.objects = list;
+	*cut = (struct fw_driver_cut){driver, driver->cuts, NULL, action->stage, action->input};
+	driver->cuts = cut;
+	cut->plan = fw_range_plan(driver->loop, driver->storage, &request, planned, cut);
+	if (driver->cancels > 0)
+		fw_range_plan_cancel(cut->plan);
+}
+
+void fw_driver_cancel_plans(struct fw_driver *driver)
+{
+	for (struct fw_driver_cut *cut = driver->cuts; cut; cut = cut->next)
+		fw_range_plan_cancel(cut->plan);
+}
