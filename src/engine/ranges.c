@@ -46,7 +46,7 @@ size_t fw_stage_part_count(const struct stage *stage)
 {
 	const struct input *input = &stage->inputs[stage->partitioned];
 
-	if (!cut_of(stage))
+	if (stage->plan->inputs.items[stage->partitioned].range.kind == FW_RANGE_SECONDS)
 		return input->list.count ? (size_t)stage->plan->workers : 0;
 	return input->ranges.count ? input->ranges.items[input->ranges.count - 1].part + (size_t)1 : 0;
 }
@@ -69,7 +69,7 @@ static size_t first_of(const struct input *input, uint32_t part)
 
 void fw_stage_part(const struct stage *stage, uint32_t part, const struct fw_range **ranges, size_t *count)
 {
-	const struct input *input = cut_of(stage);
+	const struct input *input = &stage->inputs[stage->partitioned];
 	size_t first = first_of(input, part);
 
 	*ranges = &input->ranges.items[first];
