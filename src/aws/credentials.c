@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The chain: environment, shared files, container. The first that has keys is the one; what the others lacked is kept, so
+ * that the error can tell all that was tried. Files are read again with every refresh: another tool may have renewed them.
+ */
+#include "aws/credentials.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aws/credentials_internal.h"
+#include "base/memory.h"
+#include "base/time.h"
+
+enum { MAX_TRIED_BYTES = 4096 };
+#define EARLY_MS (5 * 60 * 1000ULL) /* a large upload may take a while to be sent */
+#define PAUSE_MS (30 * 1000ULL)     /* between refreshes that fail while keys are still good */
+
+static const char *from_environment(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
+void fw_aws_credentials_tried(struct fw_aws_credentials *credentials, const char *format, ...)
+{
+	va_list arguments;
+
+	if (credentials->tried.length > 0)
+		fw_buffer_text(&credentials->tried, "; ");
+	va_start(arguments, format);
+	fw_buffer_vprintf(&credentials->tried, format, arguments);
+	va_end(arguments);
+}
+
+void fw_aws_credentials_keep(struct fw_aws_credentials *credentials, const char *access_key, const char *secret_key,
+                             const char *session_token, uint64_t expires_ms)
+{
+	struct key_set next = {fw_strdup(access_key), fw_strdup(secret_key), fw_strdup(session_token), expires_ms};
+
+	fw_aws_key_set_done(&credentials->keys);
+	credentials->keys = next;
+}
+
+void fw_aws_key_set_done(struct key_set *keys)
+{
+	free(keys->access_key);
+	free(keys->secret_key);
+	free(keys->session_token);
+	*keys = (struct key_set){0};
+}
+
+static bool try_environment(struct fw_aws_credentials *credentials)
+{
+	const char *access_key = from_environment("AWS_ACCESS_KEY_ID");
+	const char *secret_key = from_environment("AWS_SECRET_ACCESS_KEY");
+
+	if (credentials->profile_is_given) {
+		fw_aws_credentials_tried(credentials, "the environment is passed over, because a profile is named");
+		return false;
+	}
+	if (access_key && secret_key) {
+		fw_aws_credentials_keep(credentials, access_key, secret_key, from_environment("AWS_SESSION_TOKEN"), 0);
+		return true;
+	}
+	fw_aws_credentials_tried(credentials, "environment: %s not set",
+	                         access_key    ? "AWS_SECRET_ACCESS_KEY is"
+	                         : secret_key ? "AWS_ACCESS_KEY_ID is"
+	                                      : "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are");
+	return false;
+}
+
+/* The path that the environment names, else the one below the home directory; NULL without one. */
+static char *file_path(const char *variable, const char *below_home)
+{
+	const char *named = from_environment(variable), *home = from_environment("HOME");
+
+	if (named)
+		return fw_strdup(named);
+	return home ? fw_printf("%s/%s", home, below_home) : NULL;
+}
+
+static int read_file(struct fw_aws_credentials *credentials, struct fw_aws_profile *profile, const char *variable,
+                     const char *below_home, bool is_config, struct fw_error **err)
+{
+	fw_cleanup_free char *path = file_path(variable, below_home);
+	fw_cleanup_buffer struct fw_buffer text;
+	fw_cleanup_error struct fw_error *cause = NULL;
+	int rc;
+
+	fw_buffer_init(&text, FW_AWS_MAX_FILE_BYTES);
+	if (!path)
+		return FW_OK;
+	rc = fw_read_file(AT_FDCWD, path, &text, &cause);
+	if (rc == FW_E_ABSENT) {
+		fw_aws_credentials_tried(credentials, "%s: no such file", path);
+		return FW_OK;
+	}
+	if (rc != FW_OK)
+		return fw_fail(err, rc, "read AWS settings: %s", fw_error_message(cause));
+	rc = fw_aws_profile_read(profile, path, text.data, text.length, credentials->profile_name, is_config, err);
+	return rc == FW_OK ? rc : fw_error_wrap(err, rc, "read AWS settings");
+}
+
+static int read_profile(struct fw_aws_credentials *credentials, struct fw_error **err)
+{
+	struct fw_aws_profile profile = {0};
+	int rc = read_file(credentials, &profile, "AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials", false, err);
+
+	if (rc == FW_OK)
+		rc = read_file(credentials, &profile, "AWS_CONFIG_FILE", ".aws/config", true, err);
+	if (rc != FW_OK) {
+		fw_aws_profile_done(&profile);
+		return rc;
+	}
+	fw_aws_profile_done(&credentials->profile);
+	credentials->profile = profile;
+	return FW_OK;
+}
+
+static bool try_profile(struct fw_aws_credentials *credentials)
+{
+	const struct fw_aws_profile *profile = &credentials->profile;
+
+	if (profile->access_key && profile->secret_key) {
+		fw_aws_credentials_keep(credentials, profile->access_key, profile->secret_key, profile->session_token, 0);
+		return true;
+	}
+	if (!profile->found)
+		fw_aws_credentials_tried(credentials, "shared files: no profile '%s'", credentials->profile_name);
+	else if (profile->needs)
+		fw_aws_credentials_tried(credentials, "profile '%s' asks for '%s', which flexwatt does not follow",
+		                         credentials->profile_name, profile->needs);
+	else
+		fw_aws_credentials_tried(credentials, "profile '%s': no %s", credentials->profile_name,
+		                         profile->access_key ? "aws_secret_access_key" : "aws_access_key_id");
+	return false;
+}
+
+int fw_aws_credentials_new(struct fw_loop *loop, const char *profile, struct fw_aws_credentials **credentials,
+                           struct fw_error **err)
+{
+	struct fw_aws_credentials *made = fw_alloc(sizeof *made);
+	const char *named = from_environment("AWS_PROFILE");
+	int rc;
+
+	made->loop = loop;
+	made->profile_is_given = profile != NULL;
+	made->profile_name = fw_strdup(profile ? profile : named ? named : "default");
+	fw_buffer_init(&made->tried, MAX_TRIED_BYTES);
+	rc = read_profile(made, err);
+	if (rc != FW_OK) {
+		fw_aws_credentials_free(made);
+		return rc;
+	}
+	*credentials = made;
+	return FW_OK;
+}
+
+void fw_aws_credentials_free(struct fw_aws_credentials *credentials)
+{
+	if (!credentials)
+		return;
+	fw_aws_key_set_done(&credentials->keys);
+	fw_aws_profile_done(&credentials->profile);
+	fw_buffer_done(&credentials->tried);
+	free(credentials->profile_name);
+	free(credentials);
+}
+
+const struct fw_aws_profile *fw_aws_credentials_profile(const struct fw_aws_credentials *credentials)
+{
+	return &credentials->profile;
+}
+
+static bool good_for(const struct fw_aws_credentials *credentials, uint64_t ms)
+{
+	const struct key_set *keys = &credentials->keys;
+
+	return keys->access_key && (keys->expires_ms == 0 || fw_wall_ms() + ms < keys->expires_ms);
+}
+
+bool fw_aws_credentials_keys(const struct fw_aws_credentials *credentials, struct fw_aws_keys *keys)
+{
+	if (!good_for(credentials, 0))
+		return false;
+	*keys = (struct fw_aws_keys){credentials->keys.access_key, credentials->keys.secret_key,
+	                             credentials->keys.session_token};
+	return true;
+}
+
+bool fw_aws_credentials_due(const struct fw_aws_credentials *credentials)
+{
+	if (credentials->done)
+		return false;
+	if (!good_for(credentials, 0))
+		return true;
+	return !good_for(credentials, EARLY_MS) && fw_wall_ms() >= credentials->not_before_ms;
+}
+
+void fw_aws_credentials_expire(struct fw_aws_credentials *credentials)
+{
+	fw_aws_key_set_done(&credentials->keys);
+}
+
+void fw_aws_credentials_finish(struct fw_aws_credentials *credentials, int rc, const struct fw_error *err)
+{
+	fw_aws_refreshed_fn *done = FW_TAKE(credentials->done);
+
+	if (rc != FW_OK)
+		credentials->not_before_ms = fw_wall_ms() + PAUSE_MS;
+	if (done)
+		done(credentials->context, rc, err);
+}
+
+void fw_aws_credentials_none(struct fw_aws_credentials *credentials)
+{
+	fw_cleanup_error struct fw_error *error = NULL;
+	int rc = fw_fail(&error, FW_E_PERMISSION, "find AWS credentials: none (%s)", credentials->tried.data);
+
+	fw_error_hint(&error, rc,
+	              "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write them into ~/.aws/credentials, or name "
+	              "another profile; `aws configure export-credentials --format env` prints those of sign-ons and roles");
+	fw_aws_credentials_finish(credentials, rc, error);
+}
+
+void fw_aws_credentials_refresh(struct fw_aws_credentials *credentials, fw_aws_refreshed_fn *done, void *context)
+{
+	fw_cleanup_error struct fw_error *error = NULL;
+	int rc;
+
+	credentials->done = done;
+	credentials->context = context;
+	fw_buffer_clear(&credentials->tried);
+	rc = read_profile(credentials, &error);
+	if (rc != FW_OK)
+		fw_aws_credentials_finish(credentials, rc, error);
+	else if (try_environment(credentials) || try_profile(credentials))
+		fw_aws_credentials_finish(credentials, FW_OK, NULL);
+	else
+		fw_aws_credentials_none(credentials);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the members of the chain of credentials share.
+ */
+#pragma once
+
+#include "aws/credentials.h"
+#include "base/buffer.h"
+
+struct key_set {
+	char *access_key, *secret_key, *session_token;
+	uint64_t expires_ms; /* wall clock; 0: never */
+};
+void fw_aws_key_set_done(struct key_set *keys);
+
+struct fw_aws_credentials {
+	struct fw_loop *loop;
+	char *profile_name;
+	bool profile_is_given; /* by the caller, not by the environment */
+	struct fw_aws_profile profile;
+	struct key_set keys;
+	uint64_t not_before_ms; /* of the next refresh while keys are still good */
+	struct fw_buffer tried; /* for the error, "a; b; c" */
+	fw_aws_refreshed_fn *done; /* NULL: no refresh under way */
+	void *context;
+};
+
+/* One more thing that had no keys, and why. */
+void fw_aws_credentials_tried(struct fw_aws_credentials *credentials, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void fw_aws_credentials_keep(struct fw_aws_credentials *credentials, const char *access_key, const char *secret_key,
+                             const char *session_token, uint64_t expires_ms);
+void fw_aws_credentials_finish(struct fw_aws_credentials *credentials, int rc, const struct fw_error *err);
+/* The end of the chain: fails with all that was tried. */
+void fw_aws_credentials_none(struct fw_aws_credentials *credentials);

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reading an object, whole or a range, into a sink or a file. A sink gets one request, taken up again where it was cut. A
+ * file gets parts side by side: the first request is for all that is wanted and tells how much there is; when that is more
+ * than a part, it ends after its first part and the others are asked for. All under the ETag that the first one saw.
+ * Where the server tells the CRC-32C of the whole object and all of it was read, it must agree.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aws/crc32c.h"
+#include "aws/s3_internal.h"
+#include "base/memory.h"
+
+enum { MAX_PARTS = 10000, ROUNDS = 3, PROGRESS_BYTES = 64 * 1024 };
+
+struct part {
+	int64_t start, bytes;  /* in the object; bytes -1: not known yet */
+	int64_t received, received_before; /* this attempt */
+	uint32_t crc32c;
+	bool began;            /* the head of this attempt's answer is checked */
+	struct fw_s3_request *request; /* NULL: not asked for, or done */
+};
+
+struct get {
+	struct fw_s3_task task;
+	char *key, *etag;
+	int64_t offset, length; /* as asked */
+	int64_t object_bytes;   /* -1: not known yet */
+	char *object_crc32c;    /* of all of it, or NULL */
+	fw_s3_sink_fn *sink;
+	int fd;
+	int64_t fd_offset;
+	struct part *parts;
+	size_t part_count, next_part, open_parts;
+	unsigned round;
+};
+
+static const struct fw_s3_request_ops part_ops;
+
+static void stop_parts(struct get *get)
+{
+	for (size_t i = 0; i < get->part_count; i++)
+		if (get->parts[i].request)
+			fw_s3_request_cancel(FW_TAKE(get->parts[i].request));
+	get->open_parts = 0;
+}
+
+static void get_release(struct fw_s3_task *task)
+{
+	struct get *get = (struct get *)task;
+
+	stop_parts(get);
+	free(get->parts);
+	free(get->key);
+	free(get->etag);
+	free(get->object_crc32c);
+}
+
+static void ask_part(struct get *get, size_t i)
+{
+	struct fw_s3_request *request = fw_s3_request_new(get->task.s3, "GET", get->key, &part_ops, get);
+
+	request->number = i;
+	if (get->parts[i].bytes == 0)
+		request->method = "HEAD";
+	get->parts[i].request = request;
+	get->open_parts++;
+}
+
+static void ask_parts(struct get *get)
+{
+	while (get->next_part < get->part_count && get->open_parts < get->task.s3->parallel)
+		ask_part(get, get->next_part++);
+}
+
+static void prepare_part(struct fw_s3_request *request)
+{
+	struct get *get = request->owner;
+	struct part *part = &get->parts[request->number];
+	int64_t from = part->start + part->received;
+
+	part->began = false;
+	if (part->received - part->received_before >= PROGRESS_BYTES)
+		request->attempt = 1; /* a poor connection, but it leads somewhere */
+	part->received_before = part->received;
+	fw_s3_request_field(request, "x-amz-checksum-mode", "ENABLED");
+	if (part->bytes > 0)
+		fw_s3_request_field(request, "range", "bytes=%" PRId64 "-%" PRId64, from, part->start + part->bytes - 1);
+	else if (part->bytes < 0 && from > 0)
+		fw_s3_request_field(request, "range", "bytes=%" PRId64 "-", from);
+	if (get->etag)
+		fw_s3_request_field(request, "if-match", "%s", get->etag);
+}
+
+/* "bytes 100-199/1000": the first byte and how many the object has. */
+static bool read_content_range(struct fw_str text, int64_t *first, int64_t *whole)
+{
+	struct fw_str rest = fw_str_trim(text), from, total;
+	uint64_t a, b;
+
+	if (!fw_str_starts(rest, "bytes "))
+		return false;
+	rest = (struct fw_str){rest.text + 6, rest.length - 6};
+	if (!fw_str_next_field(&rest, '-', &from) || !fw_str_next_field(&rest, '/', &total) || !rest.text ||
+	    !fw_str_to_u64(from, &a) || !fw_str_to_u64(rest, &b) || a > INT64_MAX || b > INT64_MAX)
+		return false;
+	*first = (int64_t)a;
+	*whole = (int64_t)b;
+	return true;
+}
+
+/* Only a sum of the whole object: that of an upload in parts may be one of sums ("...-3"). */
+static void keep_checksum(struct get *get, const struct fw_s3_request *request)
+{
+	const char *sum = fw_s3_request_answer_field(request, "x-amz-checksum-crc32c");
+	const char *type = fw_s3_request_answer_field(request, "x-amz-checksum-type");
+
+	if (!get->object_crc32c && sum && !strchr(sum, '-') && (!type || strcmp(type, "FULL_OBJECT") == 0) &&
+	    fw_s3_request_status(request) == 200)
+		get->object_crc32c = fw_strdup(sum);
+}
+
+/* Now that the object's size is known: how much is wanted of it, in which parts. */
+static void plan_parts(struct get *get)
+{
+	int64_t end = get->length < 0 || get->length > get->object_bytes - get->offset ? get->object_bytes
+	                                                                              : get->offset + get->length;
+	int64_t wanted = end - get->offset, part_bytes = get->task.s3->part_bytes;
+
+	if (get->sink || wanted <= part_bytes) {
+		get->parts[0].bytes = wanted;
+		return;
+	}
+	if ((wanted - 1) / part_bytes + 1 > MAX_PARTS)
+		part_bytes = (wanted - 1) / MAX_PARTS + 1;
+	get->part_count = (size_t)((wanted - 1) / part_bytes + 1);
+	get->parts = fw_realloc_array(get->parts, get->part_count, sizeof *get->parts);
+	get->parts[0].bytes = part_bytes;
+	for (size_t i = 1; i < get->part_count; i++) {
+		int64_t start = get->offset + (int64_t)i * part_bytes;
+
+		get->parts[i] = (struct part){.start = start, .bytes = end - start < part_bytes ? end - start : part_bytes};
+	}
+}
+
+/* The head of an answer: is it what was asked for, and, for the first, how large is the object? */
+static int check_head(struct get *get, const struct fw_s3_request *request, struct fw_error **err)
+{
+	const struct part *part = &get->parts[request->number];
+	int64_t from = part->start + part->received, first = 0, whole = -1;
+	const char *etag = fw_s3_request_answer_field(request, "etag");
+	bool partial = fw_s3_request_status(request) == 206;
+
+	if (partial && !read_content_range(fw_str_of(fw_s3_request_answer_field(request, "content-range")), &first, &whole))
+		return fw_fail(err, FW_E_IO, "the server answers 206 without a Content-Range that can be read");
+	if (!partial)
+		whole = fw_s3_request_answer_number(request, "content-length");
+	if (whole < 0)
+		return fw_fail(err, FW_E_IO, "the server does not say how large the object is");
+	if (first != from || whole < from)
+		return fw_fail(err, FW_E_IO, "the server answers from byte %" PRId64 " on, asked for from %" PRId64, first, from);
+	if (get->object_bytes >= 0 && (get->object_bytes != whole || (get->etag && etag && strcmp(get->etag, etag) != 0)))
+		return fw_fail(err, FW_E_CONFLICT, "the object was replaced while it was being read");
+	keep_checksum(get, request);
+	if (get->object_bytes >= 0)
+		return FW_OK;
+	get->object_bytes = whole;
+	if (!get->etag && etag)
+		get->etag = fw_strdup(etag);
+	plan_parts(get);
+	return FW_OK;
+}
+
+static int write_all(const struct get *get, const char *bytes, size_t length, int64_t at, struct fw_error **err)
+{
+	while (length > 0) {
+		ssize_t written = pwrite(get->fd, bytes, length, at);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written <= 0) {
+			int rc = fw_fail_errno(err, written < 0 ? errno : ENOSPC, "write what came");
+
+			return rc == FW_E_IO ? FW_E_ENVIRONMENT : rc; /* asking the server again does not help */
+		}
+		bytes += written;
+		length -= (size_t)written;
+		at += written;
+	}
+	return FW_OK;
+}
+
+static int take_piece(struct fw_s3_request *request, const char *bytes, size_t length, struct fw_error **err)
+{
+	struct get *get = request->owner;
+	struct part *part = &get->parts[request->number];
+	int64_t left;
+	int rc = part->began ? FW_OK : check_head(get, request, err);
+
+	if (rc != FW_OK)
+		return rc;
+	part = &get->parts[request->number]; /* planning moves them */
+	part->began = true;
+	left = part->bytes - part->received;
+	if ((int64_t)length > left)
+		length = (size_t)left;
+	if (get->sink && length > 0 && !get->sink(get->task.context, bytes, length))
+		rc = fw_fail(err, FW_E_CANCELLED, "no more is wanted");
+	else if (!get->sink)
+		rc = write_all(get, bytes, length, get->fd_offset + part->start - get->offset + part->received, err);
+	if (rc != FW_OK)
+		return rc;
+	part->crc32c = fw_crc32c(part->crc32c, bytes, length);
+	part->received += (int64_t)length;
+	/* The first request is for all there is, which may be more than its part. */
+	return part->received == part->bytes && get->part_count > 1 && fw_s3_request_status(request) == 200 ? FW_S3_ENOUGH
+	                                                                                                    : FW_OK;
+}
+
+static int verify_part(struct fw_s3_request *request, struct fw_error **err)
+{
+	struct get *get = request->owner;
+	const struct part *part = &get->parts[request->number];
+	int rc = part->began ? FW_OK : check_head(get, request, err); /* no byte came: an empty object */
+
+	part = &get->parts[request->number];
+	if (rc == FW_OK && part->received != part->bytes)
+		rc = fw_fail(err, FW_E_IO, "%" PRId64 " bytes came of %" PRId64, part->received, part->bytes);
+	return rc;
+}
+
+static uint32_t checksum(const struct get *get)
+{
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < get->part_count; i++)
+		sum = fw_crc32c_combine(sum, get->parts[i].crc32c, (uint64_t)get->parts[i].bytes);
+	return sum;
+}
+
+static bool is_right(const struct get *get)
+{
+	char text[FW_CRC32C_TEXT];
+
+	if (!get->object_crc32c || get->offset > 0 || (get->length >= 0 && get->length < get->object_bytes))
+		return true;
+	fw_crc32c_text(checksum(get), text);
+	return strcmp(text, get->object_crc32c) == 0;
+}
+
+static void begin_again(struct get *get)
+{
+	for (size_t i = 0; i < get->part_count; i++) {
+		get->parts[i].received = 0;
+		get->parts[i].crc32c = 0;
+	}
+	get->next_part = 0;
+	get->round++;
+	ask_parts(get);
+}
+
+static void all_came(struct get *get)
+{
+	fw_cleanup_error struct fw_error *error = NULL;
+	struct fw_s3_answer answer = {.object_bytes = get->object_bytes, .etag = get->etag};
+	int rc;
+
+	for (size_t i = 0; i < get->part_count; i++)
+		answer.transferred += get->parts[i].received;
+	if (is_right(get)) {
+		fw_s3_task_end(&get->task, FW_OK, &answer, NULL);
+	} else if (!get->sink && get->round + 1 < ROUNDS) {
+		begin_again(get);
+	} else {
+		rc = fw_fail(&error, FW_E_IO, "what came has another checksum than the object (CRC32C %s)", get->object_crc32c);
+		fw_s3_task_end(&get->task, rc, NULL, error);
+	}
+}
+
+/* "bytes * / 1000" of 416 (without the blanks); -1 when it is not said. */
+static int64_t size_past_end(const struct fw_s3_request *request)
+{
+	struct fw_str text = fw_str_trim(fw_str_of(fw_s3_request_answer_field(request, "content-range")));
+	uint64_t whole;
+
+	if (!fw_str_starts(text, "bytes */") || !fw_str_to_u64((struct fw_str){text.text + 8, text.length - 8}, &whole) ||
+	    whole > INT64_MAX)
+		return -1;
+	return (int64_t)whole;
+}
+
+static void part_done(struct fw_s3_request *request, int rc, const struct fw_error *err)
+{
+	struct get *get = request->owner;
+
+	get->parts[request->number].request = NULL;
+	get->open_parts--;
+	if (rc != FW_OK && fw_s3_request_status(request) == 416 && get->object_bytes < 0) {
+		/* Nothing is there from the offset on. */
+		fw_s3_task_end(&get->task, FW_OK, &(struct fw_s3_answer){.object_bytes = size_past_end(request)}, NULL);
+	} else if (rc != FW_OK) {
+		fw_s3_task_end(&get->task, rc, NULL, err);
+	} else {
+		ask_parts(get);
+		if (get->open_parts == 0)
+			all_came(get);
+	}
+}
+
+static const struct fw_s3_request_ops part_ops = {
+	.prepare = prepare_part, .sink = take_piece, .verify = verify_part, .done = part_done};
+
+/* How much the first request asks for; -1 is all there is from the offset on. */
+static int64_t first_bytes(const struct fw_s3 *s3, const struct fw_s3_get *asked)
+{
+	if (asked->sink || (asked->offset == 0 && asked->length < 0))
+		return asked->length;
+	return asked->length < 0 || asked->length > s3->part_bytes ? s3->part_bytes : asked->length;
+}
+
+struct fw_s3_task *fw_s3_get(struct fw_s3 *s3, const struct fw_s3_get *asked, fw_s3_done_fn *done, void *context)
+{
+	struct get *get = fw_alloc(sizeof *get);
+
+	fw_s3_task_begin(&get->task, s3, "get", asked->key, get_release, done, context);
+	get->key = fw_strdup(asked->key);
+	get->etag = fw_strdup(asked->etag);
+	get->offset = asked->offset;
+	get->length = asked->length;
+	get->object_bytes = -1;
+	get->sink = asked->sink;
+	get->fd = asked->fd;
+	get->fd_offset = asked->fd_offset;
+	get->parts = fw_alloc(sizeof *get->parts);
+	get->parts[0] = (struct part){.start = asked->offset, .bytes = first_bytes(s3, asked)};
+	get->part_count = get->next_part = 1;
+	ask_part(get, 0);
+	return &get->task;
+}

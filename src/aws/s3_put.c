@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Writing an object: one request, or, above the size of a part, a multipart upload: begin, parts side by side, complete.
+ * Each part, and the whole, goes with its CRC-32C, which the server checks. An upload that does not come to its end is
+ * aborted, also when its answer to the beginning comes after the caller has left. "Complete" that is answered by "no such
+ * upload" after an answer was lost is looked up: the object of that size and checksum is there, or it failed.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "aws/crc32c.h"
+#include "aws/s3_internal.h"
+#include "base/memory.h"
+
+enum { MAX_PARTS = 10000, MAX_COMPLETE_BYTES = 4 << 20 };
+#define LEAST_PART_BYTES ((int64_t)5 << 20) /* S3's own rule, but for the last */
+
+struct part {
+	char *etag;
+	uint32_t crc32c;
+	struct fw_s3_request *request; /* NULL: not begun, or done */
+};
+
+struct put {
+	struct fw_s3_task task;
+	char *key;
+	struct fw_s3_body body;
+	bool if_absent;
+	struct fw_s3_request *request; /* the single one, or that which begins, completes or looks */
+	char *upload_id;               /* NULL: none is open */
+	int64_t part_bytes;
+	struct part *parts;
+	size_t part_count, next_part, open_parts;
+	struct fw_buffer complete;
+	char *etag;
+};
+
+static void abort_upload(struct fw_s3 *s3, const char *key, const char *upload_id)
+{
+	if (!s3->stopped)
+		fw_s3_abort_upload(s3, key, upload_id, NULL, NULL);
+}
+
+/* The answer to a beginning whose caller has left. */
+static void orphan_done(struct fw_s3_request *request, int rc, const struct fw_error *err)
+{
+	fw_cleanup_s3_xml struct fw_s3_xml document = {0};
+
+	(void)err;
+	if (rc == FW_OK && fw_s3_xml_read(request->answer.data, request->answer.length, &document, NULL) == FW_OK &&
+	    document.upload_id)
+		abort_upload(request->s3, request->key, document.upload_id);
+}
+
+static const struct fw_s3_request_ops orphan_ops = {.done = orphan_done};
+static const struct fw_s3_request_ops begin_ops;
+
+static void put_release(struct fw_s3_task *task)
+{
+	struct put *put = (struct put *)task;
+
+	if (put->request && put->request->ops == &begin_ops && put->request->is_active && !task->s3->stopped)
+		put->request->ops = &orphan_ops;
+	else if (put->request)
+		fw_s3_request_cancel(put->request);
+	for (size_t i = 0; i < put->part_count; i++) {
+		if (put->parts[i].request)
+			fw_s3_request_cancel(put->parts[i].request);
+		free(put->parts[i].etag);
+	}
+	if (put->upload_id)
+		abort_upload(task->s3, put->key, put->upload_id);
+	free(put->parts);
+	free(put->upload_id);
+	free(put->key);
+	free(put->etag);
+	fw_buffer_done(&put->complete);
+}
+
+static void end_well(struct put *put)
+{
+	struct fw_s3_answer answer = {.object_bytes = put->body.bytes, .etag = put->etag};
+
+	fw_s3_task_end(&put->task, FW_OK, &answer, NULL);
+}
+
+static void keep_etag(char **target, const struct fw_s3_request *request)
+{
+	free(*target);
+	*target = fw_strdup(fw_s3_request_answer_field(request, "etag"));
+}
+
+/* A server that knows the checksum answers with what it has. */
+static int verify_sum(struct fw_s3_request *request, struct fw_error **err)
+{
+	const char *theirs = fw_s3_request_answer_field(request, "x-amz-checksum-crc32c");
+	char ours[FW_CRC32C_TEXT];
+
+	fw_crc32c_text(request->crc32c, ours);
+	if (theirs && strcmp(theirs, ours) != 0)
+		return fw_fail(err, FW_E_IO, "the server stored another checksum (%s) than was sent (%s)", theirs, ours);
+	return FW_OK;
+}
+
+static void single_done(struct fw_s3_request *request, int rc, const struct fw_error *err)
+{
+	struct put *put = request->owner;
+
+	put->request = NULL;
+	if (rc != FW_OK) {
+		fw_s3_task_end(&put->task, rc, NULL, err);
+		return;
+	}
+	keep_etag(&put->etag, request);
+	end_well(put);
+}
+
+static const struct fw_s3_request_ops single_ops = {.verify = verify_sum, .done = single_done};
+
+/* Of the whole, from those of the parts. */
+static uint32_t whole_sum(const struct put *put)
+{
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < put->part_count; i++) {
+		int64_t start = (int64_t)i * put->part_bytes, left = put->body.bytes - start;
+
+		sum = fw_crc32c_combine(sum, put->parts[i].crc32c, (uint64_t)(left < put->part_bytes ? left : put->part_bytes));
+	}
+	return sum;
+}
+
+static void look_done(struct fw_s3_request *request, int rc, const struct fw_error *err)
+{
+	struct put *put = request->owner;
+	const char *theirs = fw_s3_request_answer_field(request, "x-amz-checksum-crc32c");
+	char ours[FW_CRC32C_TEXT];
+	fw_cleanup_error struct fw_error *error = NULL;
+
+	put->request = NULL;
+	fw_crc32c_text(whole_sum(put), ours);
+	if (rc == FW_OK && fw_s3_request_answer_number(request, "content-length") == put->body.bytes && theirs &&
+	    strcmp(theirs, ours) == 0) {
+		keep_etag(&put->etag, request);
+		end_well(put);
+		return;
+	}
+	if (rc == FW_OK || rc == FW_E_ABSENT) {
+		rc = fw_fail(&error, FW_E_IO, "the upload is gone from the server before it was complete");
+		err = error;
+	}
+	fw_s3_task_end(&put->task, rc, NULL, err);
+}
+
+static const struct fw_s3_request_ops look_ops = {.done = look_done};
+
+/* The answer to an earlier "complete" was lost: was it done? */
+static void look(struct put *put)
+{
+	put->request = fw_s3_request_new(put->task.s3, "HEAD", put->key, &look_ops, put);
+	fw_s3_request_field(put->request, "x-amz-checksum-mode", "ENABLED");
+}
+
+static void complete_done(struct fw_s3_request *request, int rc, const struct fw_error *err)
+{
+	struct put *put = request->owner;
+	fw_cleanup_s3_xml struct fw_s3_xml document = {0};
+
+	put->request = NULL;
+	if (rc == FW_E_ABSENT && request->attempt > 1) {
+		free(FW_TAKE(put->upload_id));
+		look(put);
+		return;
+	}
+	if (rc != FW_OK) {
+		fw_s3_task_end(&put->task, rc, NULL, err);
+		return;
+	}
+	free(FW_TAKE(put->upload_id));
+	if (fw_s3_xml_read(request->answer.data, request->answer.length, &document, NULL) == FW_OK)
+		put->etag = FW_TAKE(document.etag);
+	end_well(put);
+}
+
+static const struct fw_s3_request_ops complete_ops = {.done = complete_done};
+
+static void complete(struct put *put)
+{
+	char sum[FW_CRC32C_TEXT];
+	struct fw_s3_request *request = fw_s3_request_new(put->task.s3, "POST", put->key, &complete_ops, put);
+
+	fw_buffer_text(&put->complete, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+	for (size_t i = 0; i < put->part_count; i++) {
+		fw_crc32c_text(put->parts[i].crc32c, sum);
+		/* An ETag is a quoted word of the server's; '<' and '&' were refused when it came. */
+		fw_buffer_printf(&put->complete,
+		                 "<Part><PartNumber>%zu</PartNumber><ETag>%s</ETag><ChecksumCRC32C>%s</ChecksumCRC32C></Part>",
+		                 i + 1, put->parts[i].etag, sum);
+	}
+	fw_buffer_text(&put->complete, "</CompleteMultipartUpload>");
+	fw_s3_request_query(request, "uploadId", put->upload_id);
+	fw_s3_request_field(request, "content-type", "application/xml");
+	fw_crc32c_text(whole_sum(put), sum);
+	fw_s3_request_field(request, "x-amz-checksum-crc32c", "%s", sum);
+	fw_s3_request_field(request, "x-amz-checksum-type", "FULL_OBJECT");
+	if (put->if_absent)
+		fw_s3_request_field(request, "if-none-match", "*");
+	request->body = (struct fw_s3_body){.bytes = (int64_t)put->complete.length, .data = put->complete.data, .fd = -1};
+	request->may_hide_error = true;
+	put->request = request;
+}
+
+static int verify_part(struct fw_s3_request *request, struct fw_error **err)
+{
+	const char *etag = fw_s3_request_answer_field(request, "etag");
+
+	if (!etag || strpbrk(etag, "<>&") || strlen(etag) > 128)
+		return fw_fail(err, FW_E_IO, "the server gives a part no ETag");
+	return verify_sum(request, err);
+}
+
+static const struct fw_s3_request_ops upload_ops;
+
+static void send_parts(struct put *put)
+{
+	while (put->next_part < put->part_count && put->open_parts < put->task.s3->parallel) {
+		size_t i = put->next_part++;
+		struct fw_s3_request *request = fw_s3_request_new(put->task.s3, "PUT", put->key, &upload_ops, put);
+		int64_t start = (int64_t)i * put->part_bytes, left = put->body.bytes - start;
+		fw_cleanup_free char *number = fw_printf("%zu", i + 1);
+
+		fw_s3_request_query(request, "partNumber", number);
+		fw_s3_request_query(request, "uploadId", put->upload_id);
+		request->number = i;
+		request->with_checksum = true;
+		request->body = (struct fw_s3_body){
+			.bytes = left < put->part_bytes ? left : put->part_bytes,
+			.data = put->body.data ? put->body.data + start : NULL,
+			.fd = put->body.fd,
+			.fd_offset = put->body.fd_offset + start,
+		};
+		put->parts[i].request = request;
+		put->open_parts++;
+	}
+}
+
+static void upload_done(struct fw_s3_request *request, int rc, const struct fw_error *err)
+{
+	struct put *put = request->owner;
+	struct part *part = &put->parts[request->number];
+
+	part->request = NULL;
+	put->open_parts--;
+	if (rc != FW_OK) {
+		fw_s3_task_end(&put->task, rc, NULL, err);
+		return;
+	}
+	keep_etag(&part->etag, request);
+	part->crc32c = request->crc32c;
+	send_parts(put);
+	if (put->open_parts == 0)
+		complete(put);
+}
+
+static const struct fw_s3_request_ops upload_ops = {.verify = verify_part, .done = upload_done};
+
+static int verify_begun(struct fw_s3_request *request, struct fw_error **err)
+{
+	fw_cleanup_s3_xml struct fw_s3_xml document = {0};
+	int rc = fw_s3_xml_read(request->answer.data, request->answer.length, &document, err);
+
+	return rc == FW_OK && !document.upload_id ? fw_fail(err, FW_E_IO, "the server gives the upload no id") : rc;
+}
+
+static void begun(struct fw_s3_request *request, int rc, const struct fw_error *err)
+{
+	struct put *put = request->owner;
+	fw_cleanup_s3_xml struct fw_s3_xml document = {0};
+
+	put->request = NULL;
+	if (rc != FW_OK) {
+		fw_s3_task_end(&put->task, rc, NULL, err);
+		return;
+	}
+	if (fw_s3_xml_read(request->answer.data, request->answer.length, &document, NULL) == FW_OK)
+		put->upload_id = FW_TAKE(document.upload_id);
+	send_parts(put);
+}
+
+static const struct fw_s3_request_ops begin_ops = {.verify = verify_begun, .done = begun};
+
+static void begin_upload(struct put *put)
+{
+	int64_t bytes = put->task.s3->part_bytes;
+
+	if (bytes < LEAST_PART_BYTES)
+		bytes = LEAST_PART_BYTES;
+	if ((put->body.bytes - 1) / bytes + 1 > MAX_PARTS)
+		bytes = (put->body.bytes - 1) / MAX_PARTS + 1;
+	put->part_bytes = bytes;
+	put->part_count = (size_t)((put->body.bytes - 1) / bytes + 1);
+	put->parts = fw_alloc_array(put->part_count, sizeof *put->parts);
+	put->request = fw_s3_request_new(put->task.s3, "POST", put->key, &begin_ops, put);
+	put->request->body.bytes = 0;
+	fw_s3_request_query(put->request, "uploads", NULL);
+	fw_s3_request_field(put->request, "x-amz-checksum-algorithm", "CRC32C");
+	fw_s3_request_field(put->request, "x-amz-checksum-type", "FULL_OBJECT");
+}
+
+struct fw_s3_task *fw_s3_put(struct fw_s3 *s3, const struct fw_s3_put *asked, fw_s3_done_fn *done, void *context)
+{
+	struct put *put = fw_alloc(sizeof *put);
+
+	fw_s3_task_begin(&put->task, s3, "put", asked->key, put_release, done, context);
+	put->key = fw_strdup(asked->key);
+	put->body = (struct fw_s3_body){asked->length, asked->data, asked->fd, asked->fd_offset};
+	put->if_absent = asked->if_absent;
+	fw_buffer_init(&put->complete, MAX_COMPLETE_BYTES);
+	if (asked->length > s3->part_bytes && asked->length > LEAST_PART_BYTES) {
+		begin_upload(put);
+		return &put->task;
+	}
+	put->request = fw_s3_request_new(s3, "PUT", asked->key, &single_ops, put);
+	put->request->body = put->body;
+	put->request->with_checksum = true;
+	if (asked->if_absent)
+		fw_s3_request_field(put->request, "if-none-match", "*");
+	return &put->task;
+}
