@@ -199,12 +199,18 @@ static int measure_process(struct session *session, struct fw_error **err)
 
 		return fw_error_hint(err, rc, "--pid takes the first process of a tree, not a thread");
 	}
+	if (!fw_process_runs(metered.pid)) {
+		int rc = fw_fail(err, FW_E_ABSENT, "measure: process %lld has ended; its parent has not waited for it yet",
+		                 (long long)session->wishes->pid);
+
+		return fw_error_hint(err, rc, "what a command takes from its beginning to its end: flexwatt measure -- COMMAND");
+	}
 	fw_energy_here_reserve(session->here, session->wishes->cpus, &metered);
 	waiting.ended = pidfd;
 	FW_CLEANUP(fw_span_free) struct fw_span *span = fw_span_begin(session->here->manager, &metered);
 
 	fw_wait(&waiting, cut_span, span);
-	take_totals(fw_span_end(span, fw_process_is_there(metered.pid)), session);
+	take_totals(fw_span_end(span, fw_process_runs(metered.pid)), session);
 	return FW_OK;
 }
 
@@ -293,14 +299,19 @@ static int check_wishes(struct wishes *wishes, bool command, struct fw_error **e
 		                                                          : "measure: nothing to measure"),
 		                     "flexwatt measure -- COMMAND; flexwatt measure --pid PID; flexwatt measure --system 10s");
 	if (!command && (wishes->repeat > 0 || wishes->memory_mb > 0))
-		return fw_fail(err, FW_E_USAGE, "measure: --repeat and --memory go with a command");
+		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "measure: --repeat and --memory go with a command"),
+		                     "flexwatt measure --repeat 5 --memory 512 -- COMMAND");
 	if (wishes->for_text && wishes->pid == 0)
-		return fw_fail(err, FW_E_USAGE, "measure: --for goes with --pid");
+		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "measure: --for goes with --pid"),
+		                     "flexwatt measure --pid PID --for 30s; a command is measured until it ends");
 	if (wishes->memory_mb > 10240 || (wishes->memory_mb > 0 && wishes->memory_mb < 128))
-		return fw_fail(err, FW_E_USAGE, "measure: --memory %lld: Lambda has 128 to 10240 MB", (long long)wishes->memory_mb);
+		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "measure: --memory %lld: Lambda has 128 to 10240 MB",
+		                                  (long long)wishes->memory_mb),
+		                     "without --memory: the smallest that fits the command's peak");
 	wishes->cpus = NAN;
 	if (wishes->cpus_text && !(fw_str_to_double(fw_str_of(wishes->cpus_text), &wishes->cpus) && wishes->cpus > 0))
-		return fw_fail(err, FW_E_USAGE, "measure: --cpus '%s' is no number of CPUs", wishes->cpus_text);
+		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "measure: --cpus '%s' is no number of CPUs", wishes->cpus_text),
+		                     "--cpus 0.5: the idle power of half a CPU is its own");
 	if (wishes->for_text)
 		rc = read_duration("--for", wishes->for_text, &wishes->for_ns, err);
 	if (rc == FW_OK && wishes->system_text)
@@ -316,7 +327,8 @@ static int open_session(struct session *session, const struct fw_text_list *word
 	const struct wishes *wishes = session->wishes;
 
 	if (wishes->output && !(session->out = fopen(wishes->output, "we")))
-		return fw_fail_errno(err, errno, "measure: --output %s", wishes->output);
+		return fw_error_hint(err, fw_fail_errno(err, errno, "measure: --output %s", wishes->output),
+		                     "a file in a directory that is there and may be written to");
 	sigset_t mask;
 	int rc = FW_OK;
 

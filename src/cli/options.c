@@ -76,7 +76,8 @@ static int take(const char *source, const struct fw_option *option, const char *
 		break;
 	case FW_OPTION_COUNT:
 		if (!fw_str_to_i64(fw_str_of(argument), &count) || count < 1)
-			return fw_fail(err, FW_E_USAGE, "%s needs a whole number of 1 or more, not '%s'", source, argument);
+			return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "%s needs a whole number of 1 or more, not '%s'", source, argument),
+			                     "--%s %s: %s", option->name, option->argument, option->help);
 		*(int64_t *)option->target = count;
 		break;
 	}
@@ -174,7 +175,8 @@ int fw_options_read(const struct fw_command *command, const struct fw_option *op
 			return FW_OK;
 		}
 		if (letter == ':')
-			return fw_fail(err, FW_E_USAGE, "%s: %s needs an argument", command->name, argv[optind - 1]);
+			return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "%s: %s needs an argument", command->name, argv[optind - 1]),
+			                     "flexwatt %s --help lists the options", command->name);
 		const struct fw_option *option = letter == '?' ? NULL : option_of(letter, options, count);
 
 		if (!option)

@@ -7,6 +7,10 @@
 
 #include <math.h>
 
+#include "base/time.h"
+
+#define RETRY_NS FW_NS_PER_S
+
 static double most_w(const struct fw_counter_limits *limits)
 {
 	return limits->most_w > 0 ? limits->most_w : FW_COUNTER_MOST_W;
@@ -33,6 +37,14 @@ void fw_counter_init(struct fw_counter *counter, const struct fw_counter_limits 
 	*counter = (struct fw_counter){.limits = *limits};
 	if (!(counter->limits.step >= 1))
 		counter->limits.step = 1;
+}
+
+bool fw_counter_may_retry(uint64_t *tried_ns, uint64_t now_ns)
+{
+	if (*tried_ns > 0 && now_ns >= *tried_ns && now_ns - *tried_ns < RETRY_NS)
+		return false;
+	*tried_ns = now_ns;
+	return true;
 }
 
 double fw_counter_longest_s(const struct fw_counter_limits *limits)

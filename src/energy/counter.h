@@ -45,6 +45,9 @@ void fw_counter_read(struct fw_counter *counter, uint64_t raw, uint64_t before_n
 /* It could not be read: a hole, never a zero. The next reading covers it. */
 void fw_counter_miss(struct fw_counter *counter, uint64_t before_ns, uint64_t after_ns,
                      struct fw_domain_reading *reading);
+/* Of one that cannot be read: whether it is to be looked for again now. At once, and then once a second, however often it is
+ * read. *tried_ns: when it was last; 0 as long as it can be read. */
+bool fw_counter_may_retry(uint64_t *tried_ns, uint64_t now_ns);
 /* Longest time between two readings in which no wrap can go unseen; INFINITY where there is no range. */
 double fw_counter_longest_s(const struct fw_counter_limits *limits);
 

@@ -34,7 +34,7 @@ struct fw_power_event {
 	struct fw_counter counter;
 	double longest_s;      /* unread for longer, the kernel itself may lose count */
 	struct fw_domain_reading latest;
-	unsigned failed;       /* reads in a row */
+	uint64_t tried_ns;     /* when it was opened anew last; 0: it can be read */
 
 	/* While it is opened. */
 	uint64_t seen, last;   /* bits that were ever set; the latest count */

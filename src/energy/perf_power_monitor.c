@@ -16,8 +16,6 @@
 #include "host/kernel.h"
 #include "host/sysfs.h"
 
-enum { REOPEN_EVERY = 16 };
-
 static void power_close(struct fw_monitor *power)
 {
 	if (!power)
@@ -137,14 +135,14 @@ static void read_event(struct fw_monitor *power, struct fw_power_event *event, s
 	uint64_t after_ns = fw_monotonic_ns();
 
 	if (error == 0) {
-		event->failed = 0;
+		event->tried_ns = 0;
 		fw_counter_read(counter, count, before_ns, after_ns, reading);
 		if (after_ns > since_ns)
 			bound_gap(event, (double)(after_ns - since_ns) / 1e9, (double)(counter->units - units) * event->scale, reading);
 	} else {
 		fw_counter_miss(counter, before_ns, after_ns, reading);
 		reading->reason = fw_domain_reason_of_errno(error);
-		if (event->failed++ % REOPEN_EVERY == 0)
+		if (fw_counter_may_retry(&event->tried_ns, after_ns))
 			fw_power_reopen(power, event);
 	}
 	event->latest = *reading;

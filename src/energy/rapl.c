@@ -16,8 +16,6 @@
 #include "energy/rapl_internal.h"
 #include "host/kernel.h"
 
-enum { REOPEN_EVERY = 16 };
-
 static void rapl_close(struct fw_monitor *rapl)
 {
 	if (!rapl)
@@ -128,13 +126,13 @@ static void read_zone(const struct fw_root *root, struct fw_rapl_zone *zone, str
 	uint64_t after_ns = fw_monotonic_ns();
 
 	if (errnum == FW_OK) {
-		zone->failed = 0;
+		zone->tried_ns = 0;
 		fw_counter_read(&zone->counter, raw, before_ns, after_ns, reading);
 		return;
 	}
 	fw_counter_miss(&zone->counter, before_ns, after_ns, reading);
 	reading->reason = fw_domain_reason_of_errno(errnum);
-	if (zone->failed++ % REOPEN_EVERY == 0)
+	if (fw_counter_may_retry(&zone->tried_ns, after_ns))
 		fw_rapl_zone_reopen(root, zone);
 }
 

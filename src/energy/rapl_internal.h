@@ -32,7 +32,7 @@ struct fw_rapl_zone {
 	struct fw_counter counter;
 	double joules;             /* the latest; NAN: none yet */
 	uint64_t shown_uj;         /* the latest raw value */
-	unsigned failed;           /* reads in a row */
+	uint64_t tried_ns;         /* when it was looked for again last; 0: it can be read */
 	unsigned still;            /* reads in a row without movement */
 	uint64_t still_since_ns;
 	int64_t still_busy_ns;     /* of all CPUs, when it stood still first */

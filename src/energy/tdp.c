@@ -25,7 +25,7 @@ static void tdp_attribute(struct fw_monitor *monitor, const struct fw_interval *
 	energy->source = fw_strdup(fw_monitor_tdp.name);
 	energy->method = fw_strdup(fw_monitor_tdp.method);
 	energy->domain = fw_strdup("package");
-	energy->flags = fw_strdup("modelled ok");
+	energy->flags = fw_strdup("modelled");
 	energy->joules = monitor->processor.tdp_w * use * interval->duration_s;
 	energy->dynamic_j = energy->joules;
 	energy->idle_j = 0;
@@ -58,7 +58,7 @@ static void tdp_close(struct fw_monitor *monitor)
 const struct fw_monitor_ops fw_monitor_tdp = {
 	.name = "tdp",
 	.method = "tdp/1",
-	.gives = "energy (modelled: TDP x CPU use, no interval)",
+	.gives = "energy for comparison alone, in no total (the whole processor's TDP x CPU use of this machine, no interval)",
 	.open = tdp_open,
 	.describe = tdp_describe,
 	.attribute = tdp_attribute,

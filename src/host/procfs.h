@@ -68,6 +68,8 @@ void fw_net_dev_parse(struct fw_str text, struct fw_net_totals *totals);
 
 /* Also one of another user, which may not be signalled, and a zombie. */
 bool fw_process_is_there(pid_t pid);
+/* A zombie has ended: nobody has waited for it yet, and it does nothing more. */
+bool fw_process_runs(pid_t pid);
 
 /* The processes below `pid` (itself first) in /proc, at most `capacity`; returns how many were found. Processes that
  * left the tree by losing their parent are not found: a cgroup is the only exact tree. */

@@ -6,10 +6,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -66,6 +68,16 @@ static void add_children_of(const struct fw_root *root, pid_t pid, pid_t *pids, 
 bool fw_process_is_there(pid_t pid)
 {
 	return kill(pid, 0) == 0 || errno != ESRCH;
+}
+
+bool fw_process_runs(pid_t pid)
+{
+	fw_cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd ended = {pidfd, POLLIN, 0};
+
+	if (pidfd < 0)
+		return errno == ENOSYS && fw_process_is_there(pid);
+	return poll(&ended, 1, 0) == 0;
 }
 
 size_t fw_process_tree(const struct fw_root *root, pid_t pid, pid_t *pids, size_t capacity)

@@ -50,6 +50,8 @@ static int take_options(const struct fw_meter_options *options, struct fw_meter_
 		memcpy(wanted, options, options->size < sizeof *wanted ? options->size : sizeof *wanted);
 	if (wanted->pid < 0 || wanted->pid > INT32_MAX || (wanted->pid > 0 && !fw_process_is_there((pid_t)wanted->pid)))
 		return fw_fail(err, FW_E_ABSENT, "no process %lld", (long long)wanted->pid);
+	if (wanted->pid > 0 && !fw_process_runs((pid_t)wanted->pid))
+		return fw_fail(err, FW_E_ABSENT, "process %lld has ended; its parent has not waited for it yet", (long long)wanted->pid);
 	if (!(wanted->cpus >= 0 && isfinite(wanted->cpus)))
 		return fw_fail(err, FW_E_USAGE, "cpus is no number of CPUs: %g", wanted->cpus);
 	return FW_OK;
@@ -186,7 +188,7 @@ int fw_meter_stop(struct fw_meter *meter, struct fw_meter_figures *figures, char
 		free(meter);
 		return fail(reason, error, size);
 	}
-	meter->totals = fw_span_end(meter->span, fw_process_is_there(meter->pid));
+	meter->totals = fw_span_end(meter->span, fw_process_runs(meter->pid));
 	if (figures)
 		rc = fill(meter, figures, &reason);
 	meter_free(meter);

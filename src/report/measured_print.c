@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "energy/monitor.h"
 #include "report/format.h"
 #include "report/measured_internal.h"
 
@@ -117,6 +118,14 @@ static struct fw_mean energy_mean(const struct fw_measured *measured, const stru
 
 #define ENERGY_MEAN(measured, like, member) energy_mean(measured, like, offsetof(struct fw_energy, member))
 
+/* Beside a figure that looks like the others and is none of them; else NULL. */
+static const char *note_on(const struct fw_energy *energy)
+{
+	return strcmp(energy->source, fw_monitor_tdp.name) == 0
+	           ? "for comparison, in no total: TDP of the whole processor x CPU use of this machine"
+	           : NULL;
+}
+
 static void print_domain(const struct page *page, const struct fw_energy *energy)
 {
 	struct fw_mean joules = ENERGY_MEAN(page->measured, energy, joules);
@@ -127,8 +136,9 @@ static void print_domain(const struct page *page, const struct fw_energy *energy
 	                                           ENERGY_MEAN(page->measured, energy, high).mean));
 	spread(page, &joules, fw_format_joules);
 	fw_buffer_printf(page->out, ", dynamic %s", fw_format_joules(text, ENERGY_MEAN(page->measured, energy, dynamic_j).mean));
-	fw_buffer_printf(page->out, ", idle %s; %s\n", fw_format_joules(text, ENERGY_MEAN(page->measured, energy, idle_j).mean),
+	fw_buffer_printf(page->out, ", idle %s; %s", fw_format_joules(text, ENERGY_MEAN(page->measured, energy, idle_j).mean),
 	                 energy->flags ? energy->flags : "");
+	fw_buffer_printf(page->out, "%s%s\n", note_on(energy) ? "; " : "", note_on(energy) ? note_on(energy) : "");
 }
 
 static void print_energy(const struct page *page)
@@ -237,6 +247,8 @@ static json_t *energy_to_json(const struct fw_measured *measured, const struct f
 	json_t *json = json_pack("{s:s, s:s, s:s?, s:s?}", "source", energy->source, "domain", energy->domain, "method",
 	                         energy->method, "flags", energy->flags);
 
+	if (note_on(energy))
+		json_object_set_new(json, "note", json_string(note_on(energy)));
 	json_object_set_new(json, "joules", mean_to_json(&joules, "J"));
 	json_object_set_new(json, "low", fw_json_real(ENERGY_MEAN(measured, energy, low).mean));
 	json_object_set_new(json, "high", fw_json_real(ENERGY_MEAN(measured, energy, high).mean));

@@ -6,16 +6,8 @@ import os
 import threading
 
 import pytest
+from energy_machine import WORKFLOW
 from powercap import CPU_W, IDLE_W, powercap
-
-WORKFLOW = """
-    name: energy
-    storage: ./data
-    function: {package: ./functions}
-    defaults: {memory: 1769, timeout: 30, retries: 0}
-    stages:
-      burn: {handler: burn, workers: 4, params: {cpu_ms: 300}}
-"""
 
 
 def run(flexwatt, *options, workflow=WORKFLOW, status=0):

@@ -12,10 +12,8 @@ import sys
 import threading
 
 import pytest
-from conftest import BUILD, SOURCE
-
-sys.path.insert(0, str(SOURCE / "tests/tools"))
-from energy_truth import Machine  # noqa: E402
+from conftest import BUILD
+from energy_machine import known_machine
 
 FLOOR_W, CORE_W, DRAM_FLOOR_W, DRAM_CORE_W = 10, 20, 1, 2
 CPUS = os.cpu_count()
@@ -55,18 +53,13 @@ def judged(flexwatt, loads):
     def run(workflow=MIX, during=None, **options):
         flexwatt.workflow(workflow)
         options = {"floor": FLOOR_W, "core": CORE_W, "dram_floor": DRAM_FLOOR_W, "dram_core": DRAM_CORE_W, **options}
-        try:
-            with Machine(BUILD, flexwatt.directory / "machine", **options) as machine:
-                timers = [threading.Timer(at_s, machine, [command]) for at_s, command in during or []]
-                for timer in timers:
-                    timer.start()
-                told = flexwatt.json("run", "workflow.yaml", "--counters-root", machine.root)
-                for timer in timers:
-                    timer.join()
-        except RuntimeError as error:
-            if "switches of CPU" in str(error):
-                pytest.skip(f"switches of CPUs cannot be seen here: {error}")
-            raise
+        with known_machine(flexwatt.directory / "machine", **options) as machine:
+            timers = [threading.Timer(at_s, machine, [command]) for at_s, command in during or []]
+            for timer in timers:
+                timer.start()
+            told = flexwatt.json("run", "workflow.yaml", "--counters-root", machine.root)
+            for timer in timers:
+                timer.join()
         records = flexwatt.records(told["run"])
         invocations = machine.truth.invocations(records)
         assert len(invocations) == len(records)

@@ -12,11 +12,9 @@ import time
 
 import pytest
 
-from conftest import BINARY, BUILD, DEADLINE_S, SOURCE, wait_until
-
-sys.path.insert(0, str(SOURCE / "tests/tools"))
-from energy_truth import Machine  # noqa: E402
-from test_progress import Terminal  # noqa: E402
+from conftest import BINARY, DEADLINE_S, wait_until
+from energy_machine import fixture_machine, known_machine
+from test_progress import Terminal
 
 BURN = "import time; end = time.monotonic() + {}\nwhile time.monotonic() < end: pass"
 QUANTITY = r"\d[\d.]*(?:e-?\d+)?"
@@ -238,6 +236,34 @@ def test_a_process_is_measured_for_a_while(flexwatt):
     assert 1500 <= mean(report, "wall_ms") < 10000 and mean(report, "cpu_percent") > 5 and mean(report, "memory_peak_mb") > 1
 
 
+def test_a_process_that_has_ended_is_not_measured_although_nobody_has_waited_for_it(flexwatt):
+    process = subprocess.Popen(["true"])
+    wait_until(lambda: pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z")
+    failed = flexwatt("measure", "--pid", process.pid, status=125)
+    process.wait()
+    assert f"process {process.pid} has ended; its parent has not waited for it yet" in failed.stderr and "hint: " in failed.stderr
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--repeat", "2", "--pid", "1"], ["--for", "3s", "--", "true"], ["--memory", "1", "--", "true"], ["--cpus", "x", "--", "true"],
+    ["-r", "x", "--", "true"], ["--pid", "0"], ["--system", "3q"], ["--pid"], [], ["--nonsense"], ["--region", "mars", "--", "true"],
+    ["--pid", "1", "--system", "2s"], ["--output", "/nowhere/report", "--", "true"], ["--pid", "4194304"],
+])
+def test_wrong_usage_is_one_error_with_a_hint(flexwatt, arguments):
+    failed = flexwatt("measure", *arguments, status=125)
+    error, hint = failed.stderr.splitlines()
+    assert error.startswith("error: measure: ") and hint.startswith("  hint: ") and len(hint) > 20
+
+
+def test_the_estimate_by_tdp_says_what_it_is_of(flexwatt):
+    printed = flexwatt("measure", "--", "true").stderr
+    line, = (line for line in printed.splitlines() if line.split()[0] == "tdp")
+    assert "modelled; for comparison, in no total: TDP of the whole processor" in line and " ok" not in line
+    _, report = measure(flexwatt, "--", "true")
+    tdp, = (energy for energy in report["energy"] if energy["source"] == "tdp")
+    assert tdp["note"] in line and all("note" not in energy for energy in report["energy"] if energy["source"] != "tdp")
+
+
 def test_the_whole_system_is_measured_for_a_while(flexwatt):
     _, report = measure(flexwatt, "--system", "1500ms")
     assert "per execution" not in flexwatt("measure", "--system", "100ms").stderr
@@ -271,16 +297,8 @@ def test_a_process_that_outlives_the_command_is_said_and_left_alone(flexwatt):
 @pytest.fixture
 def counters(tmp_path):
     """A machine whose package draws 10 W at rest and 20 W more for each busy CPU, its memory 1 W."""
-    machine = Machine(BUILD, tmp_path / "machine", floor=10, core=20, dram_floor=1)
-    try:
-        machine.__enter__()
-    except RuntimeError as reason:
-        if machine.process.returncode == 3:
-            pytest.skip(f"switches of CPUs cannot be seen here: {reason}")
-        raise
-    yield machine
-    if machine.process.returncode is None:
-        machine.__exit__()
+    with known_machine(tmp_path / "machine", floor=10, core=20, dram_floor=1) as machine:
+        yield machine
 
 
 def test_counters_give_measured_joules_by_domain(flexwatt, counters):
@@ -351,6 +369,15 @@ def test_counters_of_the_whole_system_are_handed_to_nobody(flexwatt, counters):
     assert 10 * seconds * 0.95 <= package["joules"]["mean"] <= (10 + 20 * os.cpu_count()) * seconds * 1.05
     assert package["joules"]["mean"] == pytest.approx(10 * seconds + 20 * cpu_s, rel=0.25, abs=late_j)  # clock ticks against switches
     assert package["low"] <= package["joules"]["mean"] <= package["high"]
+
+
+@pytest.mark.parametrize("what", [["--", sys.executable, "-c", BURN.format(0.5)], ["--system", "500ms"]], ids=["command", "system"])
+def test_joules_of_a_guest_are_told_as_one_grade_lower(flexwatt, tmp_path, what):
+    """Its counter tells neither its name nor its range: as a hypervisor passes it through."""
+    with fixture_machine("guest-counter-alone", tmp_path / "guest", watts=20) as root:
+        _, report = measure(flexwatt, "--counters-root", root, *what)
+    package, = (energy for energy in report["energy"] if energy["domain"] == "package" and energy["flags"].startswith("measured"))
+    assert package["joules"]["mean"] > 0 and "virtual" in package["flags"].split() and "ok" not in package["flags"].split()
 
 
 def test_a_counters_root_that_is_not_there_is_our_own_failure(flexwatt):

@@ -7,16 +7,8 @@ import struct
 
 import pytest
 from conftest import events_of, kill, wait_until
+from energy_machine import WORKFLOW
 from powercap import powercap
-
-WORKFLOW = """
-    name: energy
-    storage: ./data
-    function: {package: ./functions}
-    defaults: {memory: 1769, timeout: 30, retries: 0}
-    stages:
-      burn: {handler: burn, workers: 4, params: {cpu_ms: 300}}
-"""
 
 
 @pytest.fixture
