@@ -10,9 +10,7 @@ import sys
 import pytest
 
 from conftest import BUILD, DEADLINE_S, SOURCE
-
-sys.path.insert(0, str(SOURCE / "tests/tools"))
-from energy_truth import Machine  # noqa: E402
+from energy_machine import known_machine
 
 EXAMPLES = SOURCE / "examples/meter"
 LINE = re.compile(r"sum [\d.]+: ([\d.]+) s, ([\d.]+) s of CPU, ([\d.]+) J \(([\d.]+) to ([\d.]+)\), (modelled|measured) by (\S+)")
@@ -107,14 +105,7 @@ print(one.cpu_seconds, one.joules_idle / one.seconds, quarter.joules_idle / quar
 
 
 def test_counters_make_it_measured(environment, tmp_path):
-    machine = Machine(BUILD, tmp_path / "machine", floor=10, core=20)
-    try:
-        machine.__enter__()
-    except RuntimeError as reason:
-        if machine.process.returncode == 3:
-            pytest.skip(f"switches of CPUs cannot be seen here: {reason}")
-        raise
-    try:
+    with known_machine(tmp_path / "machine", floor=10, core=20) as machine:
         output = python({**environment, "FLEXWATT_COUNTERS_ROOT": str(machine.root)}, """
 import flexwatt, time
 with flexwatt.Meter() as meter:
@@ -122,10 +113,29 @@ with flexwatt.Meter() as meter:
     while time.monotonic() < end: pass
 print(meter.modelled, meter.source, meter.joules_dynamic > 0, meter.joules_low <= meter.joules <= meter.joules_high, meter.watts)
 """).split()
-    finally:
-        machine.__exit__()
     assert output[0] == "False" and "rapl" in output[1] and output[2:4] == ["True", "True"]
     assert float(output[4]) < (10 + 20 * os.cpu_count()) * 1.1
+
+
+def test_what_is_told_is_listed_once_and_told_by_the_meter_too(environment):
+    text = (SOURCE / "sdk/python/flexwatt/meter.py").read_text()
+    for name in ("cpu_seconds", "memory_peak_mb", "embodied_gco2e", "idle_j", "dynamic_j"):
+        assert len(re.findall(rf"\b{name}\b", text)) == 1, name
+    python(environment, """
+import dataclasses, flexwatt
+meter = flexwatt.Meter()
+try:
+    meter.joules
+except AttributeError as error:
+    assert "not been read yet" in str(error)
+else:
+    raise AssertionError
+figures = meter.start().stop()
+for field in dataclasses.fields(flexwatt.Figures):
+    value = getattr(figures, field.name)
+    assert type(value).__name__ == field.type and (getattr(meter, field.name) == value or value != value), field
+assert all(type(getattr(one, field.name)).__name__ == field.type for one in meter.energies for field in dataclasses.fields(one))
+""")
 
 
 def test_a_meter_can_be_read_while_it_runs_and_started_again(environment):

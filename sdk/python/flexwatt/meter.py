@@ -11,29 +11,14 @@ import pathlib
 import threading
 from dataclasses import dataclass, fields
 from types import TracebackType
+from typing import Any
 
 _NAME = "libflexwatt.so.0"
 _ERROR_SIZE = 512
-_DOUBLES = ("seconds", "cpu_seconds", "memory_peak_mb", "joules", "joules_low", "joules_high", "joules_dynamic", "joules_idle",
-            "watts", "operational_gco2e", "embodied_gco2e")
 
 
 class MeterError(RuntimeError):
     """What the meter could not do, and what would help."""
-
-
-class _Options(ctypes.Structure):
-    _fields_ = [("size", ctypes.c_size_t), ("pid", ctypes.c_int64), ("cpus", ctypes.c_double), ("region", ctypes.c_char_p)]
-
-
-class _Figures(ctypes.Structure):
-    _fields_ = [("size", ctypes.c_size_t), *((name, ctypes.c_double) for name in _DOUBLES), ("modelled", ctypes.c_int),
-                ("source", ctypes.c_char * 32), ("methods", ctypes.c_char * 256)]
-
-
-class _Energy(ctypes.Structure):
-    _fields_ = [("size", ctypes.c_size_t), ("source", ctypes.c_char * 32), ("domain", ctypes.c_char * 16), ("flags", ctypes.c_char * 64),
-                *((name, ctypes.c_double) for name in ("joules", "low", "high", "dynamic_j", "idle_j"))]
 
 
 @dataclass(frozen=True)
@@ -68,6 +53,32 @@ class Energy:
     high: float
     dynamic_j: float
     idle_j: float
+
+
+class _Options(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("pid", ctypes.c_int64), ("cpus", ctypes.c_double), ("region", ctypes.c_char_p)]
+
+
+_TEXT_SIZES = {"source": 32, "domain": 16, "flags": 64, "methods": 256}
+
+
+def _structure(kind: type) -> list[tuple[str, type]]:
+    """The members in C of what a class of figures lists, in its order."""
+    known: dict[str, type] = {"float": ctypes.c_double, "bool": ctypes.c_int}
+    return [("size", ctypes.c_size_t), *((one.name, known.get(str(one.type)) or ctypes.c_char * _TEXT_SIZES[one.name]) for one in fields(kind))]
+
+
+def _values(kind: type, structure: ctypes.Structure) -> dict[str, Any]:
+    convert = {"float": float, "bool": bool, "str": bytes.decode}
+    return {one.name: convert[str(one.type)](getattr(structure, one.name)) for one in fields(kind)}
+
+
+class _Figures(ctypes.Structure):
+    _fields_ = _structure(Figures)
+
+
+class _Energy(ctypes.Structure):
+    _fields_ = _structure(Energy)
 
 
 _library: ctypes.CDLL | None = None
@@ -116,21 +127,6 @@ class Meter:
     grid counts. After stop() its figures are attributes: joules, joules_low, joules_high, seconds, watts, source, … (Figures).
     """
 
-    seconds: float
-    cpu_seconds: float
-    memory_peak_mb: float
-    joules: float
-    joules_low: float
-    joules_high: float
-    joules_dynamic: float
-    joules_idle: float
-    watts: float
-    operational_gco2e: float
-    embodied_gco2e: float
-    modelled: bool
-    source: str
-    methods: str
-
     def __init__(self, pid: int | None = None, cpus: float | None = None, region: str | None = None) -> None:
         self._options = _Options(ctypes.sizeof(_Options), pid or 0, cpus or 0.0, region.encode() if region else None)
         self._meter = ctypes.c_void_p()
@@ -170,16 +166,18 @@ class Meter:
             _load().fw_meter_stop(meter, None, None, 0)
 
     def _take(self, figures: _Figures) -> None:
-        values: dict[str, float | bool | str] = {name: getattr(figures, name) for name in _DOUBLES}
-        values |= {"modelled": bool(figures.modelled), "source": figures.source.decode(), "methods": figures.methods.decode()}
-        self.figures = Figures(**values)  # type: ignore[arg-type]
-        for field in fields(Figures):
-            setattr(self, field.name, values[field.name])
+        self.figures = Figures(**_values(Figures, figures))
         count = _load().fw_meter_energies(self._meter, None, 0)
         found = (_Energy * count)(*(_Energy(ctypes.sizeof(_Energy)) for _ in range(count)))
         _load().fw_meter_energies(self._meter, found, count)
-        self.energies = [Energy(one.source.decode(), one.domain.decode(), one.flags.decode(), one.joules, one.low, one.high,
-                                one.dynamic_j, one.idle_j) for one in found]
+        self.energies = [Energy(**_values(Energy, one)) for one in found]
+
+    def __getattr__(self, name: str) -> Any:
+        """The figures are attributes of the meter as well, once there are any."""
+        figures = self.__dict__.get("figures")
+        if figures is None or name.startswith("_"):
+            raise AttributeError(f"the meter has no {name}, or has not been read yet")
+        return getattr(figures, name)
 
     def __enter__(self) -> Meter:
         return self.start()
