@@ -37,6 +37,7 @@ struct fw_work {
 struct fw_work_snapshot {
 	const struct fw_work *work;
 	uint64_t before_ns, after_ns, switches, missed, cycle_errors;
+	unsigned asked;
 	uint32_t used;
 	uint32_t *generations;
 	struct fw_work_sum *sums; /* slot * packages + package, since the account was opened */
@@ -135,19 +136,16 @@ static uint64_t running_on(const struct fw_bpf_cpu *cpu, uint32_t *slot)
 	return since_ns == 0 || now_ns < since_ns ? 0 : now_ns - since_ns;
 }
 
-/* Where switches are hidden, who runs now must be asked. */
-static void ask(const struct fw_bpf *bpf, unsigned index)
+/* Who was seen to come runs until it is seen to go, but for tasks whose going the kernel hides: of a CPU where one of those
+ * came last it must be asked who runs, by an interrupt. Where idle states are told no CPU is woken from sleep for it: the
+ * programs see it fall asleep. */
+static bool ask(const struct fw_bpf *bpf, unsigned index)
 {
-	if (peek(&bpf->cpus[index].missed) > 0)
-		(void)fw_bpf_run_on(bpf->look_fd, index);
-}
+	bool doubtful = __atomic_load_n(&bpf->cpus[index].doubtful, __ATOMIC_RELAXED) != 0;
 
-/* At the edge of an invocation: a CPU that runs something else, as far as we know, is not interrupted for it (that may wake
- * it from sleep, which takes longer than many an invocation); the next tick asks all. */
-static void ask_of(const struct fw_bpf *bpf, unsigned index, uint32_t slot)
-{
-	if (__atomic_load_n(&bpf->cpus[index].slot, __ATOMIC_RELAXED) == slot)
-		ask(bpf, index);
+	if (doubtful)
+		(void)fw_bpf_run_on(bpf->look_fd, index);
+	return doubtful;
 }
 
 static bool read_slot(const struct fw_bpf *bpf, unsigned index, uint32_t slot, struct fw_work_sum *sum)
@@ -157,7 +155,7 @@ static bool read_slot(const struct fw_bpf *bpf, unsigned index, uint32_t slot, s
 	uint32_t running;
 	uint64_t seen;
 
-	ask_of(bpf, index, slot);
+	(void)ask(bpf, index);
 	for (int tries = 0; tries < TRIES; tries++) {
 		if (!begin_read(version, &seen))
 			continue;
@@ -335,6 +333,7 @@ static void take_sharing(struct fw_work_snapshot *snapshot)
 struct view {
 	struct fw_bpf_cpu cpu;
 	uint64_t running_ns;
+	bool was_asked;
 	struct fw_work_sum slots[FW_BPF_SLOTS];
 };
 
@@ -344,7 +343,7 @@ static bool view_cpu(const struct fw_work *work, unsigned index, struct view *vi
 	const __u64 *version = &cpu->version;
 	uint64_t seen;
 
-	ask(work->bpf, index);
+	view->was_asked = ask(work->bpf, index);
 	for (int tries = 0; tries < TRIES; tries++) {
 		if (!begin_read(version, &seen))
 			continue;
@@ -372,6 +371,7 @@ static void add_view(struct fw_work_snapshot *snapshot, unsigned index, const st
 	snapshot->switches += view->cpu.switches;
 	snapshot->cycle_errors += view->cpu.cycle_errors;
 	snapshot->missed += view->cpu.missed;
+	snapshot->asked += view->was_asked;
 	snapshot->idle_ns[package] += view->cpu.idle_ns + (idle ? view->running_ns : 0);
 	snapshot->busy[package].ns += view->cpu.busy_ns + (idle ? 0 : view->running_ns);
 	snapshot->busy[package].cycles += view->cpu.busy_cycles;
@@ -395,6 +395,7 @@ bool fw_work_take(struct fw_work *work, struct fw_work_snapshot *snapshot)
 
 	snapshot->before_ns = fw_monotonic_ns();
 	snapshot->switches = snapshot->missed = snapshot->cycle_errors = 0;
+	snapshot->asked = 0;
 	snapshot->used = work->used;
 	memset(snapshot->sums, 0, work->used * work->packages * sizeof *snapshot->sums);
 	memset(snapshot->busy, 0, sizeof snapshot->busy);
@@ -427,7 +428,8 @@ bool fw_work_of(const struct fw_work_snapshot *snapshot, struct fw_work_key key,
 struct fw_work_machine fw_work_machine_of(const struct fw_work_snapshot *snapshot)
 {
 	return (struct fw_work_machine){snapshot->before_ns, snapshot->after_ns, snapshot->busy,
-	                                snapshot->idle_ns, snapshot->switches, snapshot->missed, snapshot->cycle_errors};
+	                                snapshot->idle_ns, snapshot->switches, snapshot->missed, snapshot->cycle_errors,
+	                                snapshot->asked};
 }
 
 bool fw_bpf_read_idle(const struct fw_bpf_idle *record, struct fw_bpf_idle *copy)

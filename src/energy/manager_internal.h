@@ -108,6 +108,7 @@ struct fw_energy_manager {
 	uint64_t period_ns;                /* of samples */
 	atomic_ullong ticking_ns;          /* of the timer as it is set; 0: off */
 	uint64_t least_ns;                 /* sampler: the budget lowers the rate: no period is shorter */
+	uint64_t tick_cost_ns;             /* sampler: CPU time of a tick of late */
 	uint64_t sampled_ns;               /* sampler: when everything was sampled last */
 	atomic_ullong short_ns;            /* when an invocation of less than a second ended last */
 

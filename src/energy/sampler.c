@@ -22,8 +22,9 @@ static const uint64_t FAST_NS = FW_NS_PER_S / 100;
 #define COALESCE_NS FW_NS_PER_MS
 #define MOST_PERIOD_NS (10 * FW_NS_PER_S) /* no counter goes round in it */
 
-/* An invocation that has no reading near its begin gets one now: it is near enough when the invocation is long. */
-static void sample_active(struct fw_energy_worker *worker)
+/* An invocation that has no reading near its begin gets one now: it is near enough when the invocation is long. True when
+ * anything was read. */
+static bool sample_active(struct fw_energy_worker *worker)
 {
 	bool active, lacks_base;
 
@@ -32,19 +33,22 @@ static void sample_active(struct fw_energy_worker *worker)
 	lacks_base = worker->base_off_ns == UINT64_MAX;
 	pthread_mutex_unlock(&worker->state);
 	if (!active)
-		return;
-	if (!fw_energy_may(worker->manager, FW_KEEP_FOR_ENDS))
+		return false;
+	if (!fw_energy_may(worker->manager, FW_KEEP_FOR_ENDS)) {
 		worker->manager->left_out++;
-	else if (lacks_base)
+		return false;
+	}
+	if (lacks_base)
 		fw_energy_read_worker(worker);
 	else
 		fw_energy_sample_worker(worker);
+	return true;
 }
 
 /* The lock is given up between workers, so that a worker that starts or ends does not wait for all of them. */
 static uint64_t sample_all(struct fw_energy_manager *manager, uint64_t paid_ns)
 {
-	bool more = true;
+	bool more = true, read;
 
 	for (size_t i = 0; more; i++) {
 		pthread_mutex_lock(&manager->pass);
@@ -53,12 +57,12 @@ static uint64_t sample_all(struct fw_energy_manager *manager, uint64_t paid_ns)
 			for (size_t m = 0; m < FW_MONITOR_COUNT; m++)
 				if (manager->monitors[m] && manager->reports[m].ops->sample)
 					manager->reports[m].ops->sample(manager->monitors[m]);
-		if (more)
-			sample_active(manager->workers.items[i]);
+		read = more && sample_active(manager->workers.items[i]);
 		pthread_mutex_unlock(&manager->pass);
-		paid_ns = fw_energy_pay(manager, paid_ns);
+		if (read) /* to look at the clock of this thread costs as much as to find nothing to read */
+			paid_ns = fw_energy_pay(manager, paid_ns);
 	}
-	return paid_ns;
+	return fw_energy_pay(manager, paid_ns);
 }
 
 /* Filling records is no reading: counted apart, and not paid from the budget. */
@@ -126,21 +130,47 @@ static uint64_t wanted_period_ns(struct fw_energy_manager *manager)
 	return wanted_ns > manager->least_ns ? wanted_ns : manager->least_ns;
 }
 
+/* What the purse can pay for alone is never too fast, however deep others have put the account into debt. */
 static void adapt(struct fw_energy_manager *manager)
 {
-	bool may = fw_energy_may(manager, FW_KEEP_FOR_TICKS);
+	bool may = fw_budget_allows_faster(&manager->budget, fw_monotonic_ns());
 	uint64_t least_ns = may ? manager->least_ns / 20 * 19 : manager->least_ns / 2 * 3;
+	uint64_t purse_ns = fw_budget_purse_period_ns(manager->tick_cost_ns);
 
+	if (least_ns > purse_ns)
+		least_ns = purse_ns;
 	manager->least_ns = least_ns < FAST_NS ? FAST_NS : least_ns > MOST_PERIOD_NS ? MOST_PERIOD_NS : least_ns;
 	set_timer(manager, wanted_period_ns(manager));
 }
 
-/* A tick is read when anything is left in the account, what an edge asks for when there is more; neither when the last
- * reading is of the same moment. But a counter must not go round unseen, whatever it costs. */
+static uint64_t pay_tick(struct fw_energy_manager *manager, uint64_t paid_ns)
+{
+	uint64_t now_ns = fw_thread_cpu_ns(), cost_ns = now_ns - paid_ns, before_ns = manager->tick_cost_ns;
+
+	manager->tick_cost_ns = before_ns ? (7 * before_ns + cost_ns) / 8 : cost_ns;
+	fw_budget_spend_tick(&manager->budget, cost_ns);
+	return now_ns;
+}
+
+static bool is_slow(struct fw_energy_manager *manager)
+{
+	return atomic_load(&manager->ticking_ns) >= IDLE_NS;
+}
+
+/* A tick is read when anything is left in the account or its purse, and so is the edge that ends a rest; any other edge when
+ * there is more in the account. But a counter must not go round unseen, whatever it costs. */
+static bool may_tick(struct fw_energy_manager *manager, uint64_t now_ns, bool ticked)
+{
+	if (ticked || is_slow(manager))
+		return fw_budget_allows_tick(&manager->budget, now_ns);
+	return fw_budget_allows(&manager->budget, now_ns, FW_KEEP_FOR_ENDS);
+}
+
+/* Not when the last reading is of the same moment. */
 static uint64_t read_counters(struct fw_energy_manager *manager, bool ticked, uint64_t paid_ns)
 {
-	uint64_t since_ns = fw_monotonic_ns() - fw_counters_tick_ns(manager->counters);
-	bool may = fw_energy_may(manager, ticked ? FW_KEEP_NOTHING : FW_KEEP_FOR_ENDS) || since_ns >= MOST_PERIOD_NS;
+	uint64_t now_ns = fw_monotonic_ns(), since_ns = now_ns - fw_counters_tick_ns(manager->counters);
+	bool may = may_tick(manager, now_ns, ticked) || since_ns >= MOST_PERIOD_NS;
 
 	if (since_ns < COALESCE_NS)
 		return paid_ns;
@@ -152,15 +182,18 @@ static uint64_t read_counters(struct fw_energy_manager *manager, bool ticked, ui
 	if (may || ticked)
 		adapt(manager);
 	pthread_mutex_unlock(&manager->pass);
-	return fw_energy_pay(manager, paid_ns);
+	return may ? pay_tick(manager, paid_ns) : fw_energy_pay(manager, paid_ns);
 }
 
+/* To wake the thread costs a good part of a reading: never for one that it may not take. */
 void fw_energy_sampler_edge(struct fw_energy_manager *manager, uint64_t now_ns, bool wanted)
 {
-	uint64_t one = 1, last_ns = fw_counters_tick_ns(manager->counters);
-	bool slow = atomic_load(&manager->ticking_ns) >= IDLE_NS;
+	uint64_t one = 1, last_ns;
 
-	if (manager->has_sampler && (wanted || slow) && now_ns > last_ns && now_ns - last_ns >= COALESCE_NS)
+	if (!manager->has_sampler || !(wanted || is_slow(manager)))
+		return;
+	last_ns = fw_counters_tick_ns(manager->counters);
+	if (now_ns > last_ns && now_ns - last_ns >= COALESCE_NS && may_tick(manager, now_ns, false))
 		(void)!write(manager->edge_fd, &one, sizeof one);
 }
 

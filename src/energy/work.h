@@ -3,8 +3,9 @@
  * Whose work the machine's CPUs do, from BPF: cumulative time on a CPU, and cycles where they are counted, of each
  * worker's control group (with the groups below it) and of the machine, for each package. A task that runs right now is
  * counted up to the moment of the reading. All sums only rise. Readings are plain memory reads: no allocation, and no
- * system call but on kernels that hide switches, where each such CPU is asked. Whoever calls sees to it that additions, removals and snapshots do not overlap; fw_work_read() may run
- * beside a snapshot.
+ * system call but for a CPU where it is doubtful who runs, which is asked: on kernels that hide switches, after one of the
+ * tasks that they hide. Whoever calls sees to it that additions, removals and snapshots do not overlap; fw_work_read() may
+ * run beside a snapshot.
  */
 #pragma once
 
@@ -69,5 +70,6 @@ struct fw_work_machine {
 	const uint64_t *idle_ns;
 	uint64_t switches, missed; /* missed: of those of tasks that the kernel hides, seen late */
 	uint64_t cycle_errors;
+	unsigned asked; /* CPUs that were interrupted for it */
 };
 struct fw_work_machine fw_work_machine_of(const struct fw_work_snapshot *snapshot);

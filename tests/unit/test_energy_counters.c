@@ -13,7 +13,7 @@
 
 #include "base/time.h"
 #include "energy/attribution.h"
-#include "energy/budget.h"
+#include "energy/manager_internal.h"
 #include "tests/unit/energy_support.h"
 
 /* 30 W at rest and 20 W more while the script says so. */
@@ -660,6 +660,31 @@ static void a_slow_counter_lowers_the_rate_and_the_budget_wins(void **state)
 	bench_close(&bench);
 }
 
+/* The first readings of many workers that start at once must be, and leave a debt of seconds: joules are told apart from the
+ * first moment on all the same. */
+static void ticks_go_on_while_the_first_readings_of_many_workers_are_paid_back(void **state)
+{
+	struct bench bench;
+	struct fw_record record;
+
+	(void)state;
+	bench_open(&bench);
+	fw_record_init(&record);
+	record.duration_ms = 1;
+	fw_budget_spend(&bench.fixture.manager->budget, 58 * FW_NS_PER_MS); /* 50 ms of debt: 10 s of the whole budget */
+	struct fw_energy_cost before = cost_of(&bench);
+	uint64_t begin_ns = fw_monotonic_ns();
+
+	fw_energy_begin(bench.worker);
+	while (cost_of(&bench).ticks < before.ticks + 8 && fw_monotonic_ns() - begin_ns < 20 * FW_NS_PER_S)
+		usleep(1000);
+	assert_in_range(fw_monotonic_ns() - begin_ns, 0, 6 * FW_NS_PER_S);
+	fw_energy_end(bench.worker, true, &record, fixture_count, &bench.fixture);
+	fixture_wait(&bench.fixture, 1);
+	fw_record_done(&record);
+	bench_close(&bench);
+}
+
 static void expirations_that_come_too_late_are_counted(void **state)
 {
 	struct bench bench;
@@ -767,7 +792,7 @@ int main(void)
 		mistake_31_the_last_interval_of_a_worker_that_goes_is_handed_out, counters_are_read_without_workers_too,
 		the_rate_follows_what_runs, a_reading_of_all_counters_allocates_nothing,
 		a_record_is_final_one_sample_after_its_end, a_slow_counter_lowers_the_rate_and_the_budget_wins,
-		expirations_that_come_too_late_are_counted, the_sampler_allocates_nothing_while_an_invocation_runs)};
+		ticks_go_on_while_the_first_readings_of_many_workers_are_paid_back, expirations_that_come_too_late_are_counted, the_sampler_allocates_nothing_while_an_invocation_runs)};
 
 	return cmocka_run_group_tests(tests, energy_set_up, energy_tear_down);
 }

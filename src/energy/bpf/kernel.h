@@ -37,6 +37,7 @@ struct sched_entity {
 
 struct task_struct {
 	int pid;
+	int tgid;
 	struct sched_entity se;
 	struct css_set *cgroups;
 };

@@ -10,6 +10,7 @@
 enum {
 	FW_BPF_SLOTS = 1024,      /* slot 0: tasks of no worker */
 	FW_BPF_REMEMBERED = 8,    /* groups whose slots a CPU remembers */
+	FW_BPF_HIDERS = 4,        /* processes that a CPU remembers for leaving it unseen */
 	FW_BPF_IDLE_STATES = 10,  /* as many as cpuidle can have */
 	FW_BPF_EVENT_BYTES = 65536,
 };
@@ -28,7 +29,11 @@ struct fw_bpf_cpu {
 	__u64 since_cycles; /* 0: unknown */
 	__u32 slot;
 	__u32 task;         /* number of the running task */
+	__u32 process;      /* and of its process */
+	__u32 doubtful;     /* it is one of those that leave unseen: whether it still runs must be asked */
 	__u64 missed;       /* switches that the kernel did not tell of */
+	__u32 hiders[FW_BPF_HIDERS]; /* processes that have left unseen */
+	__u32 hider_count;  /* more than there is room for: each is doubtful */
 	__u64 busy_ns, idle_ns, busy_cycles;
 	__u64 switches, cycle_errors;
 	struct fw_bpf_remembered remembered[FW_BPF_REMEMBERED];

@@ -177,9 +177,29 @@ static __always_inline __u32 slot_of(struct fw_bpf_cpu *cpu, struct cgroup *grou
 	return remembered->slot;
 }
 
-/* The task that runs here until now. Of some tasks (a host's agent in its guest) a kernel may hide the switches: then it is
- * not the one that was switched in last. What the scheduler has counted for it since it came is charged to it, and only
- * what was before to the one that we knew of. */
+/* Of some tasks (a host's agent in its guest) a kernel hides that they leave a CPU. Who was seen to come and was not seen to
+ * go is remembered by its process: from then on nobody takes for granted that it still runs. */
+static __always_inline bool is_hider(const struct fw_bpf_cpu *cpu, __u32 process)
+{
+	bool found = cpu->hider_count > FW_BPF_HIDERS;
+
+	for (int i = 0; i < FW_BPF_HIDERS; i++)
+		found |= (__u32)i < cpu->hider_count && cpu->hiders[i] == process;
+	return found;
+}
+
+static __always_inline void left_unseen(struct fw_bpf_cpu *cpu)
+{
+	cpu->missed++;
+	if (is_hider(cpu, cpu->process))
+		return;
+	if (cpu->hider_count < FW_BPF_HIDERS)
+		cpu->hiders[cpu->hider_count] = cpu->process;
+	cpu->hider_count++;
+}
+
+/* The task that runs here until now is not the one that came last: what the scheduler has counted for it since it came is
+ * charged to it, and only what was before to the one that we knew of. */
 static __always_inline void correct(struct fw_bpf_cpu *cpu, __u32 index, struct task_struct *task, bool is_counted,
                                     __u64 now_ns)
 {
@@ -194,12 +214,14 @@ static __always_inline void correct(struct fw_bpf_cpu *cpu, __u32 index, struct 
 		cpu->since_ns += whole_ns - ran_ns;
 	}
 	cpu->slot = task->pid == 0 ? FW_BPF_IDLE : slot_of(cpu, task->cgroups->dfl_cgrp);
-	cpu->missed++;
+	left_unseen(cpu);
 }
 
 static __always_inline void run(struct fw_bpf_cpu *cpu, struct task_struct *task)
 {
 	cpu->task = (__u32)task->pid;
+	cpu->process = (__u32)task->tgid;
+	cpu->doubtful = cpu->hider_count > 0 && is_hider(cpu, cpu->process);
 	cpu->slot = task->pid == 0 ? FW_BPF_IDLE : slot_of(cpu, task->cgroups->dfl_cgrp);
 }
 
@@ -247,11 +269,25 @@ int BPF_PROG(on_move)
 }
 
 /* Run by flexwatt on each CPU at the start, on those concerned when a worker is added or removed, and before each reading
- * on those that miss switches. */
+ * on those where it is doubtful who runs. */
 SEC("raw_tp")
 int look(void *context)
 {
 	return look_again(bpf_get_current_task_btf());
+}
+
+/* A CPU that goes to sleep has been left by whoever ran, seen or unseen: until now it was at work. */
+static __always_inline void fall_idle(__u32 index, struct task_struct *task)
+{
+	struct fw_bpf_cpu *cpu = bpf_map_lookup_elem(&cpus, &index);
+
+	if (!cpu || cpu->task == 0 || !cpu->since_ns || cpu->version & 1 || task->pid != 0)
+		return;
+	begin_write(&cpu->version);
+	left_unseen(cpu);
+	charge(cpu, index, bpf_ktime_get_ns());
+	run(cpu, task);
+	end_write(&cpu->version);
 }
 
 SEC("tp_btf/cpu_idle")
@@ -259,6 +295,8 @@ int BPF_PROG(on_idle, unsigned int state, unsigned int which)
 {
 	struct fw_bpf_idle *cpu = bpf_map_lookup_elem(&idle, &which);
 
+	if (state != (__u32)-1)
+		fall_idle(which, bpf_get_current_task_btf());
 	if (!cpu)
 		return 0;
 	begin_write(&cpu->version);
