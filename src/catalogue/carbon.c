@@ -12,28 +12,24 @@
 #define JOULES_PER_KWH 3.6e6
 #define SECONDS_PER_YEAR (365.25 * 86400)
 
-/* Energy of one source: domains that lie beside each other, never one inside the other. */
-static bool sum_source(const struct fw_record *record, const char *source, const char *const *domains, size_t count,
-                       struct fw_energy_sum *sum)
+/* Adds the energy of one domain of one source; false where there is none. */
+static bool sum_source(const struct fw_record *record, const char *source, const char *domain, struct fw_energy_sum *sum)
 {
 	bool found = false;
 
 	for (size_t i = 0; i < record->energy.count; i++) {
 		const struct fw_energy *energy = &record->energy.items[i];
 
-		if (!energy->source || !energy->domain || strcmp(energy->source, source) != 0 || isnan(energy->joules))
+		if (!energy->source || !energy->domain || strcmp(energy->source, source) != 0 ||
+		    strcmp(energy->domain, domain) != 0 || isnan(energy->joules))
 			continue;
-		for (size_t d = 0; d < count; d++) {
-			if (strcmp(energy->domain, domains[d]) != 0)
-				continue;
-			found = true;
-			sum->joules += energy->joules;
-			sum->low += energy->low; /* NAN stays NAN: an unknown end is not zero */
-			sum->high += energy->high;
-			sum->dynamic_j += energy->dynamic_j;
-			sum->idle_j += energy->idle_j;
-			sum->modelled = sum->modelled || fw_record_has_flag(energy->flags, "modelled");
-		}
+		found = true;
+		sum->joules += energy->joules;
+		sum->low += energy->low; /* NAN stays NAN: an unknown end is not zero */
+		sum->high += energy->high;
+		sum->dynamic_j += energy->dynamic_j;
+		sum->idle_j += energy->idle_j;
+		sum->modelled = sum->modelled || fw_record_has_flag(energy->flags, "modelled");
 	}
 	return found;
 }
@@ -44,48 +40,52 @@ static const char *const measured[] = {"perf", "ebpf+rapl", "rapl", "hwmon"};
 /* Memory that this source does not count, and another one does. */
 static void add_memory_of_others(const struct fw_record *record, const char *source, struct fw_energy_sum *sum)
 {
-	static const char *const memory[] = {"dram"};
-
 	if (sum->modelled)
 		return;
 	for (size_t i = 0; i < FW_COUNT_OF(measured); i++)
-		if (strcmp(measured[i], source) != 0 && sum_source(record, measured[i], memory, 1, sum))
+		if (strcmp(measured[i], source) != 0 && sum_source(record, measured[i], "dram", sum))
 			return;
 }
 
-static bool sum_best_domains(const struct fw_record *record, const char *source, struct fw_energy_sum *sum)
+/* All that computes: the packages, or the board that holds them, or both parts of a package. Memory, a GPU or the cores alone
+ * are no machine, and a sum of what is left after a counter has failed would pass for one. */
+static bool sum_machine(const struct fw_record *record, const char *source, struct fw_energy_sum *sum)
 {
-	static const char *const beside[] = {"package", "dram"}, *const inside[] = {"core", "uncore", "dram"};
-	static const char *const whole[] = {"psys"}, *const gpu[] = {"gpu"};
-	struct fw_energy_sum package = {0};
+	struct fw_energy_sum whole = {.source = source}, inside = whole;
 
-	if (sum_source(record, source, beside, 1, &package)) {
-		if (!sum_source(record, source, beside + 1, 1, &package))
-			add_memory_of_others(record, source, &package);
-		*sum = package;
-	} else if (!sum_source(record, source, whole, 1, sum) && !sum_source(record, source, inside, 3, sum) &&
-	           !sum_source(record, source, gpu, 1, sum)) {
-		return false;
+	if (!sum_source(record, source, "package", &whole)) {
+		if (sum_source(record, source, "psys", &whole)) {
+			*sum = whole;
+			return true;
+		}
+		if (!sum_source(record, source, "core", &inside) || !sum_source(record, source, "uncore", &inside))
+			return false;
+		whole = inside;
 	}
-	sum->source = source;
+	if (!sum_source(record, source, "dram", &whole))
+		add_memory_of_others(record, source, &whole);
+	*sum = whole;
 	return true;
 }
 
 bool fw_energy_best(const struct fw_record *record, struct fw_energy_sum *sum)
 {
-	static const char *const gpu[] = {"gpu"};
-
 	for (size_t i = 0; i <= FW_COUNT_OF(measured); i++) {
-		struct fw_energy_sum found = {0};
+		struct fw_energy_sum found;
 
-		if (!sum_best_domains(record, i < FW_COUNT_OF(measured) ? measured[i] : "model", &found))
+		if (!sum_machine(record, i < FW_COUNT_OF(measured) ? measured[i] : "model", &found))
 			continue;
 		if (!found.modelled) /* measured and modelled joules are never added */
-			sum_source(record, "nvml", gpu, 1, &found);
+			sum_source(record, "nvml", "gpu", &found);
 		*sum = found;
 		return true;
 	}
 	return false;
+}
+
+double fw_energy_watts(const struct fw_energy_sum *sum, double seconds)
+{
+	return seconds > 0 && sum->high - sum->low <= 2 * sum->joules ? sum->joules / seconds : NAN;
 }
 
 double fw_energy_per_count(const struct fw_record *record, int64_t count)

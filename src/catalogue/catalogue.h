@@ -72,10 +72,13 @@ int fw_carbon_fill(const struct fw_catalogue *catalogue, const char *region, con
 /* Its operational part again, for energy that has changed, with the grid and PUE that the record names. */
 void fw_carbon_of_energy(struct fw_record *record);
 
-/* The figure of a record's energy that reports use: the measured one where there is one, else "model"; sums domains that
- * do not overlap (package + dram). False when there is none. */
+/* The figure of a record's energy that reports use: the measured one where there is one of all the machine's packages, else
+ * "model"; sums domains that do not overlap (package + dram). False when there is none. */
 struct fw_energy_sum { double joules, low, high, dynamic_j, idle_j; bool modelled; const char *source; };
 bool fw_energy_best(const struct fw_record *record, struct fw_energy_sum *sum);
+/* Mean power over that time; NAN where the interval of the figure is wider than twice the figure: the counter's steps, an edge
+ * or a gap would be told as watts. */
+double fw_energy_watts(const struct fw_energy_sum *sum, double seconds);
 /* Joules of one of `count` cycles or instructions of the record, by that figure; NAN where either is unknown. */
 double fw_energy_per_count(const struct fw_record *record, int64_t count);
 

@@ -208,18 +208,3 @@ void fw_power_sum_read(struct fw_power_sum *sum, double watts, uint64_t before_n
 	*reading = (struct fw_domain_reading){.before_ns = before_ns, .after_ns = after_ns, .joules = sum->joules,
 	                                      .lost_j = sum->lost_j, .raw = (uint64_t)llround(watts * 1e6), .flags = flags, .reason = reason};
 }
-
-double fw_domain_least_s(const struct fw_domain *domain, double watts)
-{
-	double steps_s = watts > 0 && domain->quantum_j > 0 ? 100 * domain->quantum_j / watts : 0;
-	double updates_s = 10 * (domain->update_s > 0 ? domain->update_s : 1e-3);
-
-	return fmax(steps_s, updates_s);
-}
-
-double fw_domain_watts(const struct fw_domain *domain, double joules, double seconds)
-{
-	double watts = seconds > 0 ? joules / seconds : NAN;
-
-	return seconds >= fw_domain_least_s(domain, watts) ? watts : NAN;
-}

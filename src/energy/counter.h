@@ -67,8 +67,3 @@ void fw_power_sum_read(struct fw_power_sum *sum, double watts, uint64_t before_n
                        struct fw_domain_reading *reading);
 void fw_power_sum_miss(struct fw_power_sum *sum, uint64_t before_ns, uint64_t after_ns,
                        struct fw_domain_reading *reading);
-
-/* The least time over which this domain's energy makes a figure at that power: 100 of its steps, 10 of its updates. */
-double fw_domain_least_s(const struct fw_domain *domain, double watts);
-/* Mean power; NAN where the time is too short for it. */
-double fw_domain_watts(const struct fw_domain *domain, double joules, double seconds);

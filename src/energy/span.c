@@ -38,13 +38,12 @@ struct fw_span *fw_span_begin(struct fw_energy_manager *manager, const struct fw
 /* A slice in which no counter could be read has a model's power, which is none of a measured whole. */
 static double watts_of(const struct fw_span_totals *totals, const struct fw_record *slice, bool *is_modelled)
 {
-	double seconds = slice->duration_ms / 1000;
 	struct fw_energy_sum sum, whole;
 
-	if (!(seconds > 0) || !fw_energy_best(slice, &sum) || !fw_energy_best(&totals->record, &whole))
+	if (!fw_energy_best(slice, &sum) || !fw_energy_best(&totals->record, &whole))
 		return NAN;
 	*is_modelled = sum.modelled;
-	return sum.modelled == whole.modelled ? sum.joules / seconds : NAN;
+	return sum.modelled == whole.modelled ? fw_energy_watts(&sum, slice->duration_ms / 1000) : NAN;
 }
 
 void fw_span_total(struct fw_span_totals *totals, const struct fw_record *slice)

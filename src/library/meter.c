@@ -102,7 +102,7 @@ static void fill_energy(const struct fw_record *record, struct fw_meter_figures 
 	figures->joules_high = sum.high;
 	figures->joules_dynamic = sum.dynamic_j;
 	figures->joules_idle = sum.idle_j;
-	figures->watts = figures->seconds > 0 ? sum.joules / figures->seconds : NAN;
+	figures->watts = fw_energy_watts(&sum, figures->seconds);
 	figures->modelled = sum.modelled;
 	snprintf(figures->source, sizeof figures->source, "%s", sum.source);
 }

@@ -148,7 +148,9 @@ static double best_dynamic_j(const struct fw_measured_one *one)
 
 static double average_w(const struct fw_measured_one *one)
 {
-	return one->record.duration_ms > 0 ? best_j(one) / (one->record.duration_ms / 1000) : NAN;
+	struct fw_energy_sum sum;
+
+	return fw_energy_best(&one->record, &sum) ? fw_energy_watts(&sum, one->record.duration_ms / 1000) : NAN;
 }
 
 /* Software carbon intensity, R being one execution. */

@@ -154,6 +154,74 @@ static void measured_energy_wins_and_nested_domains_count_once(void **state)
 	fw_record_done(&record);
 }
 
+/* A counter that has failed has no row: what is left of its source is no machine, and the model stands in. */
+static void without_its_packages_a_source_has_no_figure_of_the_machine(void **state)
+{
+	static const struct {
+		const char *rows[3];
+		double joules;
+		const char *source;
+	} cases[] = {
+		{{"dram"}, 8, "model"},
+		{{"core"}, 8, "model"},
+		{{"core", "dram"}, 8, "model"},
+		{{"uncore", "dram"}, 8, "model"},
+		{{"gpu"}, 8, "model"},
+		{{"other"}, 8, "model"},
+		{{"package"}, 10, "rapl"},
+		{{"package", "dram"}, 20, "rapl"},
+		{{"psys"}, 10, "rapl"},
+		{{"psys", "dram"}, 10, "rapl"},
+		{{"core", "uncore"}, 20, "rapl"},
+		{{"core", "uncore", "dram"}, 30, "rapl"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < FW_COUNT_OF(cases); i++) {
+		struct fw_record record;
+		struct fw_energy_sum sum;
+
+		fw_record_init(&record);
+		add(&record, "model", "package", "modelled ok", 8);
+		for (size_t row = 0; row < 3 && cases[i].rows[row]; row++)
+			add(&record, "rapl", cases[i].rows[row], "measured ok", 10);
+		assert_true(fw_energy_best(&record, &sum));
+		assert_string_equal(sum.source, cases[i].source);
+		assert_near(sum.joules, cases[i].joules, 1e-9);
+		assert_int_equal(sum.modelled, strcmp(cases[i].source, "model") == 0);
+		fw_record_done(&record);
+	}
+}
+
+/* The power PMU of an AMD machine counts cores: powercap's packages are the machine. */
+static void cores_of_a_better_source_are_not_the_machine(void **state)
+{
+	struct fw_record record;
+	struct fw_energy_sum sum;
+
+	(void)state;
+	fw_record_init(&record);
+	add(&record, "perf", "core", "measured ok", 5);
+	add(&record, "rapl", "package", "measured ok", 10);
+	assert_true(fw_energy_best(&record, &sum));
+	assert_string_equal(sum.source, "rapl");
+	assert_near(sum.joules, 10, 1e-9);
+	fw_record_done(&record);
+}
+
+/* One step of a counter that counts whole joules is no power, however short the time. */
+static void mistake_12_a_figure_that_is_less_sure_than_itself_gives_no_watts(void **state)
+{
+	struct fw_energy_sum step = {.joules = 1, .low = 0, .high = 2.6}, sure = {.joules = 80, .low = 78, .high = 82};
+	struct fw_energy_sum unknown = {.joules = 80, .low = FW_NULL_REAL, .high = FW_NULL_REAL};
+
+	(void)state;
+	assert_true(isnan(fw_energy_watts(&step, 0.005)));
+	assert_near(fw_energy_watts(&sure, 0.4), 200, 1e-9);
+	assert_true(isnan(fw_energy_watts(&sure, 0)));
+	assert_true(isnan(fw_energy_watts(&unknown, 0.4)));
+}
+
 static void a_task_larger_than_the_machine_is_charged_the_cpus_that_it_has(void **state)
 {
 	struct fw_record record;
@@ -231,6 +299,9 @@ int main(void)
 		FW_TEST_MAP(costs_are_those_of_the_price_list, the_basis_names_architecture_and_date,
 		            an_unknown_duration_has_no_price, rounds_up_once_and_not_for_noise,
 		            measured_energy_wins_and_nested_domains_count_once,
+		            without_its_packages_a_source_has_no_figure_of_the_machine,
+		            cores_of_a_better_source_are_not_the_machine,
+		            mistake_12_a_figure_that_is_less_sure_than_itself_gives_no_watts,
 		            a_task_larger_than_the_machine_is_charged_the_cpus_that_it_has,
 		            carbon_is_energy_times_pue_times_grid_and_a_share_of_the_making,
 		            the_making_is_shared_by_the_processor_that_was_found,
