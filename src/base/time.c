@@ -4,6 +4,7 @@
  */
 #include "base/time.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -22,6 +23,14 @@ static uint64_t read_clock_ns(clockid_t clock)
 uint64_t fw_monotonic_ns(void)
 {
 	return read_clock_ns(CLOCK_MONOTONIC);
+}
+
+void fw_sleep_until(uint64_t monotonic_ns)
+{
+	struct timespec until = {(time_t)(monotonic_ns / FW_NS_PER_S), (long)(monotonic_ns % FW_NS_PER_S)};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+		;
 }
 
 uint64_t fw_wall_ms(void)

@@ -12,7 +12,15 @@
 #define FW_NS_PER_S 1000000000ULL
 
 uint64_t fw_monotonic_ns(void);
+/* Not before that time of fw_monotonic_ns(), whatever signals come. */
+void fw_sleep_until(uint64_t monotonic_ns);
 uint64_t fw_wall_ms(void); /* since 1970, UTC */
+
+/* 0 where `until` is the earlier one: another thread may have looked at the clock in between. */
+static inline uint64_t fw_ns_between(uint64_t from_ns, uint64_t until_ns)
+{
+	return until_ns > from_ns ? until_ns - from_ns : 0;
+}
 
 static inline double fw_ns_to_ms(uint64_t ns)
 {

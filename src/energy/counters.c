@@ -203,8 +203,9 @@ static void open_invocations(struct fw_energy_counters *counters)
 		if (!active)
 			continue;
 		count++;
-		if (now_ns - begin.at_ns < youngest_ns)
-			youngest_ns = now_ns - begin.at_ns;
+		uint64_t age_ns = fw_ns_between(begin.at_ns, now_ns); /* it may have begun just now */
+
+		youngest_ns = age_ns < youngest_ns ? age_ns : youngest_ns;
 		fw_feed_open(worker->fed, serial, &begin);
 	}
 	atomic_store(&counters->active, count);

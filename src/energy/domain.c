@@ -28,6 +28,7 @@ const char *fw_domain_reason_text(enum fw_domain_reason reason)
 		[FW_REASON_CLOCK] = "the clock went back",
 		[FW_REASON_BEGAN_ANEW] = "it began anew",
 		[FW_REASON_LONG_UNREAD] = "it was not read for so long that it may have gone round unseen",
+		[FW_REASON_TOO_LITTLE] = "it counted less than the packages that it holds",
 		[FW_REASON_CPU_GONE] = "a CPU was taken out with its counters",
 		[FW_REASON_WORK] = "whose work it was could not be told",
 	};

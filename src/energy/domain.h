@@ -50,6 +50,7 @@ enum fw_domain_reason {
 	FW_REASON_LONG_UNREAD,
 	FW_REASON_CPU_GONE,
 	FW_REASON_WORK, /* the counter was read; whose work it was could not be told */
+	FW_REASON_TOO_LITTLE,
 	FW_REASONS,
 };
 /* "its counter is gone"; NULL for none. */

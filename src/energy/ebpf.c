@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "energy/ebpf_internal.h"
 
@@ -13,7 +14,7 @@ struct fw_monitor {
 	struct fw_bpf bpf;
 	struct fw_work *work;
 	struct fw_bpf_history *history;
-	bool no_traffic; /* a worker's group could not be watched */
+	bool no_traffic; /* a worker's group could not be watched, which has been told */
 };
 
 /* One worker. */
@@ -58,6 +59,18 @@ static void ebpf_sample(struct fw_monitor *monitor)
 	fw_bpf_history_sample(monitor->history);
 }
 
+/* Records have no network bytes then: told once, for it is the same for every worker. */
+static void watch_traffic(struct fw_monitor *monitor, const struct fw_metered *worker, struct metered *metered)
+{
+	fw_cleanup_error struct fw_error *err = NULL;
+	int rc = fw_traffic_meter_new(&monitor->bpf, worker, metered->key.slot, &metered->traffic, &err);
+
+	if (rc == FW_OK || rc == FW_E_ABSENT || monitor->no_traffic)
+		return;
+	monitor->no_traffic = true;
+	fw_warning("the network bytes of workers are not counted: %s", fw_error_message(err));
+}
+
 static void *ebpf_meter(struct fw_monitor *monitor, const struct fw_metered *worker)
 {
 	uint64_t group = worker->cgroup ? fw_work_group_of(fw_cgroup_v2_fd(worker->cgroup)) : 0;
@@ -69,7 +82,7 @@ static void *ebpf_meter(struct fw_monitor *monitor, const struct fw_metered *wor
 		return NULL;
 	metered = fw_alloc(sizeof *metered);
 	metered->key = key;
-	metered->traffic = fw_traffic_meter_new(&monitor->bpf, worker, key.slot);
+	watch_traffic(monitor, worker, metered);
 	return metered;
 }
 

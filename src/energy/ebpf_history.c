@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/time.h"
 #include "energy/ebpf_internal.h"
@@ -19,6 +20,7 @@ struct sample {
 	uint64_t time_ns;
 	uint64_t idle_ns; /* of all CPUs, in states deeper than polling */
 	float mhz_min, mhz_mean, mhz_max, celsius; /* since the sample before; NAN unknown */
+	bool has_lost;    /* events, since then */
 };
 
 struct fw_bpf_history {
@@ -30,11 +32,13 @@ struct fw_bpf_history {
 	struct sample next; /* what events have told since the last sample */
 	struct sample *ring;
 	uint64_t taken;
+	uint64_t lost; /* events, so far */
 };
 
 static void clear(struct sample *sample)
 {
 	sample->mhz_min = sample->mhz_mean = sample->mhz_max = sample->celsius = NAN;
+	sample->has_lost = false;
 }
 
 static void learn_states(struct fw_bpf_history *history, const struct fw_root *root)
@@ -119,12 +123,29 @@ static const struct sample *latest(const struct fw_bpf_history *history)
 	return history->taken ? &history->ring[(history->taken - 1) % RING] : NULL;
 }
 
+/* What was lost may have been the latest of any CPU: none is known until it is told again. */
+static void note_lost(struct fw_bpf_history *history)
+{
+	uint64_t lost = history->bpf->events_lost ? __atomic_load_n(history->bpf->events_lost, __ATOMIC_RELAXED) : 0;
+
+	if (lost == history->lost)
+		return;
+	if (history->lost == 0)
+		fw_warning("events of frequency and temperature were lost: records of that time do not tell them");
+	history->lost = lost;
+	history->next.has_lost = true;
+	memset(history->mhz, 0, history->bpf->cpu_count * sizeof *history->mhz);
+	history->known = 0;
+	history->sum_mhz = 0;
+}
+
 void fw_bpf_history_sample(struct fw_bpf_history *history)
 {
 	const struct sample *before = latest(history);
 	struct sample *next = &history->next;
 
 	history->bpf->take_events(history->bpf, take_event, history);
+	note_lost(history);
 	next->idle_ns = idle_now(history, before ? before->idle_ns : 0, &history->online);
 	next->time_ns = fw_monotonic_ns();
 	if (history->known > 0) {
@@ -174,6 +195,21 @@ static double idle_percent(const struct fw_bpf_history *history, uint64_t begin_
 	return fmin(100, 100 * (double)(last->idle_ns - first->idle_ns) / elapsed_ns / history->online);
 }
 
+/* In any of the samples that tell of that time; the first one after it does as well. */
+static bool has_lost(const struct fw_bpf_history *history, uint64_t begin_ns, uint64_t end_ns)
+{
+	bool lost = false;
+
+	for (uint64_t i = history->taken; i > 0 && history->taken - i < RING; i--) {
+		const struct sample *sample = &history->ring[(i - 1) % RING];
+
+		if (sample->time_ns < begin_ns)
+			break;
+		lost = sample->has_lost || (lost && sample->time_ns <= end_ns);
+	}
+	return lost;
+}
+
 void fw_bpf_history_fill(const struct fw_bpf_history *history, uint64_t begin_ns, uint64_t end_ns,
                          struct fw_record *record)
 {
@@ -183,6 +219,8 @@ void fw_bpf_history_fill(const struct fw_bpf_history *history, uint64_t begin_ns
 
 	if (isnan(record->cstate_residency_percent))
 		record->cstate_residency_percent = idle_percent(history, begin_ns, end_ns);
+	if (has_lost(history, begin_ns, end_ns))
+		return;
 	for (uint64_t i = history->taken; i > 0 && history->taken - i < RING; i--) {
 		const struct sample *sample = &history->ring[(i - 1) % RING];
 

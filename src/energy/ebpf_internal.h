@@ -60,8 +60,9 @@ void fw_ebpf_attribute_cycles(const struct fw_interval *interval, struct fw_reco
 
 /* Traffic of workers: a program tied to each one's v2 group. */
 struct fw_traffic_meter;
-/* NULL where the group is no v2 directory or the kernel does not let it be watched. */
-struct fw_traffic_meter *fw_traffic_meter_new(const struct fw_bpf *bpf, const struct fw_metered *worker, uint32_t slot);
+/* FW_E_ABSENT where the group is no v2 directory; other errors where the kernel does not let it be watched. */
+int fw_traffic_meter_new(const struct fw_bpf *bpf, const struct fw_metered *worker, uint32_t slot,
+                         struct fw_traffic_meter **meter, struct fw_error **err);
 void fw_traffic_meter_free(struct fw_traffic_meter *meter);
 void fw_traffic_meter_read(const struct fw_traffic_meter *meter, struct fw_reading *reading);
 
@@ -71,7 +72,8 @@ struct fw_bpf_history *fw_bpf_history_new(struct fw_bpf *bpf, const struct fw_ro
 void fw_bpf_history_free(struct fw_bpf_history *history);
 /* Sampler thread. */
 void fw_bpf_history_sample(struct fw_bpf_history *history);
-/* Fills what is still null of idle residency, frequency and temperature within [begin_ns, end_ns]. */
+/* Fills what is still null of idle residency, frequency and temperature within [begin_ns, end_ns]; the latter two not where
+ * events of that time were lost: they may have told the highest. */
 void fw_bpf_history_fill(const struct fw_bpf_history *history, uint64_t begin_ns, uint64_t end_ns,
                          struct fw_record *record);
 

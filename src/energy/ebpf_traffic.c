@@ -20,38 +20,42 @@ static uint64_t peek(const __u64 *word)
 	return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
-/* The group's cell of the owners' map exists once the program is tied to it. */
+/* The link, or -errno. The group's cell of the owners' map exists once the program is tied to it. */
 static int tie(const struct fw_bpf *bpf, int program_fd, int group_fd, enum bpf_attach_type type,
                const struct fw_bpf_owner *owner)
 {
 	struct bpf_cgroup_storage_key key = {.cgroup_inode_id = fw_work_group_of(group_fd), .attach_type = type};
 	int link_fd = fw_bpf_tie(program_fd, group_fd, type);
+	int rc = link_fd >= 0 ? fw_bpf_map_set(bpf->owners_fd, &key, owner) : link_fd;
 
-	if (link_fd >= 0 && fw_bpf_map_set(bpf->owners_fd, &key, owner) < 0) {
+	if (link_fd >= 0 && rc < 0)
 		close(link_fd);
-		return -1;
-	}
-	return link_fd;
+	return rc < 0 ? rc : link_fd;
 }
 
-struct fw_traffic_meter *fw_traffic_meter_new(const struct fw_bpf *bpf, const struct fw_metered *worker, uint32_t slot)
+int fw_traffic_meter_new(const struct fw_bpf *bpf, const struct fw_metered *worker, uint32_t slot,
+                         struct fw_traffic_meter **fresh, struct fw_error **err)
 {
 	int group_fd = worker->cgroup ? fw_cgroup_v2_fd(worker->cgroup) : -1;
 	struct fw_bpf_owner owner = {slot, worker->own_address, worker->own_port};
 	struct fw_traffic_meter *meter;
 
 	if (group_fd < 0 || slot == 0)
-		return NULL;
+		return fw_fail(err, FW_E_ABSENT, "a worker has no v2 control group");
 	meter = fw_alloc(sizeof *meter);
 	meter->sums = &bpf->traffic[slot];
 	meter->sent_base = peek(&meter->sums->sent_bytes);
 	meter->received_base = peek(&meter->sums->received_bytes);
 	meter->sent_fd = tie(bpf, bpf->sent_fd, group_fd, BPF_CGROUP_INET_EGRESS, &owner);
 	meter->received_fd = tie(bpf, bpf->received_fd, group_fd, BPF_CGROUP_INET_INGRESS, &owner);
-	if (meter->sent_fd >= 0 && meter->received_fd >= 0)
-		return meter;
-	fw_traffic_meter_free(meter);
-	return NULL;
+	int refused = meter->sent_fd < 0 ? meter->sent_fd : meter->received_fd;
+
+	if (refused < 0) {
+		fw_traffic_meter_free(meter);
+		return fw_fail_errno(err, -refused, "tie the programs that count traffic to a worker's control group");
+	}
+	*fresh = meter;
+	return FW_OK;
 }
 
 void fw_traffic_meter_free(struct fw_traffic_meter *meter)

@@ -76,11 +76,31 @@ static double square(double value)
 	return value * value;
 }
 
-static int ascending(const void *a, const void *b)
+/* What stands at `rank` when they are sorted (Hoare's FIND): in place, for the library's sorting may allocate. */
+static double select_rank(double *values, int count, int rank)
 {
-	double x = *(const double *)a, y = *(const double *)b;
+	for (int low = 0, high = count - 1; low < high;) {
+		double pivot = values[rank];
+		int i = low, j = high;
 
-	return (x > y) - (x < y);
+		while (i <= j) {
+			while (values[i] < pivot)
+				i++;
+			while (pivot < values[j])
+				j--;
+			if (i > j)
+				break;
+			double swapped = values[i];
+
+			values[i++] = values[j];
+			values[j--] = swapped;
+		}
+		if (j < rank)
+			low = i;
+		if (rank < i)
+			high = j;
+	}
+	return values[rank];
 }
 
 /* Variance of load. */
@@ -123,9 +143,10 @@ static bool from_quiet(const struct fw_floor *floor, uint64_t now_ns, struct est
 		count = quiet_watts(floor, now_ns, 0, watts);
 	if (count == 0 || floor->quiet_seconds < QUIET_SECONDS)
 		return false;
-	qsort(watts, count, sizeof watts[0], ascending);
-	estimate->watts = watts[(size_t)((double)(count - 1) * QUIET_QUANTILE)];
-	estimate->half_w = fmax(watts[(count - 1) / 2] - estimate->watts, 0.01 * estimate->watts);
+	int last = (int)count - 1;
+
+	estimate->watts = select_rank(watts, last + 1, (int)(last * QUIET_QUANTILE));
+	estimate->half_w = fmax(select_rank(watts, last + 1, last / 2) - estimate->watts, 0.01 * estimate->watts);
 	return true;
 }
 

@@ -124,7 +124,9 @@ static char *hwmon_describe(struct fw_monitor *hwmon)
 
 		fw_buffer_printf(&out, "%s%s: %s, %s%s", i > 0 ? "; " : "", channel->domain.name,
 		                 fw_domain_kind_names[channel->domain.kind], channel->is_power ? "from power" : "a counter",
-		                 channel->domain.is_root ? "" : " (not added)");
+		                 channel->domain.is_root || channel->is_coarse ? "" : " (not added)");
+		if (channel->is_coarse)
+			fw_buffer_printf(&out, " (not added: told anew every %g s only)", channel->domain.update_s);
 	}
 	if (hwmon->cores > 0)
 		fw_buffer_printf(&out, "; without %zu counters of single cores", hwmon->cores);

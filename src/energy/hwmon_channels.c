@@ -19,6 +19,9 @@
 
 #define HWMON "sys/class/hwmon"
 
+/* What is told more seldom cannot be waited for at the end of an invocation, and slices of all counters keep its pace. */
+#define MOST_UPDATE_S 0.5
+
 enum { SLOW_NS = 1000000, PATH_BYTES = 128, FILES = 512, CHIPS = 256 };
 
 /* One chip while its files are looked at. */
@@ -94,6 +97,9 @@ static void set_limits(const struct fw_root *root, const struct chip *chip, cons
 		channel->least_ns = (uint64_t)(domain->update_s * 1e9 / 2);
 	if (channel->least_ns > 0)
 		domain->update_s = fmax(domain->update_s, (double)channel->least_ns / 1e9); /* of NAN and a number: the number */
+	channel->is_coarse = domain->is_root && domain->update_s > MOST_UPDATE_S;
+	if (channel->is_coarse)
+		domain->is_root = false;
 	fw_counter_init(&channel->counter, &(struct fw_counter_limits){1e-6, 0, 1, domain->most_w, domain->update_s});
 	fw_power_sum_init(&channel->sum, domain->most_w);
 }

@@ -12,6 +12,7 @@ enum { FW_HWMON_CHANNELS = 64 };
 
 struct fw_hwmon_channel {
 	struct fw_domain domain;
+	bool is_coarse; /* of a part that would count in the total, if it were told often enough */
 	bool is_power; /* watts now, to be added up; else joules since the driver was loaded */
 	int fd;
 	uint64_t least_ns; /* read no more often: it tells nothing newer, or its firmware takes long to answer */

@@ -27,7 +27,6 @@ struct fw_slice_price fw_price_of(const struct fw_slice *slice, double known_wor
 
 	if (!(slice->joules > 0))
 		return price;
-	price.is_clipped = floor_j >= slice->joules;
 	price.idle_j = fmin(floor_j, slice->joules);
 	price.dynamic_j = slice->joules - price.idle_j;
 	if (price.work > 0)

@@ -43,7 +43,6 @@ struct fw_slice_price {
 	double per_work_j;   /* dynamic joules for one unit of work; 0 when nobody worked */
 	double work;         /* of all, at least the sum of the workers' */
 	double counter_half_j, lost_j, floor_half_w, unevenness;
-	bool is_clipped;     /* less was measured than the floor: all of it is idle */
 	bool is_coarse;
 	unsigned flags;
 };

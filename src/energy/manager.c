@@ -324,7 +324,7 @@ static void wait_for_counters(struct fw_energy_manager *manager)
 	if (due_ns > now_ns + MOST_WAIT_NS)
 		due_ns = now_ns + MOST_WAIT_NS;
 	if (due_ns > now_ns)
-		usleep((useconds_t)((due_ns - now_ns) / 1000 + 1));
+		fw_sleep_until(due_ns);
 }
 
 void fw_energy_flush(struct fw_energy_manager *manager)

@@ -222,9 +222,11 @@ static void pronounce(const struct fw_rapl_zone *zone, const struct fw_rapl_zone
 	if (zone->diverged)
 		readings[zones[zone->mirror_of].number].lost_j += zone->joules;
 	if (atomic_load(&zone->rejected)) {
+		bool is_psys = zone->domain.kind == FW_DOMAIN_PSYS;
+
 		reading->joules = NAN;
-		reading->flags |= FW_DOMAIN_STALE;
-		reading->reason = FW_REASON_STILL;
+		reading->flags |= is_psys ? FW_DOMAIN_GAP : FW_DOMAIN_STALE;
+		reading->reason = is_psys ? FW_REASON_TOO_LITTLE : FW_REASON_STILL;
 	}
 }
 

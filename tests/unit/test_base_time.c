@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/time.h"
 
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <time.h>
 
 #include "tests/unit/support.h"
@@ -93,6 +96,41 @@ static void a_duration_is_a_whole_number_and_its_unit(void **state)
 	}
 }
 
+static atomic_int alarms;
+
+static void count_alarm(int number)
+{
+	(void)number;
+	atomic_fetch_add(&alarms, 1);
+}
+
+static void signals_do_not_end_a_sleep(void **state)
+{
+	struct sigaction action = {.sa_handler = count_alarm}, before;
+	struct itimerval every_ms = {{0, 1000}, {0, 1000}}, never = {0};
+	uint64_t until_ns = fw_monotonic_ns() + 50 * FW_NS_PER_MS;
+
+	(void)state;
+	sigaction(SIGALRM, &action, &before);
+	setitimer(ITIMER_REAL, &every_ms, NULL);
+	fw_sleep_until(until_ns);
+	uint64_t woken_ns = fw_monotonic_ns();
+
+	setitimer(ITIMER_REAL, &never, NULL);
+	sigaction(SIGALRM, &before, NULL);
+	assert_true(atomic_load(&alarms) > 0);
+	assert_true(woken_ns >= until_ns);
+	fw_sleep_until(until_ns); /* long past: at once */
+}
+
+static void the_time_between_is_never_negative(void **state)
+{
+	(void)state;
+	assert_int_equal(fw_ns_between(5, 7), 2);
+	assert_int_equal(fw_ns_between(7, 5), 0);
+}
+
 FW_TESTS(a_time_is_spelled_in_utc_whatever_the_zone, a_time_beyond_all_calendars_still_fits,
          a_run_id_is_its_time_and_a_random_tail, run_ids_sort_by_time, no_two_digits_of_a_run_id_look_alike,
-         the_monotonic_clock_does_not_go_back, a_duration_is_a_whole_number_and_its_unit)
+         the_monotonic_clock_does_not_go_back, signals_do_not_end_a_sleep,
+         the_time_between_is_never_negative, a_duration_is_a_whole_number_and_its_unit)

@@ -5,6 +5,7 @@
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -15,10 +16,12 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/time.h"
 #include "energy/ebpf_internal.h"
 #include "tests/unit/support.h"
@@ -586,6 +589,64 @@ static void the_traffic_of_a_worker_is_counted_but_not_its_talk_with_flexwatt(vo
 	stop(&worker);
 }
 
+static long call_bpf(int command, union bpf_attr *attr)
+{
+	return syscall(SYS_bpf, command, attr, sizeof *attr);
+}
+
+/* A program of another's that lets nobody else into the group: attached without BPF_F_ALLOW_MULTI. */
+static int occupy(int group_fd)
+{
+	static const struct bpf_insn pass[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1},
+	                                       {.code = BPF_JMP | BPF_EXIT}};
+	union bpf_attr load = {.prog_type = BPF_PROG_TYPE_CGROUP_SKB, .insn_cnt = 2, .insns = (uintptr_t)pass,
+	                       .license = (uintptr_t)"GPL", .expected_attach_type = BPF_CGROUP_INET_EGRESS};
+	int program_fd = (int)call_bpf(BPF_PROG_LOAD, &load);
+	union bpf_attr attach = {.target_fd = (uint32_t)group_fd, .attach_bpf_fd = (uint32_t)program_fd,
+	                         .attach_type = BPF_CGROUP_INET_EGRESS};
+
+	assert_true(program_fd >= 0);
+	assert_int_equal(call_bpf(BPF_PROG_ATTACH, &attach), 0);
+	return program_fd;
+}
+
+static void keep_warning(void *context, enum fw_log_level level, const char *message)
+{
+	char *kept = context;
+
+	assert_int_equal(level, FW_LOG_WARNING);
+	assert_string_equal(kept, ""); /* once, however many workers */
+	snprintf(kept, 300, "%s", message);
+}
+
+static void traffic_that_may_not_be_watched_is_unknown_and_the_reason_is_told_once(void **state)
+{
+	struct worker worker = start("occupied", talk);
+	struct fw_metered metered = {.cgroup = worker.group};
+	struct fw_reading reading = {.network_sent_bytes = -1, .network_received_bytes = -1};
+	char warning[300] = "";
+
+	(void)state;
+	await(worker.done[0]);
+	int program_fd = occupy(fw_cgroup_v2_fd(worker.group));
+
+	fw_log_set(FW_LOG_WARNING, keep_warning, warning);
+	for (int i = 0; i < 2; i++) {
+		void *meter = fw_monitor_ebpf.meter(monitor, &metered);
+
+		assert_non_null(meter);
+		fw_monitor_ebpf.count(monitor, meter, true, &reading);
+		fw_monitor_ebpf.unmeter(monitor, meter);
+	}
+	fw_log_set(FW_LOG_ERROR, NULL, NULL);
+	assert_true(reading.network_sent_bytes == -1 && reading.network_received_bytes == -1);
+	assert_true(reading.work_ns >= 0); /* its CPU time is counted all the same */
+	assert_non_null(strstr(warning, "network bytes of workers are not counted"));
+	assert_non_null(strstr(warning, "Operation not permitted"));
+	close(program_fd);
+	stop(&worker);
+}
+
 static void the_monitor_says_what_it_watches(void **state)
 {
 	fw_cleanup_free char *text = NULL;
@@ -652,6 +713,7 @@ int main(void)
 		cmocka_unit_test(mistake_35_a_key_does_not_outlive_its_account_when_the_group_number_comes_again),
 		cmocka_unit_test(groups_below_a_worker_are_the_workers),
 		cmocka_unit_test(the_traffic_of_a_worker_is_counted_but_not_its_talk_with_flexwatt),
+		cmocka_unit_test(traffic_that_may_not_be_watched_is_unknown_and_the_reason_is_told_once),
 		cmocka_unit_test(the_monitor_says_what_it_watches),
 		cmocka_unit_test(opening_leaves_the_limit_of_locked_memory_as_it_was),
 		cmocka_unit_test(too_few_files_are_a_reason_and_no_death),

@@ -4,9 +4,11 @@
  * events, from records that the tests write in place of the kernel.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/time.h"
 #include "energy/ebpf_internal.h"
@@ -141,6 +143,62 @@ static void frequency_and_temperature_come_from_events_and_foreign_values_are_le
 	fw_bpf_history_free(history);
 }
 
+static void keep_warning(void *context, enum fw_log_level level, const char *message)
+{
+	char *kept = context;
+
+	assert_int_equal(level, FW_LOG_WARNING);
+	assert_string_equal(kept, ""); /* once */
+	snprintf(kept, 200, "%s", message);
+}
+
+/* The ring was full: what it did not take may have been the highest. */
+static void where_events_were_lost_no_frequency_is_told_and_a_warning_is(void **state)
+{
+	fw_cleanup_tree struct tree tree = tree_of("sys/", NULL);
+	__u64 lost = 0;
+	char warning[200] = "";
+
+	(void)state;
+	played.events_lost = &lost;
+	struct fw_bpf_history *history = history_of(&tree);
+
+	fw_log_set(FW_LOG_WARNING, keep_warning, warning);
+	tell(FW_BPF_FREQUENCY, 0, 2000000);
+	uint64_t first_ns = fw_monotonic_ns();
+	fw_bpf_history_sample(history);
+	uint64_t second_ns = fw_monotonic_ns();
+	tell(FW_BPF_FREQUENCY, 0, 2500000);
+	tell(FW_BPF_TEMPERATURE, 0, 51000);
+	lost = 7;
+	fw_bpf_history_sample(history);
+	uint64_t third_ns = fw_monotonic_ns();
+	tell(FW_BPF_FREQUENCY, 1, 3000000);
+	fw_bpf_history_sample(history);
+	uint64_t fourth_ns = fw_monotonic_ns();
+	fw_bpf_history_sample(history);
+	tell(FW_BPF_FREQUENCY, 1, 3000000);
+	lost = 8;
+	fw_bpf_history_sample(history);
+	fw_log_set(FW_LOG_ERROR, NULL, NULL);
+	assert_non_null(strstr(warning, "events of frequency and temperature were lost"));
+	struct fw_record record;
+
+	fw_record_init(&record);
+	fw_bpf_history_fill(history, first_ns, third_ns, &record);
+	assert_true(isnan(record.frequency_mhz_mean) && isnan(record.temperature_c));
+	fw_bpf_history_fill(history, second_ns, second_ns, &record); /* the sample that tells of it has lost some */
+	assert_true(isnan(record.frequency_mhz_mean));
+	fw_bpf_history_fill(history, first_ns, second_ns - 1, &record);
+	assert_true(isnan(record.frequency_mhz_mean));
+	fw_bpf_history_fill(history, third_ns, fourth_ns, &record); /* none of that time; what was before is forgotten */
+	assert_near(record.frequency_mhz_mean, 3000, 1e-9);
+	assert_near(record.frequency_mhz_min, 3000, 1e-9);
+	fw_record_done(&record);
+	fw_bpf_history_free(history);
+	played.events_lost = NULL;
+}
+
 /* Busy waiting: a CPU that is idle in the records for a known share of a known time. */
 static void wait_until(uint64_t time_ns)
 {
@@ -195,4 +253,5 @@ static void a_record_that_is_being_written_is_not_read(void **state)
 FW_TESTS(a_kernel_that_was_built_without_it_is_told_by_its_configuration, each_obstacle_is_told_with_its_remedy,
          releases_are_compared_as_numbers,
          frequency_and_temperature_come_from_events_and_foreign_values_are_left_out,
+         where_events_were_lost_no_frequency_is_told_and_a_warning_is,
          idle_residency_is_of_the_interval_and_leaves_polling_out, a_record_that_is_being_written_is_not_read)

@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/time.h"
+#include "energy/attribution.h"
 #include "energy/units.h"
 #include "tests/unit/counter_world.h"
 
@@ -192,6 +194,33 @@ static void a_mean_is_not_asked_for_more_often_than_it_is_made(void **state)
 	assert_true(seconds >= 0.005);
 }
 
+/* All counters keep the pace of the slowest that counts: one that is told every ten minutes would hold up every record. */
+static void a_mean_of_minutes_is_shown_and_never_waited_for(void **state)
+{
+	fw_cleanup_world struct world world;
+	struct fw_attribution_machine machine = {.packages = 1, .physical = {-1}, .cpus = {4}, .memory_bytes = 1e9};
+
+	(void)state;
+	world_init(&world);
+	file(&world, "hwmon0/name", "power_meter\n");
+	file(&world, "hwmon0/power1_oem_info", "Grace Power Socket 0\n");
+	file(&world, "hwmon0/power1_average", "100000000\n");
+	file(&world, "hwmon0/power1_average_interval", "600000\n");
+	file(&world, "hwmon1/name", "power_meter\n");
+	file(&world, "hwmon1/power1_oem_info", "Grace Power Socket 1\n");
+	file(&world, "hwmon1/power1_average", "100000000\n");
+	file(&world, "hwmon1/power1_average_interval", "50\n");
+	world_open(&world, &fw_monitor_hwmon);
+	assert_false(world_domain(&world, "power_meter Grace Power Socket 0")->is_root);
+	assert_true(world_domain(&world, "power_meter Grace Power Socket 1")->is_root);
+	world_says(&world, "Grace Power Socket 0: package, from power (not added: told anew every 600 s only)");
+	FW_CLEANUP(fw_attribution_free) struct fw_attribution *attribution = fw_attribution_new(&machine, world.domains, world.count);
+
+	world_read(&world);
+	fw_attribution_tick(attribution, world.readings, &(struct fw_work_now){.at_ns = 1});
+	assert_true(fw_attribution_due_ns(attribution) <= world.readings[0].after_ns + FW_NS_PER_S);
+}
+
 static void refused_sensors_say_who_may_read_them(void **state)
 {
 	fw_cleanup_world struct world world;
@@ -228,5 +257,5 @@ static void a_machine_without_sensors_says_so(void **state)
 FW_TESTS(mistake_20_watts_become_energy_only_over_time, power_that_was_used_before_the_first_reading_is_not_booked,
          counters_are_taken_before_power_and_means_before_moments, grace_meters_count_the_socket_once,
          single_cores_and_unknown_sensors_are_never_added, a_sensor_that_fails_leaves_a_hole,
-         a_mean_is_not_asked_for_more_often_than_it_is_made, refused_sensors_say_who_may_read_them,
+         a_mean_is_not_asked_for_more_often_than_it_is_made, a_mean_of_minutes_is_shown_and_never_waited_for, refused_sensors_say_who_may_read_them,
          a_machine_without_sensors_says_so)

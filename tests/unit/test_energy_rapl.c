@@ -535,6 +535,9 @@ static void psys_that_counts_less_than_its_packages_is_dropped(void **state)
 	world_energy(&world, "intel-rapl:1", 309000000);
 	world_read(&world);
 	assert_true(isnan(world_reading(&world, "psys")->joules));
+	assert_int_equal(world_reading(&world, "psys")->flags & (FW_DOMAIN_GAP | FW_DOMAIN_STALE), FW_DOMAIN_GAP);
+	assert_string_equal(fw_domain_reason_text(world_reading(&world, "psys")->reason),
+	                    "it counted less than the packages that it holds");
 	assert_near(world_reading(&world, "package-0")->joules, 10, 1e-9);
 	world_says(&world, "psys is left out: it counts less than its packages");
 }
