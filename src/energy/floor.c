@@ -76,31 +76,12 @@ static double square(double value)
 	return value * value;
 }
 
-/* What stands at `rank` when they are sorted (Hoare's FIND): in place, for the library's sorting may allocate. */
-static double select_rank(double *values, int count, int rank)
+/* Few enough to be sorted as they come; the library's sorting may allocate. */
+static void insert(double *sorted, size_t count, double value)
 {
-	for (int low = 0, high = count - 1; low < high;) {
-		double pivot = values[rank];
-		int i = low, j = high;
-
-		while (i <= j) {
-			while (values[i] < pivot)
-				i++;
-			while (pivot < values[j])
-				j--;
-			if (i > j)
-				break;
-			double swapped = values[i];
-
-			values[i++] = values[j];
-			values[j--] = swapped;
-		}
-		if (j < rank)
-			low = i;
-		if (rank < i)
-			high = j;
-	}
-	return values[rank];
+	for (; count > 0 && sorted[count - 1] > value; count--)
+		sorted[count] = sorted[count - 1];
+	sorted[count] = value;
 }
 
 /* Variance of load. */
@@ -122,6 +103,7 @@ static double slope_w(const struct fw_floor *floor)
 	return load_has_varied(floor) ? fmax(both / spread2(floor), 0) : 0;
 }
 
+/* Ascending. */
 static size_t quiet_watts(const struct fw_floor *floor, uint64_t now_ns, double least_s, double *watts)
 {
 	double slope = slope_w(floor);
@@ -129,7 +111,7 @@ static size_t quiet_watts(const struct fw_floor *floor, uint64_t now_ns, double 
 
 	for (size_t i = 0; i < floor->quiet_count; i++)
 		if (floor->quiet[i].at_ns + FORGET_NS >= now_ns && floor->quiet[i].seconds >= least_s)
-			watts[count++] = fmax(floor->quiet[i].watts - slope * floor->quiet[i].busy, 0);
+			insert(watts, count++, fmax(floor->quiet[i].watts - slope * floor->quiet[i].busy, 0));
 	return count;
 }
 
@@ -143,10 +125,8 @@ static bool from_quiet(const struct fw_floor *floor, uint64_t now_ns, struct est
 		count = quiet_watts(floor, now_ns, 0, watts);
 	if (count == 0 || floor->quiet_seconds < QUIET_SECONDS)
 		return false;
-	int last = (int)count - 1;
-
-	estimate->watts = select_rank(watts, last + 1, (int)(last * QUIET_QUANTILE));
-	estimate->half_w = fmax(select_rank(watts, last + 1, last / 2) - estimate->watts, 0.01 * estimate->watts);
+	estimate->watts = watts[(size_t)((double)(count - 1) * QUIET_QUANTILE)];
+	estimate->half_w = fmax(watts[(count - 1) / 2] - estimate->watts, 0.01 * estimate->watts);
 	return true;
 }
 
