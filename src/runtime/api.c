@@ -115,9 +115,10 @@ static void post_init_error(struct fw_api *api, struct fw_http_request *request)
 /* A streamed answer that failed on its way says so in its trailer. */
 static void end_stream(struct fw_api *api, struct fw_http_request *request, const char *type)
 {
-	struct fw_error_document document = {.message = "the function failed while it streamed its answer"};
+	struct fw_error_document document;
 
-	fw_error_text_copy(fw_str_of(type), document.type, sizeof document.type);
+	fw_error_document_read_trailer(fw_http_trailer(request, "Lambda-Runtime-Function-Error-Body"), type,
+	                               "the function failed while it streamed its answer", &document);
 	api->state = FAILED;
 	api->owner.error(api->context, &document, (struct fw_str){"", 0}, false);
 	accept_post(request);

@@ -52,8 +52,6 @@ static void set_reserved(struct fw_map *map, const struct fw_environment *enviro
 	set(map, "LAMBDA_TASK_ROOT", "/var/task");
 	set(map, "LAMBDA_RUNTIME_DIR", "/var/runtime");
 	set(map, "TZ", ":UTC");
-	if (environment->python_path)
-		set(map, "PYTHONPATH", environment->python_path);
 	if (environment->command)
 		set(map, "FLEXWATT_COMMAND", environment->command);
 }

@@ -14,7 +14,6 @@ struct fw_environment {
 	const char *region;
 	const char *log_stream;
 	struct fw_sandbox_address address;
-	const char *python_path; /* or NULL */
 	const char *command;     /* FLEXWATT_COMMAND, or NULL */
 	const json_t *customer;  /* object of strings, or NULL */
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/memory.h"
 
 static bool is_control(uint32_t character)
 {
@@ -58,6 +59,51 @@ void fw_error_document_read(const char *text, size_t length, const char *header_
 	if (!document->type[0])
 		fw_error_text_copy(fw_str_of(header_type && *header_type ? header_type : fallback), document->type,
 		                   sizeof document->type);
+}
+
+static int sextet_of(char letter)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *found = letter ? strchr(letters, letter) : NULL;
+
+	return found ? (int)(found - letters) : -1;
+}
+
+/* Length of the bytes; SIZE_MAX when it is not base64. `out` holds 3/4 of the text. */
+static size_t decode_base64(const char *text, size_t length, char *out)
+{
+	uint32_t bits = 0;
+	size_t count = 0, filled = 0;
+
+	while (length > 0 && text[length - 1] == '=')
+		length--;
+	for (size_t i = 0; i < length; i++) {
+		int sextet = sextet_of(text[i]);
+
+		if (sextet < 0)
+			return SIZE_MAX;
+		bits = bits << 6 | (uint32_t)sextet;
+		filled += 6;
+		if (filled >= 8) {
+			filled -= 8;
+			out[count++] = (char)(bits >> filled);
+		}
+	}
+	return count;
+}
+
+void fw_error_document_read_trailer(const char *encoded, const char *type, const char *message,
+                                    struct fw_error_document *document)
+{
+	size_t length = encoded ? strlen(encoded) : 0;
+	fw_cleanup_free char *decoded = fw_alloc(length + 1);
+	size_t count = encoded ? decode_base64(encoded, length, decoded) : SIZE_MAX;
+
+	if (count == SIZE_MAX || count == 0)
+		fw_error_document_read(message, strlen(message), type, type, document);
+	else
+		fw_error_document_read(decoded, count, type, type, document);
+	fw_error_text_copy(fw_str_of(type), document->type, sizeof document->type);
 }
 
 char *fw_error_document_write(const char *type, const char *message)

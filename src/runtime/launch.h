@@ -13,7 +13,7 @@ struct fw_launch {
 	FW_VECTOR(char *) argv;    /* without the handler */
 	bool handler_is_argument;  /* the handler is appended to argv and bound for the worker's life */
 	FW_VECTOR(char *) read_only; /* absolute paths of interpreters and their libraries */
-	char *python_path;         /* or NULL */
+	FW_VECTOR(char *) owned;   /* of those, what not everybody may read: shown as its owner sees it */
 	char *command;             /* FLEXWATT_COMMAND, or NULL */
 };
 

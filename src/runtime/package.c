@@ -227,25 +227,49 @@ static int cache(int cache_fd, const char *engine, const struct source *source, 
 	return fill(cache_fd, engine, source, digest, err);
 }
 
-int fw_package_cache(struct fw_sandboxes *sandboxes, const char *path, char digest[65], char **out, struct fw_error **err)
+static int cache_source(struct fw_sandboxes *sandboxes, const struct source *source, char digest[65], char **out,
+                        struct fw_error **err)
 {
 	fw_cleanup_free char *directory = fw_printf("%s/packages", sandboxes->state_directory);
-	fw_cleanup_free char *resolved = realpath(path, NULL); /* the package itself may be a link */
-	struct source source = {0};
 	char found[FW_DIGEST_TEXT];
-
 	int rc = fw_make_directories(AT_FDCWD, directory, 0755, err);
+
 	if (rc != FW_OK)
 		return rc;
 	fw_orphans_sweep_directory(directory, ".new-");
 	fw_cleanup_fd int cache_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	rc = cache_fd >= 0 ? open_source(resolved ? resolved : path, &source, err) : fw_fail_errno(err, errno, "open %s", directory);
-	if (rc == FW_OK)
-		rc = cache(cache_fd, sandboxes->engine, &source, found, err);
-	fw_buffer_done(&source.zip);
+	if (cache_fd < 0)
+		return fw_fail_errno(err, errno, "open %s", directory);
+	rc = cache(cache_fd, sandboxes->engine, source, found, err);
 	if (rc != FW_OK)
-		return fw_error_wrap(err, rc, "package %s", path);
+		return rc;
 	memcpy(digest, found, sizeof found);
 	*out = fw_printf("%s/%s", directory, found);
 	return FW_OK;
+}
+
+int fw_package_cache(struct fw_sandboxes *sandboxes, const char *path, char digest[65], char **out, struct fw_error **err)
+{
+	fw_cleanup_free char *resolved = realpath(path, NULL); /* the package itself may be a link */
+	struct source source = {0};
+	int rc = open_source(resolved ? resolved : path, &source, err);
+
+	if (rc == FW_OK)
+		rc = cache_source(sandboxes, &source, digest, out, err);
+	fw_buffer_done(&source.zip);
+	return rc == FW_OK ? FW_OK : fw_error_wrap(err, rc, "package %s", path);
+}
+
+int fw_package_cache_bytes(struct fw_sandboxes *sandboxes, const void *zip, size_t length, char **out,
+                           struct fw_error **err)
+{
+	char digest[FW_DIGEST_TEXT];
+	struct source source = {.path = ""};
+
+	fw_buffer_init(&source.zip, length);
+	int rc = fw_buffer_append(&source.zip, zip, length);
+	if (rc == FW_OK)
+		rc = cache_source(sandboxes, &source, digest, out, err);
+	fw_buffer_done(&source.zip);
+	return rc;
 }

@@ -26,7 +26,8 @@ char *fw_pool_key(const struct fw_launch *launch, const struct fw_invoke *invoke
 	fw_buffer_printf(&key, "%d %lld %lld %d\n", (int)invoke->function->kind, (long long)invoke->memory_mb,
 	                 (long long)invoke->tmp_mb, (int)invoke->network);
 	add(&key, launch->digest);
-	add(&key, launch->argv.items[0]);
+	for (size_t i = 0; i < launch->argv.count; i++)
+		add(&key, launch->argv.items[i]);
 	add(&key, launch->command);
 	add(&key, invoke->attempts_root);
 	add(&key, invoke->hidden);

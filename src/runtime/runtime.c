@@ -64,6 +64,8 @@ static char *launch_key(const struct fw_function *function)
 	fw_buffer_init(&key, 1 << 20);
 	fw_buffer_printf(&key, "%d\n%s\n%s\n%d", (int)function->kind, function->path ? function->path : "",
 	                 function->interpreter ? function->interpreter : "", function->per_object);
+	if (function->kind == FW_FUNCTION_PYTHON) /* whose annotation says what it wants */
+		fw_buffer_printf(&key, "\n%d %s", (int)function->style, function->handler);
 	for (size_t i = 0; i < function->command.count; i++)
 		fw_buffer_printf(&key, "\n%zu %s", strlen(function->command.items[i]), function->command.items[i]);
 	return fw_buffer_take(&key);

@@ -76,7 +76,7 @@ struct fw_runtime {
 	struct fw_runtime_options options;
 	char *log_directory, *region;
 	struct fw_sandboxes *sandboxes;
-	struct fw_map *launches;   /* by kind, path and interpreter: struct fw_launch */
+	struct fw_map *launches;   /* by what launch_key() says: struct fw_launch */
 	struct fw_worker *workers;
 	struct fw_invocation *invocations; /* not yet metered */
 	size_t cold_starts, invocation_count, worker_number;

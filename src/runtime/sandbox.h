@@ -40,6 +40,7 @@ int fw_sandboxes_prepare(struct fw_sandboxes *sandboxes, int64_t memory_mb, int6
 struct fw_sandbox_spec {
 	const char *package;         /* directory shown as /var/task, read-only: from the package cache; NULL: an empty one */
 	const char *const *read_only; /* absolute paths shown read-only at the same place, NULL-terminated */
+	const char *const *owned;    /* of those: what only their owner may read is shown as his; NULL-terminated, or NULL */
 	const char *hidden;          /* a directory below one of them that is masked (other attempts), or NULL */
 	const char *attempts;        /* absolute, shown at the same place, not read-only: who may write there its owner and mode
 	                                say, which are the caller's */
@@ -96,3 +97,8 @@ int fw_sandboxes_end_orphans(struct fw_cgroups *cgroups, const char *run, size_t
  * Blocking: pool thread. */
 int fw_package_cache(struct fw_sandboxes *sandboxes, const char *source, char digest[65], char **path,
                      struct fw_error **err);
+/* The same for a zip in memory. */
+int fw_package_cache_bytes(struct fw_sandboxes *sandboxes, const void *zip, size_t length, char **path,
+                           struct fw_error **err);
+/* Where this machine's copies of foreign files may be kept beside the packages; borrowed. */
+const char *fw_sandboxes_state(const struct fw_sandboxes *sandboxes);

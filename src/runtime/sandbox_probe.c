@@ -252,3 +252,8 @@ const char *fw_sandboxes_missing(const struct fw_sandboxes *sandboxes)
 {
 	return sandboxes->missing.length > 0 ? sandboxes->missing.data : NULL;
 }
+
+const char *fw_sandboxes_state(const struct fw_sandboxes *sandboxes)
+{
+	return sandboxes->state_directory;
+}

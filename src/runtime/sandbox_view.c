@@ -129,8 +129,16 @@ struct shown {
 	bool own, translated;
 };
 
-static int inspect(const struct fw_sandboxes *shared, const struct places *places, const char *path, struct shown *shown,
-                   struct fw_error **err)
+static bool is_owned(const struct fw_sandbox_spec *spec, const char *path)
+{
+	for (size_t i = 0; spec->owned && spec->owned[i]; i++)
+		if (strcmp(path, spec->owned[i]) == 0)
+			return true;
+	return false;
+}
+
+static int inspect(const struct fw_sandboxes *shared, const struct fw_sandbox_spec *spec, const struct places *places,
+                   const char *path, struct shown *shown, struct fw_error **err)
 {
 	if (path[0] != '/' || strcmp(path, "/") == 0 || fw_path_is_below("/tmp", path))
 		return fw_error_hint(err, fw_fail(err, FW_E_INVALID, "%s cannot be shown to a function", path),
@@ -139,15 +147,16 @@ static int inspect(const struct fw_sandboxes *shared, const struct places *place
 	if (stat(path, &shown->stat) != 0)
 		return fw_fail_errno(err, errno, "show %s to a function", path);
 	shown->own = is_own(places, path);
-	shown->translated = shared->own_uid && shared->isolation == FW_ISOLATION_FULL && !fw_readable_by_others(&shown->stat);
+	shown->translated = shared->own_uid && shared->isolation == FW_ISOLATION_FULL &&
+	                    (is_owned(spec, path) || !fw_readable_by_others(&shown->stat));
 	return FW_OK;
 }
 
-static int add_read_only(const struct fw_sandboxes *shared, const struct fw_sandbox *sandbox, const char *path,
-                         const struct places *places, struct fw_steps *own, struct fw_buffer *key, struct fw_error **err)
+static int add_read_only(const struct fw_sandboxes *shared, const struct fw_sandbox *sandbox,
+                         const struct fw_sandbox_spec *spec, const char *path, const struct places *places, struct fw_steps *own, struct fw_buffer *key, struct fw_error **err)
 {
 	struct shown shown = {0};
-	int rc = inspect(shared, places, path, &shown, err);
+	int rc = inspect(shared, spec, places, path, &shown, err);
 
 	if (rc != FW_OK)
 		return rc;
@@ -190,7 +199,7 @@ int fw_view_own(const struct fw_sandboxes *shared, const struct fw_sandbox *sand
 	add_identity(key, "/etc/resolv.conf");
 	add_identity(key, spec->package);
 	for (size_t i = 0; spec->read_only && spec->read_only[i] && rc == FW_OK; i++)
-		rc = add_read_only(shared, sandbox, spec->read_only[i], &places, own, key, err);
+		rc = add_read_only(shared, sandbox, spec, spec->read_only[i], &places, own, key, err);
 	for (size_t i = 0; i < places.masks; i++) {
 		fw_buffer_printf(key, "mask %s\n", places.mask[i]);
 		fw_steps_add(own, FW_STEP_MEMORY, "64k", places.mask[i]);
@@ -208,11 +217,11 @@ int fw_view_own(const struct fw_sandboxes *shared, const struct fw_sandbox *sand
 }
 
 /* A mount point where the mount itself is each worker's: the root is sealed by then. */
-static int add_common(const struct fw_sandboxes *shared, const struct places *places, const char *path,
-                      struct fw_steps *common, struct fw_error **err)
+static int add_common(const struct fw_sandboxes *shared, const struct fw_sandbox_spec *spec, const struct places *places,
+                      const char *path, struct fw_steps *common, struct fw_error **err)
 {
 	struct shown shown = {0};
-	int rc = inspect(shared, places, path, &shown, err);
+	int rc = inspect(shared, spec, places, path, &shown, err);
 
 	if (rc != FW_OK || shown.own)
 		return rc;
@@ -243,7 +252,7 @@ int fw_view_common(const struct fw_sandboxes *shared, const struct fw_sandbox_sp
 	size_t first = common->list.count;
 	find_places(shared, spec, &places);
 	for (size_t i = 0; spec->read_only && spec->read_only[i] && rc == FW_OK; i++)
-		rc = add_common(shared, &places, spec->read_only[i], common, err);
+		rc = add_common(shared, spec, &places, spec->read_only[i], common, err);
 	if (common->list.count > first)
 		qsort(common->list.items + first, common->list.count - first, sizeof *common->list.items, by_target);
 	for (size_t i = 0; i < places.masks; i++)

@@ -65,7 +65,6 @@ static char **environment_of(const struct fw_worker *worker, const struct fw_inv
 		.region = worker->runtime->region,
 		.log_stream = stream,
 		.address = fw_sandbox_address(worker->sandbox),
-		.python_path = launch->python_path,
 		.command = launch->command,
 		.customer = invoke->function->environment,
 	});
@@ -76,9 +75,11 @@ static int spawn(struct fw_worker *worker, const struct fw_invoke *invoke, const
 {
 	char **envp = environment_of(worker, invoke, launch);
 	fw_cleanup_free char **argv = argv_of(launch, invoke->handler);
+	fw_cleanup_free const char **owned = fw_alloc_array(launch->owned.count + 1, sizeof *owned);
 	const struct fw_sandbox_spec spec = {
 		.package = launch->package,
 		.read_only = (const char *const *)worker->read_only,
+		.owned = owned,
 		.hidden = worker->hidden,
 		.attempts = worker->attempts,
 		.argv = (const char *const *)argv,
@@ -91,6 +92,8 @@ static int spawn(struct fw_worker *worker, const struct fw_invoke *invoke, const
 		.boost = true,
 	};
 
+	for (size_t i = 0; i < launch->owned.count; i++)
+		owned[i] = launch->owned.items[i];
 	worker->exec_ns = fw_monotonic_ns();
 	int rc = fw_sandbox_start(worker->sandbox, &spec, err);
 

@@ -80,6 +80,8 @@ static json_t *function_json(const struct fw_workflow *workflow, const struct fw
 		json_object_set_new(json, "command", words);
 		json_object_set_new(json, "per", json_string(function->per_object ? "object" : "task"));
 	}
+	if (function->style != FW_STYLE_FOUND)
+		json_object_set_new(json, "style", json_string(function->style == FW_STYLE_STAGE ? "stage" : "event"));
 	if (function->handler)
 		json_object_set_new(json, "handler", json_string(function->handler));
 	if (function->environment)

@@ -137,6 +137,23 @@ static int read_payload_rules(const struct fw_setting *stage_setting, const stru
 	return FW_OK;
 }
 
+static int read_style(const struct fw_setting *function, const struct fw_setting *stage_setting, struct fw_stage *stage,
+                      struct fw_error **err)
+{
+	const struct fw_setting *style = fw_setting_get(function, "style");
+
+	if (!style)
+		return FW_OK;
+	if (stage->function.kind != FW_FUNCTION_PYTHON)
+		return fw_error_hint(err, fw_setting_fail(err, style, FW_E_INVALID, "style: only a Python function has one"),
+		                     "leave it out");
+	stage->function.style = strcmp(style->text, "stage") == 0 ? FW_STYLE_STAGE : FW_STYLE_EVENT;
+	if (stage->function.style == FW_STYLE_STAGE && fw_setting_get(stage_setting, "payload"))
+		return fw_error_hint(err, fw_setting_fail(err, style, FW_E_INVALID, "style: a payload: stage has no StageContext"),
+		                     "leave out payload, and give the stage inputs and params");
+	return FW_OK;
+}
+
 int fw_read_function(struct fw_reader *reader, const struct fw_setting *setting, struct fw_stage *stage,
                      struct fw_error **err)
 {
@@ -154,12 +171,16 @@ int fw_read_function(struct fw_reader *reader, const struct fw_setting *setting,
 		return rc;
 	add_environment(fw_setting_get(function, "environment"), &stage->function);
 	add_environment(fw_setting_get(setting, "environment"), &stage->function);
-	if (stage->function.kind == FW_FUNCTION_COMMAND)
-		return read_command(function, handler, stage, err);
+	if (stage->function.kind == FW_FUNCTION_COMMAND) {
+		rc = read_style(function, setting, stage, err);
+		return rc == FW_OK ? read_command(function, handler, stage, err) : rc;
+	}
 	if (fw_setting_get(function, "per"))
 		return fw_error_hint(err, fw_setting_fail(err, fw_setting_get(function, "per"), FW_E_INVALID,
 		                                          "per: only a command has it"),
 		                     "leave it out, or write command: [...]");
 	rc = read_handler(function, handler, setting, stage, err);
+	if (rc == FW_OK)
+		rc = read_style(function, setting, stage, err);
 	return rc == FW_OK ? read_files(reader, function, &stage->function, err) : rc;
 }

@@ -13,6 +13,7 @@ static const char *const edges[] = {"scatter", "broadcast", "each", NULL};
 static const char *const networks[] = {"host", "none", NULL};
 static const char *const failures[] = {"stop", "continue", NULL};
 static const char *const per_choices[] = {"task", "object", NULL};
+static const char *const styles[] = {"event", "stage", NULL};
 static const char *const operators[] = {"==", "!=", "<", "<=", ">", ">=", NULL};
 static const char *const kinds[] = {"package", "python", "node", "command", NULL};
 static const char *const origins[] = {"from", "keys", NULL};
@@ -44,8 +45,9 @@ static const struct fw_grammar_key function_keys[] = {
 	{.key = "per", .value = FW_VALUE_CHOICE, .choices = per_choices, .fallback = "\"task\"",
 	 .help = "How often a command runs: once a task, or once for every input object."},
 	{.key = "environment", .value = FW_VALUE_ENVIRONMENT, .help = "Environment variables of the function."},
-	{.key = "style", .value = FW_VALUE_TEXT, .unavailable = true,
-	 .help = "How a Python handler is called."},
+	{.key = "style", .value = FW_VALUE_CHOICE, .choices = styles,
+	 .otherwise = "`stage` where the handler's first argument is annotated `StageContext`, else `event`",
+	 .help = "How a Python handler is called: `handler(event, context)` or `handler(stage_context)`."},
 };
 const struct fw_grammar fw_grammar_function = {
 	OBJECT(function_keys, .name = "function", .help = "What runs: exactly one of `package`, `python`, `node`, `command`.",

@@ -25,6 +25,7 @@ enum {
 };
 
 enum fw_function_kind { FW_FUNCTION_PACKAGE, FW_FUNCTION_PYTHON, FW_FUNCTION_NODE, FW_FUNCTION_COMMAND };
+enum fw_style { FW_STYLE_FOUND, FW_STYLE_EVENT, FW_STYLE_STAGE }; /* found: as the handler's annotation says */
 enum fw_network { FW_NETWORK_HOST, FW_NETWORK_NONE };
 enum fw_edge { FW_EDGE_SCATTER, FW_EDGE_BROADCAST, FW_EDGE_EACH };
 enum fw_on_failure { FW_FAILURE_STOP, FW_FAILURE_CONTINUE };
@@ -34,6 +35,7 @@ struct fw_function {
 	char *path;        /* absolute: package directory or zip, python or node directory; NULL for a command */
 	char *handler;     /* default handler, NULL for a command */
 	char *interpreter; /* python: absolute path or NULL */
+	enum fw_style style; /* python: how the handler is called */
 	FW_VECTOR(char *) command;
 	bool per_object;   /* command: once per input object */
 	json_t *environment; /* object of strings, or NULL */

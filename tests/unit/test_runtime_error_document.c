@@ -62,6 +62,22 @@ static void writes_a_document_that_reads_back(void **state)
 	assert_string_equal(document.message, "say \"hi\"\n");
 }
 
-FW_TESTS(takes_type_and_message, what_is_no_document_is_the_message,
+static void a_trailer_holds_the_document_in_base64(void **state)
+{
+	static const struct { const char *encoded, *message; } cases[] = {
+		{"eyJlcnJvclR5cGUiOiJYIiwiZXJyb3JNZXNzYWdlIjoib2gifQ==", "oh"},
+		{"bm8gSlNPTg", "no JSON"}, {"not base64!", "it failed"}, {"", "it failed"}, {NULL, "it failed"}};
+
+	(void)state;
+	for (size_t i = 0; i < FW_COUNT_OF(cases); i++) {
+		struct fw_error_document document;
+
+		fw_error_document_read_trailer(cases[i].encoded, "Stream.Broken", "it failed", &document);
+		assert_string_equal(document.type, "Stream.Broken");
+		assert_string_equal(document.message, cases[i].message);
+	}
+}
+
+FW_TESTS(a_trailer_holds_the_document_in_base64, takes_type_and_message, what_is_no_document_is_the_message,
          control_characters_and_broken_utf8_cannot_reach_a_terminal, long_texts_are_cut_at_a_character,
          writes_a_document_that_reads_back)
