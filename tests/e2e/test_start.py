@@ -65,11 +65,10 @@ def test_nothing_of_a_python_function_is_executed_while_its_client_is_looked_for
         storage: ./data
         function: {python: {path: ./function, interpreter: /usr/bin/python3}, handler: main.handle}
         stages:
-          only: {workers: 1, retries: 0}
+          only: {workers: 1, retries: 0, payload: {}}
     """)
-    flexwatt.write("function/main.py", "def handle(event, context): pass\n")
-    done = flexwatt("run", "workflow.yaml", status=2)
-    assert "cannot import awslambdaric" in done.stderr
+    flexwatt.write("function/main.py", spy + "def handle(event, context): pass\n")
+    flexwatt("run", "workflow.yaml", status=1)  # in the sandbox there is no place for it to write to
     assert not (flexwatt.directory / "seen").exists()
     shutil.rmtree(flexwatt.directory / "function")
     flexwatt.write("function/main.py", "def handle(event, context): pass\n")
