@@ -93,6 +93,9 @@ struct fw_backend_ops {
 	/* What energy counters measured during the run and to whom it was handed out, or NULL. After flush. New reference. */
 	json_t *(*energy_books)(struct fw_backend *backend);
 
+	/* Adds what invocations that run now have used so far to totals->joules; how many of them could be told. */
+	size_t (*energy_running)(struct fw_backend *backend, struct fw_totals *totals);
+
 	/* Those of an earlier run on this machine, which ended so long ago: what it knew of idle power. After open. */
 	void (*energy_inherit)(struct fw_backend *backend, const json_t *books, double age_s);
 

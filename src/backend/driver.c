@@ -396,9 +396,12 @@ struct fw_stage_progress fw_driver_stage(const struct fw_driver *driver, uint32_
 	return fw_engine_stage(driver->engine, stage);
 }
 
-struct fw_totals fw_driver_totals(const struct fw_driver *driver)
+struct fw_totals fw_driver_totals(struct fw_driver *driver, size_t *running)
 {
-	return driver->totals;
+	struct fw_totals totals = driver->totals;
+
+	*running = driver->backend->ops->energy_running(driver->backend, &totals);
+	return totals;
 }
 
 double fw_driver_fraction(const struct fw_driver *driver, uint32_t stage)

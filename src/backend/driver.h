@@ -48,7 +48,8 @@ bool fw_driver_cancel(struct fw_driver *driver);
 /* For progress, on the loop's thread. */
 struct fw_loop *fw_driver_loop(struct fw_driver *driver);
 struct fw_stage_progress fw_driver_stage(const struct fw_driver *driver, uint32_t stage);
-struct fw_totals fw_driver_totals(const struct fw_driver *driver); /* of the records that are final */
+/* Of the records that are final, and the joules of what runs now as far as they are known; *running: of how many. */
+struct fw_totals fw_driver_totals(struct fw_driver *driver, size_t *running);
 double fw_driver_fraction(const struct fw_driver *driver, uint32_t stage); /* mean of the running tasks that tell; or NAN */
 const char *fw_driver_note(const struct fw_driver *driver, uint32_t stage); /* last progress note, or NULL */
 double fw_driver_elapsed_ms(const struct fw_driver *driver);

@@ -300,6 +300,11 @@ static json_t *local_energy_books(struct fw_backend *base)
 	return fw_energy_manager_books(((struct local *)base)->energy);
 }
 
+static size_t local_energy_running(struct fw_backend *base, struct fw_totals *totals)
+{
+	return fw_energy_add_running(((struct local *)base)->energy, totals);
+}
+
 static void local_energy_inherit(struct fw_backend *base, const json_t *books, double age_s)
 {
 	fw_energy_manager_inherit(((struct local *)base)->energy, books, age_s);
@@ -460,6 +465,7 @@ const struct fw_backend_ops fw_backend_local = {
 	.end_orphans = local_end_orphans,
 	.flush = local_flush,
 	.energy_books = local_energy_books,
+	.energy_running = local_energy_running,
 	.energy_inherit = local_energy_inherit,
 	.energy_readings = local_energy_readings,
 	.close = local_close,

@@ -81,9 +81,9 @@ static void segments_done(struct segments *segments)
 		free(segments->items[i]);
 }
 
-static void collect_totals(const struct fw_progress *progress, const struct counts *counts, struct segments *segments)
+static void collect_totals(const struct fw_progress *progress, const struct counts *counts, const struct fw_totals *totals,
+                           const char *so_far, struct segments *segments)
 {
-	struct fw_totals totals = fw_driver_totals(progress->driver);
 	double elapsed_ms = fw_driver_elapsed_ms(progress->driver);
 	char text[FW_FORMAT_SIZE];
 
@@ -92,11 +92,20 @@ static void collect_totals(const struct fw_progress *progress, const struct coun
 	segments->items[segments->count++] = fw_printf("%u running", counts->running);
 	segments->items[segments->count++] = fw_strdup(fw_format_ms(text, elapsed_ms));
 	segments->items[segments->count++] =
-		fw_printf("%s%s", fw_format_joules(text, totals.joules), totals.modelled ? " m" : "");
-	segments->items[segments->count++] = fw_strdup(fw_format_usd(text, totals.usd));
+		fw_printf("%s%s%s", fw_format_joules(text, totals->joules), totals->modelled ? " m" : "", so_far);
+	segments->items[segments->count++] = fw_strdup(fw_format_usd(text, totals->usd));
 	if (counts->done > 0 && counts->expected > counts->done)
 		segments->items[segments->count++] =
 			fw_printf("about %s left", fw_format_ms(text, elapsed_ms / counts->done * (counts->expected - counts->done)));
+}
+
+static size_t width_of(const struct segments *segments)
+{
+	size_t width = 0;
+
+	for (size_t i = 0; i < segments->count; i++)
+		width += fw_display_width(segments->items[i]) + 2; /* comma and space */
+	return width;
 }
 
 /* On as many lines as it needs in so many columns, but on no more than there are. */
@@ -104,9 +113,16 @@ static void print_totals(const struct fw_progress *progress, const struct counts
                          struct room room, struct fw_buffer *out)
 {
 	__attribute__((cleanup(segments_done))) struct segments segments = {.count = 0};
-	size_t column = 0, lines = 1;
+	size_t column = 0, lines = 1, running;
 
-	collect_totals(progress, counts, &segments);
+	struct fw_totals totals = fw_driver_totals(progress->driver, &running);
+
+	collect_totals(progress, counts, &totals, running > 0 ? " so far" : "", &segments);
+	if (running > 0 && strlen(indent) + width_of(&segments) > room.columns) { /* a row of the table is worth more than the words */
+		segments_done(&segments);
+		segments.count = 0;
+		collect_totals(progress, counts, &totals, "", &segments);
+	}
 	for (size_t i = 0; i < segments.count; i++) {
 		size_t width = fw_display_width(segments.items[i]) + 1; /* with the comma behind it */
 

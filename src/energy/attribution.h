@@ -91,6 +91,10 @@ enum { FW_SHARES_MOST = FW_DOMAIN_KINDS * 4 };
 size_t fw_holder_cut(struct fw_holder *holder, uint64_t serial, const struct fw_edge *begin, const struct fw_edge *end,
                      struct fw_share *shares, size_t capacity);
 
+/* The same of an invocation that goes on, up to the latest slice; nothing ends by it. */
+size_t fw_holder_so_far(const struct fw_holder *holder, uint64_t serial, const struct fw_edge *begin, struct fw_share *shares,
+                        size_t capacity);
+
 const struct fw_domain *fw_attribution_domain(const struct fw_attribution *attribution, size_t index);
 /* The books of each domain that counts in the machine's total. */
 struct fw_pool_books {

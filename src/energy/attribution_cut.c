@@ -332,11 +332,16 @@ static void cut_group(const struct fw_holder *holder, const char *source, enum f
 	}
 }
 
-size_t fw_holder_cut(struct fw_holder *holder, uint64_t serial, const struct fw_edge *begin, const struct fw_edge *end,
-                     struct fw_share *shares, size_t capacity)
+static bool is_opened(const struct fw_holder *holder, uint64_t serial)
+{
+	return holder->has_open && holder->open_serial == serial;
+}
+
+static size_t cut_all(const struct fw_holder *holder, uint64_t serial, const struct fw_edge *begin, const struct fw_edge *end,
+                      struct fw_share *shares, size_t capacity)
 {
 	const struct fw_attribution *attribution = holder->attribution;
-	bool opened = holder->has_open && holder->open_serial == serial;
+	bool opened = is_opened(holder, serial);
 	size_t count = 0;
 
 	for (size_t i = 0; i < attribution->count && count < capacity; i++) {
@@ -357,10 +362,43 @@ size_t fw_holder_cut(struct fw_holder *holder, uint64_t serial, const struct fw_
 		shares[count++] = (struct fw_share){domain->source, domain->method, domain->kind, fw_account_figure(&group.account),
 		                                    group.account.seconds, group.has_roots, group.is_virtual};
 	}
-	if (opened) {
+	return count;
+}
+
+size_t fw_holder_cut(struct fw_holder *holder, uint64_t serial, const struct fw_edge *begin, const struct fw_edge *end,
+                     struct fw_share *shares, size_t capacity)
+{
+	size_t count = cut_all(holder, serial, begin, end, shares, capacity);
+
+	if (is_opened(holder, serial)) {
 		holder->has_open = false;
-		for (size_t i = 0; i < attribution->count; i++)
+		for (size_t i = 0; i < holder->attribution->count; i++)
 			holder->stakes[i].is_open = false;
 	}
 	return count;
+}
+
+/* The moment up to which all counters that can be read have told. */
+static struct fw_edge latest_edge(const struct fw_holder *holder)
+{
+	struct fw_edge latest = {UINT64_MAX, -1};
+
+	for (size_t i = 0; i < holder->attribution->count; i++) {
+		const struct fw_pool *pool = &holder->attribution->pools[i];
+		const struct fw_stake *stake = &holder->stakes[i];
+
+		if (pool->counts && pool->number > 0 && !pool->is_hole && stake->until_ns < latest.at_ns)
+			latest = (struct fw_edge){stake->until_ns, stake->total_ns};
+	}
+	return latest;
+}
+
+size_t fw_holder_so_far(const struct fw_holder *holder, uint64_t serial, const struct fw_edge *begin, struct fw_share *shares,
+                        size_t capacity)
+{
+	struct fw_edge latest = latest_edge(holder);
+
+	if (latest.at_ns == UINT64_MAX || latest.at_ns <= begin->at_ns)
+		return 0;
+	return cut_all(holder, serial, begin, &latest, shares, capacity);
 }

@@ -263,6 +263,15 @@ bool fw_counters_covers(const struct fw_ended *ended)
 
 /* ---- records ---- */
 
+static void add_rows(const struct fw_energy_counters *counters, const struct fw_energy_worker *worker,
+                     const struct fw_share *shares, size_t count, struct fw_record *record)
+{
+	const char *work = fw_books_work_of(fw_work_meter_name(counters->meter), fw_fed_is_by_bpf(worker->fed));
+
+	for (size_t i = 0; i < count; i++)
+		fw_books_add_row(&shares[i], work, record);
+}
+
 void fw_counters_fill(struct fw_energy_counters *counters, struct fw_ended *ended)
 {
 	const struct fw_energy_worker *worker = ended->worker;
@@ -271,10 +280,24 @@ void fw_counters_fill(struct fw_energy_counters *counters, struct fw_ended *ende
 	struct fw_share shares[FW_SHARES_MOST];
 	struct fw_edge begin = fw_counters_edge(worker, &ended->begin), end = fw_counters_edge(worker, &ended->end);
 	size_t count = fw_feed_cut(worker->fed, &key, ended->serial, &begin, &end, shares, FW_COUNT_OF(shares));
-	const char *work = fw_books_work_of(fw_work_meter_name(counters->meter), fw_fed_is_by_bpf(worker->fed));
 
-	for (size_t i = 0; i < count; i++)
-		fw_books_add_row(&shares[i], work, record);
+	add_rows(counters, worker, shares, count, record);
+}
+
+void fw_counters_fill_so_far(struct fw_energy_counters *counters, struct fw_energy_worker *worker, struct fw_record *record)
+{
+	struct fw_share shares[FW_SHARES_MOST];
+	struct fw_edge begin;
+	uint64_t serial;
+
+	pthread_mutex_lock(&worker->state);
+	begin = worker->begin_edge;
+	serial = worker->serial;
+	pthread_mutex_unlock(&worker->state);
+	if (begin.total_ns < 0)
+		return; /* as nothing will be told of it in the end */
+	add_rows(counters, worker, shares,
+	         fw_holder_so_far(fw_fed_holder(worker->fed), serial, &begin, shares, FW_COUNT_OF(shares)), record);
 }
 
 json_t *fw_counters_books(const struct fw_energy_counters *counters)

@@ -38,6 +38,8 @@ struct fw_edge fw_counters_edge(const struct fw_energy_worker *worker, const str
 bool fw_counters_covers(const struct fw_ended *ended);
 /* Adds the rows of energy to the record. */
 void fw_counters_fill(struct fw_energy_counters *counters, struct fw_ended *ended);
+/* The same for one that goes on, up to the latest slice; none where nothing can be told yet. */
+void fw_counters_fill_so_far(struct fw_energy_counters *counters, struct fw_energy_worker *worker, struct fw_record *record);
 /* The books as JSON. New reference. */
 json_t *fw_counters_books(const struct fw_energy_counters *counters);
 /* Floors of an earlier run, as its books tell them, which ended so long ago. */

@@ -71,6 +71,9 @@ void fw_energy_last_sample(struct fw_energy_worker *worker);
 typedef void fw_energy_done_fn(void *context, struct fw_record *record);
 void fw_energy_end(struct fw_energy_worker *worker, bool alive, struct fw_record *record, fw_energy_done_fn *done,
                    void *context);
+/* Adds what invocations that run now have used so far to totals->joules, by the best source of each: as far as the counters were
+ * read, or as the model estimates up to now. Returns how many were added. Loop thread; a progress bar's tick, not an edge's. */
+size_t fw_energy_add_running(struct fw_energy_manager *manager, struct fw_totals *totals);
 /* Lets pending `done` calls happen now (end of a run). */
 void fw_energy_flush(struct fw_energy_manager *manager);
 

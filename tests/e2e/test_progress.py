@@ -13,6 +13,7 @@ import time
 import pytest
 
 from conftest import BINARY
+from powercap import powercap
 
 WORKFLOW = """
     name: live
@@ -120,12 +121,36 @@ def test_the_table_redraws_and_leaves_only_the_summary(flexwatt, functions):
     shown = terminal.screen()
     assert sum(line.split()[:2] == ["stage", "done"] for line in shown) == 1, "one table, not several"
     assert any(re.match(r"  make +4/4 +0 +0 +ok", line) for line in shown)
-    assert re.search(r"4/5 tasks, 1 running, [\d.]+ m?s, .* m, \$0\.\d+, about [\d.]+ m?s left", "\n".join(shown))
+    assert re.search(r"4/5 tasks, 1 running, [\d.]+ m?s, .* m so far, \$0\.\d+, about [\d.]+ m?s left", "\n".join(shown))
     assert terminal.end() == 0
     assert len(re.findall(r"\x1b\[\d+A\r\x1b\[J", terminal.text)) >= 5
     left = [line for line in terminal.screen() if line]
     assert left[0].startswith("live · run ") and left[-1].startswith("  flexwatt show ")
     assert not any("running" in line or "halfway" in line for line in left)
+
+
+def joules_shown(text):
+    factors = {"µJ": 1e-6, "mJ": 1e-3, "J": 1, "kJ": 1e3}
+    return [float(number) * factors[unit] for number, unit in re.findall(r"0/1\+? tasks, 1 running, [\d.]+ m?s, ([\d.]+) ([mµk]?J)(?: m)? so far", text)]
+
+
+@pytest.mark.parametrize("measured", [False, True], ids=["modelled", "measured"])
+def test_what_runs_counts_as_far_as_it_is(flexwatt, functions, measured, request):
+    """Long before its end, joules of the only task are shown, and they rise."""
+    if measured:
+        request.getfixturevalue("powercap")
+    flexwatt.workflow("""
+        name: long
+        storage: ./data
+        function: {package: ./functions}
+        defaults: {memory: 1769, timeout: 60}
+        stages: {burn: {handler: burn, workers: 1, params: {cpu_ms: 2500}}}
+    """)
+    terminal = Terminal(flexwatt, "run", "workflow.yaml", *(["--counters-root", flexwatt.directory / "host"] if measured else []))
+    assert terminal.end() == 0
+    shown = joules_shown(terminal.text)
+    assert len(shown) >= 5 and shown == sorted(shown) and shown[-1] > 3 * shown[1] > 0, shown
+    assert (" J so far" in terminal.text) == measured and (" J m so far" in terminal.text) != measured
 
 
 def test_a_narrow_and_low_terminal_shows_no_leftovers(flexwatt, functions):
@@ -176,7 +201,7 @@ def test_more_stages_than_rows_show_what_runs(flexwatt, rows, columns):
     stages = sum(line.startswith("  s0") for line in shown)
     assert more == ended + others == 200 - stages and 30 <= ended < 60
     totals = " ".join(line.strip() for line in shown[stages + 2:])
-    assert re.fullmatch(r"[345]\d/[345]\d\+ tasks, [01] running, [\d.]+ m?s, [\d.]+ [mµ]?J m, \$[\d.]+, about .* left",
+    assert re.fullmatch(r"[345]\d/[345]\d\+ tasks, [01] running, [\d.]+ m?s, [\d.]+ [mµ]?J m( so far)?, \$[\d.]+, about .* left",
                         totals), shown
     terminal.process.terminate()
     assert terminal.end() == 130

@@ -882,6 +882,39 @@ static void an_end_that_could_not_be_read_is_flagged_and_bounded(void **state)
 	assert_near(share.figure.dynamic_j, 5, 1e-6);
 }
 
+/* Whoever looks on sees what the account holds by then, and changes nothing by it. */
+static void what_goes_on_is_told_so_far_and_comes_to_the_same_in_the_end(void **state)
+{
+	cleanup_machine struct machine machine;
+	struct fw_share shares[16], share;
+	double before_j = 0;
+
+	(void)state;
+	machine_init(&machine);
+	join(&machine, 0, 1);
+	tick(&machine);
+	rest(&machine);
+	struct fw_edge begin = edge(&machine, 0);
+
+	assert_int_equal(fw_holder_so_far(machine.holders[0], 1, &begin, shares, FW_COUNT_OF(shares)), 0);
+	for (unsigned i = 0; i < 50; i++) { /* longer than slices are kept */
+		pass(&machine, 0.1);
+		work(&machine, 0, 0, 0.05);
+		use(&machine, PACKAGE_0, 1 + 1);
+		use(&machine, PACKAGE_1, 1);
+		use(&machine, DRAM, 0.2);
+		tick(&machine);
+		fw_holder_open(machine.holders[0], 1, &begin);
+		assert_true(fw_holder_so_far(machine.holders[0], 1, &begin, shares, FW_COUNT_OF(shares)) >= 1);
+		assert_int_equal(shares[0].kind, FW_DOMAIN_PACKAGE);
+		assert_true(shares[0].figure.joules > before_j);
+		assert_near(shares[0].figure.dynamic_j, i + 1, 1e-6);
+		before_j = shares[0].figure.joules;
+	}
+	assert_true(cut(&machine, 0, 1, begin, edge(&machine, 0), FW_DOMAIN_PACKAGE, &share));
+	assert_near(share.figure.joules, before_j, 1e-9);
+}
+
 /* Invocations follow each other without a pause: together they are what their worker has in the books. */
 static void mistake_24_invocations_one_behind_the_other_leave_no_gap(void **state)
 {
@@ -941,7 +974,7 @@ static void mistake_24_invocations_one_behind_the_other_leave_no_gap(void **stat
 	}
 }
 
-FW_TESTS(moments_whose_work_could_not_be_told_are_a_gap_with_its_reason_and_wider,
+FW_TESTS(what_goes_on_is_told_so_far_and_comes_to_the_same_in_the_end, moments_whose_work_could_not_be_told_are_a_gap_with_its_reason_and_wider,
          a_worker_that_cannot_be_read_at_first_is_flagged_and_has_not_done_everything_at_once,
          a_worker_that_cannot_be_read_for_a_while_is_flagged_and_loses_nothing,
          an_end_that_could_not_be_read_is_flagged_and_bounded, a_hot_removed_cpu_is_flagged_and_no_worker_pays_for_it, mistake_18_the_first_reading_is_a_baseline_and_no_consumption, an_invocation_gets_the_price_of_its_own_work,
