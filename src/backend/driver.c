@@ -323,6 +323,8 @@ static int point_at_keys(const struct fw_driver *driver, int rc, struct fw_error
 	for (size_t i = 0; i < input->keys_line; i++)
 		fw_str_next_line(&rest, &line);
 	fw_error_at(err, rc, driver->workflow->path, input->keys_line, input->keys_column, line.text, line.length);
+	if (driver->recordless)
+		return rc;
 	return fw_error_hint(err, rc, "the storage is %s: put the files there, or mend the glob", driver->workflow->storage);
 }
 

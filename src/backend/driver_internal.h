@@ -33,7 +33,8 @@ struct fw_driver {
 	struct fw_task_run *runs; /* dispatched and not yet final */
 	size_t open_records;      /* how many */
 	struct fw_driver_cut *cuts; /* plans of ranges on their way */
-	const struct fw_input *empty; /* keys that matched nothing, or NULL */
+	const struct fw_input *empty; /* keys that matched nothing, or objects without a record, or NULL */
+	bool recordless;              /* the latter */
 	bool dispatched;              /* something was */
 	bool finishing, closed;
 	enum fw_status status;

@@ -25,22 +25,32 @@ static void forget(struct fw_driver_cut *cut)
 	free(cut);
 }
 
+/* An event has no hint of its own. */
+static char *told(const struct fw_error *error)
+{
+	const char *hint = fw_error_hint_text(error);
+
+	return hint ? fw_printf("%s (%s)", fw_error_message(error), hint) : fw_strdup(fw_error_message(error));
+}
+
 static void planned(void *context, int rc, const struct fw_ranges *ranges, const struct fw_error *error)
 {
 	struct fw_driver_cut *cut = context;
 	struct fw_driver *driver = cut->driver;
+	fw_cleanup_free char *message = NULL;
 	struct fw_engine_event event = {.kind = FW_EV_PLAN_FAILED, .stage = cut->stage, .input = cut->input};
 
 	if (rc == FW_OK) {
 		event.kind = FW_EV_PLANNED;
 		event.ranges = ranges->list.items;
 		event.range_count = ranges->list.count;
-		if (ranges->list.count == 0)
+		driver->recordless = ranges->list.count == 0;
+		if (driver->recordless)
 			driver->empty = &driver->workflow->stages.items[cut->stage].inputs.items[cut->input];
 	} else {
 		event.status = rc == FW_E_INVALID ? FW_STATUS_FUNCTION_ERROR : FW_STATUS_LOST;
 		event.error_type = rc == FW_E_INVALID ? "Storage.Malformed" : "Storage.ReadFailed";
-		event.error_message = fw_error_message(error);
+		event.error_message = message = told(error);
 	}
 	forget(cut);
 	fw_driver_feed(driver, &event);
@@ -52,6 +62,10 @@ void fw_driver_plan(struct fw_driver *driver, const struct fw_engine_action *act
 	struct fw_driver_cut *cut = fw_alloc(sizeof *cut);
 	fw_cleanup_free char *cache = fw_printf("%s/ranges", driver->state_directory);
 	struct fw_range_request request = {
+		.loop = driver->loop,
+		.pool = driver->pool,
+		.storage = driver->storage,
+		.place = driver->workflow->storage,
 		.format = stage->inputs.items[action->input].range,
 		.parts = (uint32_t)stage->workers,
 		.cache_directory = cache,
@@ -65,7 +79,7 @@ void fw_driver_plan(struct fw_driver *driver, const struct fw_engine_action *act
 	request.objects = list;
 	*cut = (struct fw_driver_cut){driver, driver->cuts, NULL, action->stage, action->input};
 	driver->cuts = cut;
-	cut->plan = fw_range_plan(driver->loop, driver->storage, &request, planned, cut);
+	cut->plan = fw_range_plan(&request, planned, cut);
 	if (driver->cancels > 0)
 		fw_range_plan_cancel(cut->plan);
 }

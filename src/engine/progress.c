@@ -86,7 +86,8 @@ static int task_failure(const struct stage *stage, struct fw_error **err)
 	const char *type = stage->failure_type, *message = stage->failure_message;
 
 	if (stage->uncut)
-		return fw_fail(err, code_of(stage->status), "stage '%s': %s", stage->plan->name, message ? message : "it cannot be cut");
+		return fw_fail(err, code_of(stage->status), "stage '%s': input '%s': %s", stage->plan->name,
+		               stage->plan->inputs.items[stage->partitioned].name, message ? message : "it cannot be cut");
 	return fw_fail(err, code_of(stage->status), "%s/%u: %s%s%s%s%s", stage->plan->name, stage->failed_task,
 	               fw_status_name(stage->status), type ? ": " : "", type ? type : "", message ? ": " : "",
 	               message ? message : "");

@@ -84,6 +84,22 @@ static void forget_failure(struct stage *stage)
 	free(FW_TAKE(stage->failure_message));
 }
 
+/* What was not cut yet is listed again: whoever mended an object has changed its size. */
+static void forget_cuts(struct stage *stage)
+{
+	stage->gathered = false;
+	for (size_t i = 0; i < stage->plan->inputs.count; i++) {
+		struct input *input = &stage->inputs[i];
+
+		if (!fw_input_needs_plan(&stage->plan->inputs.items[i]))
+			continue;
+		fw_input_forget_plan(input);
+		free(FW_TAKE(input->list.items));
+		input->list.count = input->list.capacity = 0;
+		input->asked = input->answered = false;
+	}
+}
+
 static void reopen(struct fw_engine *engine, uint32_t stage)
 {
 	struct stage *of = &engine->stages[stage];
@@ -103,9 +119,8 @@ static void reopen(struct fw_engine *engine, uint32_t stage)
 	}
 	if (of->skip != SKIP_NONE || of->uncut)
 		of->open = of->closed = false;
-	for (size_t i = 0; i < of->plan->inputs.count && !of->open; i++)
-		fw_input_forget_plan(&of->inputs[i]);
-	of->gathered = of->open;
+	if (!of->open)
+		forget_cuts(of);
 	of->skip = SKIP_NONE;
 	of->ended = of->broken = false;
 	forget_failure(of);

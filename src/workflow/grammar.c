@@ -7,8 +7,7 @@
 
 #include "workflow/workflow_internal.h"
 
-static const char *const ranges[] = {"bytes", "seconds", NULL};
-static const char *const later_ranges[] = {"lines", "csv", NULL};
+static const char *const ranges[] = {"bytes", "lines", "csv", "seconds", NULL};
 static const char *const edges[] = {"scatter", "broadcast", "each", NULL};
 static const char *const networks[] = {"host", "none", NULL};
 static const char *const failures[] = {"stop", "continue", NULL};
@@ -84,7 +83,7 @@ static const struct fw_grammar_key input_keys[] = {
 	 .otherwise = "`each` with `workers: auto`, else `scatter`",
 	 .help = "How objects reach tasks: dealt out (`scatter`), all to every task (`broadcast`), one task per object "
 	         "(`each`)."},
-	{.key = "range", .value = FW_VALUE_CHOICE, .choices = ranges, .later = later_ranges, .otherwise = "objects are dealt out whole",
+	{.key = "range", .value = FW_VALUE_CHOICE, .choices = ranges, .otherwise = "objects are dealt out whole",
 	 .help = "Cut the objects into as many ranges as there are workers, without rewriting them: anywhere (`bytes`), between "
 	         "`lines`, between records of `csv`, or by time, which the function does itself (`seconds`)."},
 	{.key = "delimiter", .value = FW_VALUE_CHARACTER, .fallback = "\",\"",

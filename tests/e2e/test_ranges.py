@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inputs that are cut into ranges: every byte, line and record is read once, by one task, and nothing is copied."""
+import base64
+import csv
+import io
 import json
+import os
+import random
+import re
 
-from conftest import events_of
+import pytest
+
+from conftest import events_of, query, run_ids
 
 # What the task was given, and the bytes of it.
 TELL = """
@@ -39,6 +47,27 @@ def put(flexwatt, name, content):
     return path
 
 
+def text_of(item):
+    return base64.b64decode(item["text"])
+
+
+def rows_of(data, delimiter=","):
+    """What Python's own reader makes of bytes; blank lines are no rows."""
+    text = io.StringIO(data.decode("utf-8-sig"), newline="")
+    return [row for row in csv.reader(text, delimiter=delimiter) if row]
+
+
+def random_table(seed, records, delimiter=","):
+    """Cells with everything that makes CSV hard, as a writer and as careless hands make them."""
+    chance = random.Random(seed)
+    cells = ["", "1", "-2.5", "name", "ünï €", '"a, b; c"', '"two\nlines"', '"crlf\r\nin"', '"say ""hi"""', '""', '""""',
+             '5" pipe', 'a"b"c', ' "x"', '"a"tail', "x" * 3000, '"' + "y\n" * 2000 + '"', '"\n"']
+    end = chance.choice(["\n", "\r\n"])
+    lines = [delimiter.join(chance.choices(cells, weights=[9] * 15 + [1, 1, 9], k=chance.randint(1, 5)))
+             for _ in range(records)]
+    return (end.join(lines) + chance.choice(["", end])).encode()
+
+
 def test_bytes_are_cut_into_equal_ranges_over_several_objects(flexwatt, scripted):
     put(flexwatt, "a", bytes(100)), put(flexwatt, "b", b""), put(flexwatt, "c", bytes(57))
     tasks = cut(flexwatt, scripted, "range: bytes", 4)
@@ -55,3 +84,170 @@ def test_seconds_are_parts_of_every_object(flexwatt, scripted):
     assert [[(item["uri"][-1], item["part"], item["parts"]) for item in task] for task in tasks] == [
         [("a", part, 3), ("b", part, 3)] for part in range(3)]
     assert "offset" not in tasks[0][0]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7, 40])
+def test_every_line_is_in_one_range(flexwatt, scripted, workers):
+    texts = {"a": b"one\ntwo\r\n\nthree", "b": b"", "c": b"\n" * 9, "d": b"x" * 5000 + b"\nlast", "e": b"no newline"}
+    for name, text in texts.items():
+        put(flexwatt, name, text)
+    tasks = cut(flexwatt, scripted, "range: lines", workers)
+    assert 1 <= len(tasks) <= workers and all(tasks)
+    whole = {name: b"" for name in texts}
+    for task in tasks:
+        for item in task:
+            name, text = item["uri"][-1], text_of(item)
+            assert item["offset"] == len(whole[name]) and item["length"] == len(text) > 0
+            whole[name] += text
+            assert whole[name].endswith(b"\n") or whole[name] == texts[name], "a line was cut"
+    assert whole == texts
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_record_of_csv_is_read_once_as_by_a_single_reader(flexwatt, scripted, seed):
+    delimiter, workers = [",", ";", "\t", "|"][seed], [5, 2, 23, 8][seed]
+    mark = b"\xef\xbb\xbf" if seed % 2 else b""
+    header = delimiter.join(["id", '"a, name"', "größe"]).encode() + b"\n"
+    texts = {f"{n}.csv": mark + header + random_table(100 * seed + n, records, delimiter)
+             for n, records in enumerate([300, 0, 1, 1000])}
+    for name, text in texts.items():
+        put(flexwatt, name, text)
+    said = {"\t": "'\\t'"}.get(delimiter, f"'{delimiter}'")
+    tasks = cut(flexwatt, scripted, f"range: csv, delimiter: {said}", workers, keys="in/*.csv")
+    assert 1 <= len(tasks) <= workers
+    items = [item for task in tasks for item in task]
+    assert {item["header"] for item in items} == {header.decode().rstrip("\n")}
+    for name, text in texts.items():
+        found = [row for item in items if item["uri"].endswith(name) for row in rows_of(text_of(item), delimiter)]
+        assert found == rows_of(text, delimiter)[1:]
+
+
+def test_csv_without_header_gives_every_record(flexwatt, scripted):
+    put(flexwatt, "a.csv", b"1,2\n3,4\n"), put(flexwatt, "b.csv", b'"5\n",6')
+    tasks = cut(flexwatt, scripted, "range: csv, header: false", 3)
+    assert [text_of(item) for task in tasks for item in task] == [b"1,2\n", b"3,4\n", b'"5\n",6']
+    assert all("header" not in item for task in tasks for item in task)
+
+
+def test_there_are_no_more_tasks_than_records(flexwatt, scripted):
+    put(flexwatt, "a.csv", b"h\n1\n2\n3\n")
+    assert len(cut(flexwatt, scripted, "range: csv", 50)) == 3
+
+
+def test_ranges_of_another_stages_objects(flexwatt, functions, scripted):
+    flexwatt.workflow(f"""
+        name: chain
+        storage: ./data
+        defaults: {{memory: 128, retries: 0}}
+        stages:
+          make: {{function: {{package: {functions}}}, workers: 3, params: {{count: 2}}, outputs: {{out: {{suffix: .txt}}}}}}
+          read:
+            function: {{package: {scripted}}}
+            workers: 4
+            inputs: {{rows: {{from: make.out, range: lines}}}}
+            outputs: {{out: {{}}}}
+            params: {{code: {json.dumps(TELL)}}}
+    """)
+    run = flexwatt.json("run", "workflow.yaml")["run"]
+    outputs = flexwatt.outputs(run)
+    texts = [text_of(item) for key in sorted(outputs) if key.startswith("read/") for item in json.loads(outputs[key])]
+    assert b"".join(texts) == b"".join(outputs[key] for key in sorted(outputs) if key.startswith("make/"))
+
+
+BROKEN = {
+    "quote": (b'h,i\n1,"2\n3,4\n', "object in/a.csv: the quote at byte 6 is not closed before the end"),
+    "nul": (b"h\n1\n\0\n", "object in/a.csv: byte 4 is NUL: this is no CSV"),
+    "header": ("größe\n1\n".encode("latin-1"), "object in/a.csv: its header is not UTF-8"),
+    "giant": (b"x" * 70_000 + b"\n1\n", "object in/a.csv: the header does not end within 65536 bytes"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_no_csv_fails_its_stage_alone(flexwatt, functions, what):
+    text, message = BROKEN[what]
+    put(flexwatt, "a.csv", text)
+    flexwatt.workflow(f"""
+        name: broken
+        storage: ./data
+        function: {{package: {functions}}}
+        stages:
+          other: {{handler: make, outputs: {{out: {{}}}}}}
+          after: {{handler: noop, inputs: {{in: other.out}}}}
+          read: {{handler: noop, workers: 4, inputs: {{rows: {{keys: "in/*.csv", range: csv}}}}, outputs: {{out: {{}}}}}}
+          below: {{handler: noop, inputs: {{in: read.out}}}}
+    """)
+    done = flexwatt("run", "workflow.yaml", status=1)
+    assert f"failed: stage 'read': input 'rows': {message} (" in done.stderr
+    states = dict(query(flexwatt, "select stage, status from stage"))
+    assert states == {"other": "ok", "after": "ok", "read": "function_error", "below": "skipped"}
+    run, = run_ids(flexwatt)
+    put(flexwatt, "a.csv", b"h\n1\n2\n")
+    flexwatt("run", "--resume", run)
+    assert dict(query(flexwatt, "select stage, status from stage"))["below"] == "ok"
+
+
+def test_objects_without_a_record_are_refused_before_anything_starts(flexwatt, functions):
+    put(flexwatt, "a.csv", b"h,i\n"), put(flexwatt, "b.csv", b"")
+    flexwatt.workflow(f"""
+        name: empty
+        storage: ./data
+        function: {{package: {functions}}}
+        stages:
+          read: {{handler: noop, workers: 4, inputs: {{rows: {{keys: "in/*.csv", range: csv}}}}}}
+    """)
+    done = flexwatt("run", "workflow.yaml", status=2)
+    assert "stage 'read': input 'rows': the objects that match 'in/*.csv' are empty" in done.stderr
+    assert "workflow.yaml:6:" in done.stderr and "header: false" in done.stderr
+    assert run_ids(flexwatt) == []
+
+
+def test_a_resumed_run_keeps_its_cuts(flexwatt, scripted):
+    """The plan is in the log: what has changed meanwhile in the objects does not move a cut."""
+    put(flexwatt, "a.csv", b"h\n" + b"".join(b"%d\n" % n for n in range(1000)))
+    code = TELL + "\nassert event['attempt'] > 1 or event['task'] != 2, 'not yet'"
+    flexwatt.workflow(f"""
+        name: again
+        storage: ./data
+        function: {{package: {scripted}}}
+        stages:
+          read:
+            workers: 4
+            retries: 0
+            inputs: {{rows: {{keys: "in/*.csv", range: csv}}}}
+            outputs: {{out: {{}}}}
+            params: {{code: {json.dumps(code)}}}
+    """)
+    flexwatt("run", "workflow.yaml", status=1)
+    run, = run_ids(flexwatt)
+    put(flexwatt, "a.csv", b"h\n" + b"".join(b"%d\n" % n for n in range(1000)) + b"more\n" * 500)
+    flexwatt("run", "--resume", run)
+    assert len([event for event in events_of(flexwatt) if event["event"] == "planned"]) == 1
+    outputs = flexwatt.outputs(run)
+    rows = [row for key in sorted(outputs) for item in json.loads(outputs[key]) for row in rows_of(text_of(item))]
+    assert rows == [[str(n)] for n in range(1000)]
+
+
+def test_a_large_table_is_passed_over_once(flexwatt, scripted):
+    """What was found is kept below the state directory; another number of workers needs no second pass."""
+    path = put(flexwatt, "a.csv", b"h,i\n" + b'12,"a, b"\n' * 600_000)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    flexwatt.workflow(f"""
+        name: large
+        storage: ./data
+        function: {{package: {scripted}}}
+        stages:
+          read:
+            workers: 3
+            inputs: {{rows: {{keys: "in/*.csv", range: csv}}}}
+            params: {{code: "pass"}}
+    """)
+    flexwatt("run", "workflow.yaml")
+    kept, = (flexwatt.store.parent / "ranges").iterdir()
+    before = kept.stat()
+    index = json.loads(kept.read_text())
+    assert index["header"] == "h,i" and index["data"] == 4 and re.fullmatch("[0-3]{22}", index["states"])
+    flexwatt("run", "workflow.yaml", "--workers", 7)
+    assert kept.stat().st_mtime_ns == before.st_mtime_ns
+    planned = [event["ranges"] for event in events_of(flexwatt) if event["event"] == "planned"]
+    assert sorted(len(ranges) for ranges in planned) == [3, 7]
+    assert all((row[2] - 4) % 10 == 0 and row[3] % 10 == 0 for ranges in planned for row in ranges)

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The passes of a plan over CSV: each object's index comes from the cache, or from its bytes, and then it is kept. An
+ * object that changes meanwhile fails the plan: what was found would be of neither version.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "storage/csv_cache.h"
+#include "storage/range_plan_internal.h"
+
+enum { KEPT_FROM_BYTES = 4 << 20 }; /* a smaller object is passed over as fast as its index is found */
+
+struct passing {
+	struct fw_range_plan *plan;
+	size_t object;
+	char *version, *name;
+	bool settled, hit;
+	size_t first_cut, cut_count; /* of the plan's, in this object */
+	int64_t *cuts;
+	struct fw_csv_pass pass;
+	struct fw_csv_index index;
+	struct fw_error *warning;
+};
+
+static void look_at(struct passing *passing);
+
+static void forget(struct passing *passing)
+{
+	fw_csv_pass_done(&passing->pass);
+	fw_csv_index_done(&passing->index);
+	fw_error_free(FW_TAKE(passing->warning));
+	free(FW_TAKE(passing->version));
+	free(FW_TAKE(passing->name));
+	free(FW_TAKE(passing->cuts));
+	passing->pass = (struct fw_csv_pass){0};
+}
+
+static void finish(struct passing *passing)
+{
+	struct fw_range_plan *plan = passing->plan;
+
+	forget(passing);
+	free(passing);
+	fw_plan_probe(plan);
+}
+
+/* The index is the object's now. */
+static void next_object(struct passing *passing)
+{
+	struct fw_range_plan *plan = passing->plan;
+	struct fw_cut_object *object = &plan->objects[passing->object];
+	struct fw_csv_index *index = &plan->indexes[passing->object];
+
+	*index = passing->index;
+	passing->index = (struct fw_csv_index){0};
+	object->data = index->data;
+	object->header = index->header;
+	forget(passing);
+	passing->object++;
+	look_at(passing);
+}
+
+static void fail(struct passing *passing, int rc, const struct fw_error *error)
+{
+	fw_plan_fail(passing->plan, rc == FW_E_INVALID ? FW_E_IO : rc, error);
+	finish(passing);
+}
+
+/* ---- keeping ---- */
+
+static void store_work(void *context)
+{
+	struct passing *passing = context;
+
+	fw_csv_cache_store(passing->plan->cache_directory, passing->name, &passing->index, &passing->warning);
+}
+
+/* Without it the next plan passes over the object again, which is told and no failure. */
+static void stored(void *context)
+{
+	struct passing *passing = context;
+
+	if (passing->warning)
+		fw_warning("what was found in %s cannot be kept: %s", passing->plan->keys[passing->object],
+		           fw_error_message(passing->warning));
+	next_object(passing);
+}
+
+static void looked_again(void *context, int rc, const struct fw_storage_stat *stat, const struct fw_error *error)
+{
+	struct passing *passing = context;
+
+	if (rc != FW_OK) {
+		fail(passing, rc, error);
+	} else if (strcmp(stat->version, passing->version) != 0) {
+		fw_plan_fail_changed(passing->plan, passing->object);
+		finish(passing);
+	} else if (passing->settled && passing->name) {
+		fw_pool_submit(passing->plan->pool, store_work, stored, passing);
+	} else {
+		next_object(passing);
+	}
+}
+
+/* ---- the pass ---- */
+
+static int take(void *context, const void *bytes, size_t length)
+{
+	struct passing *passing = context;
+
+	return passing->plan->cancelled ? FW_E_CANCELLED : fw_csv_pass_feed(&passing->pass, bytes, length);
+}
+
+static void passed(void *context, int rc, const struct fw_error *error)
+{
+	struct passing *passing = context;
+	struct fw_range_plan *plan = passing->plan;
+
+	if (rc == FW_OK)
+		rc = fw_csv_pass_end(&passing->pass);
+	if (passing->pass.error) {
+		fw_plan_fail(plan, rc, passing->pass.error);
+		finish(passing);
+		return;
+	}
+	if (rc != FW_OK) {
+		fail(passing, rc, error);
+		return;
+	}
+	for (size_t i = 0; i < passing->cut_count; i++) {
+		plan->cuts[passing->first_cut + i].offset = passing->cuts[i];
+		plan->open[passing->first_cut + i] = false;
+	}
+	passing->index = passing->pass.index;
+	passing->pass.index = (struct fw_csv_index){0};
+	plan->storage->ops->stat(plan->storage, plan->keys[passing->object], looked_again, passing);
+}
+
+static void find_cuts(struct passing *passing)
+{
+	const struct fw_range_plan *plan = passing->plan;
+	size_t at = passing->first_cut + passing->cut_count; /* cuts of objects before */
+
+	while (at < plan->cut_count && plan->cuts[at].object < passing->object)
+		at++;
+	passing->first_cut = at;
+	while (at < plan->cut_count && plan->cuts[at].object == passing->object)
+		at++;
+	passing->cut_count = at - passing->first_cut;
+	passing->cuts = fw_alloc_array(passing->cut_count + 1, sizeof *passing->cuts);
+	for (size_t i = 0; i < passing->cut_count; i++)
+		passing->cuts[i] = plan->cuts[passing->first_cut + i].offset;
+}
+
+static void pass_over(struct passing *passing)
+{
+	struct fw_range_plan *plan = passing->plan;
+	const struct fw_cut_object *object = &plan->objects[passing->object];
+
+	find_cuts(passing);
+	fw_csv_pass_init(&passing->pass, plan->keys[passing->object], object->bytes, &plan->format, passing->cuts,
+	                 passing->cut_count);
+	plan->storage->ops->read(plan->storage, plan->keys[passing->object], 0, object->bytes, take, passed, passing);
+}
+
+/* ---- what is known already ---- */
+
+static void load_work(void *context)
+{
+	struct passing *passing = context;
+	const struct fw_range_plan *plan = passing->plan;
+
+	passing->hit = fw_csv_cache_load(plan->cache_directory, passing->name, plan->objects[passing->object].bytes,
+	                                 &passing->index);
+}
+
+static void loaded(void *context)
+{
+	struct passing *passing = context;
+
+	if (passing->hit)
+		next_object(passing);
+	else
+		pass_over(passing);
+}
+
+static void looked(void *context, int rc, const struct fw_storage_stat *stat, const struct fw_error *error)
+{
+	struct passing *passing = context;
+	struct fw_range_plan *plan = passing->plan;
+
+	if (rc != FW_OK) {
+		fail(passing, rc, error);
+		return;
+	}
+	if (stat->bytes != plan->objects[passing->object].bytes) {
+		fw_plan_fail_changed(plan, passing->object);
+		finish(passing);
+		return;
+	}
+	passing->version = fw_strdup(stat->version);
+	passing->settled = stat->settled;
+	if (!plan->cache_directory || stat->bytes < KEPT_FROM_BYTES) {
+		pass_over(passing);
+		return;
+	}
+	passing->name = fw_csv_cache_name(plan->place, plan->keys[passing->object], stat->version, &plan->format);
+	fw_pool_submit(plan->pool, load_work, loaded, passing);
+}
+
+static void look_at(struct passing *passing)
+{
+	struct fw_range_plan *plan = passing->plan;
+
+	if (passing->object == plan->object_count || plan->cancelled)
+		finish(passing);
+	else
+		plan->storage->ops->stat(plan->storage, plan->keys[passing->object], looked, passing);
+}
+
+void fw_plan_pass(struct fw_range_plan *plan)
+{
+	struct passing *passing = fw_alloc(sizeof *passing);
+
+	passing->plan = plan;
+	look_at(passing);
+}

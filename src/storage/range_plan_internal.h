@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of a plan share: passes over CSV first (range_pass.c), object after object, then the cuts that are still
+ * open, several at a time (range_probe.c). All but the sinks is on the loop's thread.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "storage/csv_index.h"
+#include "storage/range_cut.h"
+#include "storage/range_plan.h"
+
+enum { FW_PLAN_ENOUGH = 1 }; /* what a sink returns that has found what it looked for */
+
+struct fw_range_plan {
+	struct fw_loop *loop;
+	struct fw_pool *pool;
+	struct fw_storage *storage;
+	char *place, *cache_directory;
+	struct fw_range_format format;
+	char **keys;
+	struct fw_cut_object *objects;
+	struct fw_csv_index *indexes; /* of csv, by object */
+	size_t object_count;
+	struct fw_cut *cuts; /* first where they would fall, then where they are */
+	bool *open;          /* cuts that are still where they would fall */
+	size_t cut_count;
+	size_t next, probes; /* the next cut to be looked at, and how many are being */
+	fw_range_plan_fn *done;
+	void *context;
+	int rc;
+	struct fw_error *error;
+	atomic_bool cancelled;
+};
+
+/* range_pass.c: indexes all objects, then goes on with fw_plan_probe(). */
+void fw_plan_pass(struct fw_range_plan *plan);
+/* range_probe.c: closes the cuts that are open, then tells. */
+void fw_plan_probe(struct fw_range_plan *plan);
+/* range_plan.c */
+void fw_plan_tell(struct fw_range_plan *plan);
+/* The first failure is the plan's. The storage's own is never FW_E_INVALID: that is said of the bytes alone. */
+void fw_plan_fail(struct fw_range_plan *plan, int rc, const struct fw_error *error);
+void fw_plan_fail_changed(struct fw_range_plan *plan, size_t object);
