@@ -50,7 +50,8 @@ static void planned(void *context, int rc, const struct fw_ranges *ranges, const
 	} else {
 		event.status = rc == FW_E_INVALID ? FW_STATUS_FUNCTION_ERROR : FW_STATUS_LOST;
 		event.error_type = rc == FW_E_INVALID ? "Storage.Malformed" : "Storage.ReadFailed";
-		event.error_message = message = told(error);
+		message = told(error);
+		event.error_message = message;
 	}
 	forget(cut);
 	fw_driver_feed(driver, &event);
