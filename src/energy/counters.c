@@ -73,6 +73,14 @@ static size_t find_nvml(const struct fw_energy_counters *counters)
 	return i;
 }
 
+static bool any_is_memory(const struct fw_domain *domains, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (domains[i].kind == FW_DOMAIN_DRAM)
+			return true;
+	return false;
+}
+
 struct fw_energy_counters *fw_counters_new(struct fw_energy_manager *manager, const struct fw_machine *machine,
                                            const struct fw_energy_options *options)
 {
@@ -90,6 +98,8 @@ struct fw_energy_counters *fw_counters_new(struct fw_energy_manager *manager, co
 	counters->meter = fw_work_meter_new(&manager->source, machine, find_bpf(counters));
 	if (options->smt_weight > 0 && !fw_work_meter_share(counters->meter, machine, options->smt_weight))
 		fw_warning("threads of one core are not weighted: that takes the monitor ebpf (flexwatt monitors says why it is off)");
+	if (!any_is_memory(domains, counters->count))
+		fw_work_meter_leave_memory(counters->meter);
 	counters->feed = fw_feed_new(fw_work_meter_machine(counters->meter), domains, counters->count,
 	                             fw_work_meter_name(counters->meter), options->keeps_readings);
 	fw_counters_tick(counters);

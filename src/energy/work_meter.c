@@ -114,6 +114,8 @@ static double used_bytes(struct fw_work_meter *meter)
 
 static double recent_bytes(struct fw_work_meter *meter, uint64_t now_ns)
 {
+	if (meter->memory_fd < 0)
+		return NAN;
 	if (meter->used_at_ns == 0 || now_ns - meter->used_at_ns >= MEMORY_NS) {
 		meter->used_bytes = used_bytes(meter);
 		meter->used_at_ns = now_ns;
@@ -350,6 +352,13 @@ bool fw_work_meter_share(struct fw_work_meter *meter, const struct fw_machine *m
 	fw_work_snapshot_share(meter->snapshot, machine, factor);
 	meter->shares = true;
 	return true;
+}
+
+void fw_work_meter_leave_memory(struct fw_work_meter *meter)
+{
+	if (meter->memory_fd >= 0)
+		close(meter->memory_fd);
+	meter->memory_fd = -1;
 }
 
 const char *fw_work_meter_name(const struct fw_work_meter *meter)

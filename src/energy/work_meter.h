@@ -24,6 +24,9 @@ void fw_work_meter_free(struct fw_work_meter *meter);
 /* Takes off what threads of one core share (sharing.h). False, and nothing changes, where the work is not told apart by BPF. */
 bool fw_work_meter_share(struct fw_work_meter *meter, const struct fw_machine *machine, double factor);
 
+/* From now on the machine's memory is not read: there is no counter whose joules would be shared by it. */
+void fw_work_meter_leave_memory(struct fw_work_meter *meter);
+
 /* How the work is told apart: "ebpf", "ebpf+smt" where cores are shared, "cgroup" or "proc". */
 const char *fw_work_meter_name(const struct fw_work_meter *meter);
 const struct fw_attribution_machine *fw_work_meter_machine(const struct fw_work_meter *meter);

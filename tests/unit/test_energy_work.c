@@ -2,6 +2,7 @@
  *
  * The meter of work where neither BPF nor a root group tells it: /proc/stat for the CPUs, /proc/meminfo for the memory.
  */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -117,5 +118,16 @@ static void a_tree_of_very_many_processes_is_unknown(void **state)
 	}
 }
 
+static void without_a_counter_of_memory_the_machines_memory_is_not_read(void **state)
+{
+	cleanup_meter struct meter meter = {0};
+
+	(void)state;
+	meter_open(&meter);
+	fw_work_meter_leave_memory(meter.work);
+	assert_true(isnan(look(&meter).bytes));
+}
+
 FW_TESTS(what_cannot_be_read_is_unknown_and_what_has_ended_does_nothing, a_tree_of_very_many_processes_is_unknown,
-         without_groups_the_machines_clock_ticks_tell_its_work, the_machines_memory_is_not_summed_up_at_every_reading)
+         without_groups_the_machines_clock_ticks_tell_its_work, the_machines_memory_is_not_summed_up_at_every_reading,
+         without_a_counter_of_memory_the_machines_memory_is_not_read)

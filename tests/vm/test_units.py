@@ -9,13 +9,13 @@ import pytest
 from conftest import BUILD
 
 PROGRAMS = [
-    ("test_energy_ebpf", {}),
+    ("test_energy_ebpf", {}), ("test_energy_ebpf_hidden", {}),
     ("test_host_cgroup_live", {}), ("test_host_scope", {}),
     ("test_runtime_sandbox", {}), ("test_runtime_sandbox", {"SANDBOX_TEST_AS": "user"}),
     ("test_runtime_sandbox_life", {}), ("test_runtime_sandbox_life", {"SANDBOX_TEST_AS": "user"}),
     ("test_runtime_sandbox_plain", {"SANDBOX_TEST_AS": "plain"}),
 ]
-AS_ROOT_NOTHING_IS_SKIPPED = {"test_energy_ebpf", "test_host_cgroup_live", "test_runtime_sandbox", "test_runtime_sandbox_life"}
+AS_ROOT_NOTHING_IS_SKIPPED = {"test_energy_ebpf", "test_energy_ebpf_hidden", "test_host_cgroup_live", "test_runtime_sandbox", "test_runtime_sandbox_life"}
 
 NEEDS_V1 = {"what_cannot_be_ended_keeps_its_user_and_its_tmp"}  # a process that v2 has frozen can be killed: make test has it
 
