@@ -13,8 +13,8 @@ help: ## this list
 build: ## the release build: build/release/src/cli/flexwatt
 	@scripts/build release
 
-demo: build ## run the video workflow on this machine and show its report
-	@scripts/demo $(RELEASE)
+demo: build ## run an application on this machine and show its report: make demo [EXAMPLE=video]
+	@scripts/demo $(RELEASE) $(EXAMPLE)
 
 test: ## unit tests, and the real binary as a user would run it; all with sanitizers
 	@scripts/setup test && scripts/build test
@@ -53,4 +53,4 @@ install-caps: ## let users measure without root: capabilities of the installed f
 	@scripts/setup caps && scripts/install-caps $(FILE)
 
 clean: ## remove everything that was built and made
-	@rm -rf build examples/video/functions examples/video/data
+	@rm -rf build examples/*/functions examples/*/data
