@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -67,14 +68,14 @@ static void take_totals(const struct fw_span_totals *totals, struct session *ses
 	fw_record_set_text(&one->record.architecture, machine->architecture);
 }
 
-static const struct fw_span_totals *cut_span(void *context)
+static const struct fw_span_totals *span_totals(void *context, bool cut)
 {
-	return fw_span_cut(context);
+	return cut ? fw_span_cut(context) : fw_span_look(context);
 }
 
-static const struct fw_span_totals *cut_whole(void *context)
+static const struct fw_span_totals *whole_totals(void *context, bool cut)
 {
-	return fw_whole_cut(context);
+	return cut ? fw_whole_cut(context) : fw_whole_look(context);
 }
 
 static struct fw_waiting waiting_of(const struct session *session)
@@ -105,14 +106,28 @@ static void note_left(size_t left, struct session *session)
 		                                               left == 1 ? "process" : "processes", left == 1 ? "runs" : "run"));
 }
 
+static int hint_at(const char *program, int errnum, int rc, struct fw_error **err)
+{
+	bool has_path = strchr(program, '/') != NULL;
+	struct stat status;
+
+	if (errnum == ENOENT && !has_path)
+		return fw_error_hint(err, rc, "none of the directories of $PATH has it");
+	if (errnum == ENOENT)
+		return stat(program, &status) == 0 ? fw_error_hint(err, rc, "the interpreter that it names (#! line, loader) is not there")
+		                                   : fw_error_hint(err, rc, "a path counts from the working directory");
+	if (has_path && stat(program, &status) == 0 && S_ISDIR(status.st_mode))
+		return fw_error_hint(err, rc, "it is a directory");
+	return errnum == EACCES ? fw_error_hint(err, rc, "it must be executable: chmod +x %s", program) : rc;
+}
+
 static int fail_to_execute(struct session *session, const char *program, int errnum, struct fw_error **err)
 {
 	int rc = fw_fail_errno(err, errnum, "measure: %s", program);
 
 	session->not_executed = true;
 	session->status = errnum == ENOENT ? NOT_FOUND : CANNOT_EXECUTE;
-	return errnum == ENOENT ? fw_error_hint(err, rc, "the command comes after its options: flexwatt measure -- COMMAND")
-	                        : rc;
+	return hint_at(program, errnum, rc, err);
 }
 
 static struct fw_cgroup *group_of(struct session *session, pid_t pid)
@@ -149,7 +164,7 @@ static int measure_once(struct session *session, const char *program, bool *inte
 	FW_CLEANUP(fw_span_free) struct fw_span *span = fw_span_begin(session->here->manager, &metered);
 
 	fw_child_release(&session->launcher);
-	*interrupted = fw_wait(&waiting, cut_span, span) || *interrupted;
+	*interrupted = fw_wait(&waiting, span_totals, span).interrupted || *interrupted;
 	const struct fw_span_totals *totals = fw_span_end(span, false);
 	int errnum = fw_child_reap(&session->launcher, &child, &status, &usage);
 
@@ -191,7 +206,7 @@ static int measure_command(struct session *session, const char *program, struct 
 static int measure_process(struct session *session, struct fw_error **err)
 {
 	struct fw_waiting waiting = waiting_of(session);
-	struct fw_metered metered = {.pid = (pid_t)session->wishes->pid};
+	struct fw_metered metered = {.pid = (pid_t)session->wishes->pid, .keeps_seen = true};
 	fw_cleanup_fd int pidfd = session->wishes->pid > INT32_MAX ? -1 : (int)syscall(SYS_pidfd_open, metered.pid, 0);
 
 	if (pidfd < 0) {
@@ -209,8 +224,14 @@ static int measure_process(struct session *session, struct fw_error **err)
 	waiting.ended = pidfd;
 	FW_CLEANUP(fw_span_free) struct fw_span *span = fw_span_begin(session->here->manager, &metered);
 
-	fw_wait(&waiting, cut_span, span);
-	take_totals(fw_span_end(span, fw_process_runs(metered.pid)), session);
+	bool has_ended = fw_wait(&waiting, span_totals, span).has_ended;
+	const struct fw_span_totals *totals = fw_span_end(span, !has_ended);
+
+	take_totals(totals, session);
+	if (totals->unseen_s > 0)
+		fw_measured_note(&session->measured,
+		                 fw_printf("its CPU time and memory are of %.0f ms before its end: nothing was left to read then",
+		                           ceil(totals->unseen_s * 1000)));
 	return FW_OK;
 }
 
@@ -222,7 +243,7 @@ static int measure_system(struct session *session, struct fw_error **err)
 
 	if (rc != FW_OK)
 		return rc;
-	fw_wait(&waiting, cut_whole, whole);
+	fw_wait(&waiting, whole_totals, whole);
 	take_totals(fw_whole_cut(whole), session);
 	return FW_OK;
 }
@@ -321,7 +342,7 @@ static int check_wishes(struct wishes *wishes, bool command, struct fw_error **e
 	return rc;
 }
 
-/* The launcher first: it must be small. */
+/* The launcher first: it must be small. Signals are taken last: while counters are opened Ctrl-C ends us as it does others. */
 static int open_session(struct session *session, const struct fw_text_list *words, struct fw_error **err)
 {
 	const struct wishes *wishes = session->wishes;
@@ -332,17 +353,16 @@ static int open_session(struct session *session, const struct fw_text_list *word
 	sigset_t mask;
 	int rc = FW_OK;
 
-	session->signals = fw_waiting_signals(&mask, err);
-	if (session->signals < 0)
-		return session->signals;
+	sigprocmask(SIG_BLOCK, NULL, &mask);
 	if (words->texts.count > 0) {
 		rc = fw_launcher_start(words->texts.items, &mask, &session->launcher, err);
 		fw_scope_enter();
 	}
 	if (rc == FW_OK)
 		rc = fw_energy_here_open(true, wishes->counters_root, &session->here, err);
-
-	if (rc != FW_OK)
+	if (rc == FW_OK)
+		rc = session->signals = fw_waiting_signals(err);
+	if (rc < 0)
 		return rc;
 	fw_measure_floor_take(session->here, wishes->counters_root);
 	session->measured.region = wishes->region ? wishes->region : "eu-central-1";

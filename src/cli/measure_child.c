@@ -120,7 +120,13 @@ int fw_child_start(struct fw_launcher *launcher, struct fw_child *child, struct 
 	if (answer < 0)
 		return fw_fail_errno(err, -answer, "start the command");
 	*child = (struct fw_child){.pid = answer, .pidfd = (int)syscall(SYS_pidfd_open, answer, 0)};
-	return child->pidfd < 0 ? fw_fail_errno(err, errno, "open the pidfd of the command") : FW_OK;
+	if (child->pidfd >= 0)
+		return FW_OK;
+	int rc = fw_fail_errno(err, errno, "open the pidfd of the command");
+
+	kill(answer, SIGKILL); /* it waits at the gate */
+	waitpid(answer, NULL, 0);
+	return rc;
 }
 
 void fw_child_release(struct fw_launcher *launcher)

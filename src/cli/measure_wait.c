@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -16,9 +17,9 @@
 #include "cli/terminal.h"
 #include "report/format.h"
 
-static const uint64_t slice_ns = FW_NS_PER_S, watched_slice_ns = FW_NS_PER_S / 2;
+static const uint64_t slice_ns = FW_NS_PER_S, watched_slice_ns = FW_NS_PER_S / 2, draw_after_ns = FW_NS_PER_S / 10;
 
-int fw_waiting_signals(sigset_t *before, struct fw_error **err)
+int fw_waiting_signals(struct fw_error **err)
 {
 	sigset_t taken;
 
@@ -28,7 +29,7 @@ int fw_waiting_signals(sigset_t *before, struct fw_error **err)
 	sigaddset(&taken, SIGTERM);
 	sigaddset(&taken, SIGHUP);
 	sigaddset(&taken, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &taken, before);
+	sigprocmask(SIG_BLOCK, &taken, NULL);
 	int fd = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
 
 	return fd < 0 ? fw_fail_errno(err, errno, "make a signalfd") : fd;
@@ -77,39 +78,57 @@ static bool take_signals(const struct fw_waiting *waiting)
 	return any;
 }
 
-static int timeout_ms(uint64_t now_ns, uint64_t next_ns, uint64_t deadline_ns)
+static uint64_t sooner(uint64_t a_ns, uint64_t b_ns)
 {
-	uint64_t until_ns = next_ns < deadline_ns ? next_ns : deadline_ns;
+	return a_ns < b_ns ? a_ns : b_ns;
+}
 
+static int timeout_ms(uint64_t now_ns, uint64_t until_ns)
+{
 	return until_ns <= now_ns ? 0 : (int)((until_ns - now_ns + FW_NS_PER_MS - 1) / FW_NS_PER_MS);
 }
 
-bool fw_wait(const struct fw_waiting *waiting, const struct fw_span_totals *(*cut)(void *context), void *context)
+/* Slices at their time, and a moment later, when counters have told what they can, the line. */
+struct pace {
+	bool watch;
+	uint64_t cut_ns, draw_ns;
+};
+
+static void keep_pace(struct pace *pace, uint64_t now_ns, fw_totals_fn *totals, void *context)
+{
+	if (now_ns >= pace->draw_ns) {
+		draw(totals(context, false));
+		pace->draw_ns = UINT64_MAX;
+	}
+	if (now_ns < pace->cut_ns)
+		return;
+	(void)totals(context, true);
+	pace->cut_ns = now_ns + (pace->watch ? watched_slice_ns : slice_ns);
+	if (pace->watch)
+		pace->draw_ns = now_ns + draw_after_ns;
+}
+
+struct fw_waited fw_wait(const struct fw_waiting *waiting, fw_totals_fn *totals, void *context)
 {
 	struct pollfd fds[] = {{waiting->signals, POLLIN, 0}, {waiting->ended, POLLIN, 0}};
-	bool watch = waiting->watch && fw_terminal_is(STDERR_FILENO), interrupted = false;
-	uint64_t period_ns = watch ? watched_slice_ns : slice_ns, now_ns = fw_monotonic_ns(), next_ns = now_ns + period_ns;
-	uint64_t deadline_ns = waiting->for_ns ? now_ns + waiting->for_ns : UINT64_MAX;
+	struct pace pace = {waiting->watch && fw_terminal_is(STDERR_FILENO), 0, UINT64_MAX};
+	uint64_t now_ns = fw_monotonic_ns(), deadline_ns = waiting->for_ns ? now_ns + waiting->for_ns : UINT64_MAX;
+	struct fw_waited waited = {false, false};
 
-	for (;;) {
-		(void)poll(fds, 2, timeout_ms(now_ns, next_ns, deadline_ns));
+	for (pace.cut_ns = now_ns + (pace.watch ? watched_slice_ns : slice_ns);;) {
+		(void)poll(fds, 2, timeout_ms(now_ns, sooner(deadline_ns, sooner(pace.cut_ns, pace.draw_ns))));
 		now_ns = fw_monotonic_ns();
-		if (fds[1].revents || now_ns >= deadline_ns)
+		waited.has_ended = fds[1].revents != 0;
+		if (waited.has_ended || now_ns >= deadline_ns)
 			break;
 		if (fds[0].revents && take_signals(waiting)) {
-			interrupted = true;
+			waited.interrupted = true;
 			if (waiting->forward == 0)
 				break;
 		}
-		if (now_ns < next_ns)
-			continue;
-		const struct fw_span_totals *totals = cut(context);
-
-		if (watch)
-			draw(totals);
-		next_ns = now_ns + period_ns;
+		keep_pace(&pace, now_ns, totals, context);
 	}
-	if (watch)
+	if (pace.watch)
 		fprintf(stderr, "\r\033[K");
-	return interrupted;
+	return waited;
 }

@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include <signal.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "energy/span.h"
 
@@ -18,7 +18,13 @@ struct fw_waiting {
 	bool watch;      /* the live view; on a terminal alone */
 };
 
-/* Blocks the signals that measure takes itself and returns their signalfd; *before gets the mask as it was. */
-int fw_waiting_signals(sigset_t *before, struct fw_error **err);
-/* True when the user asked for the end. `cut` makes a slice. */
-bool fw_wait(const struct fw_waiting *waiting, const struct fw_span_totals *(*cut)(void *context), void *context);
+/* Blocks the signals that measure takes itself and returns their signalfd. */
+int fw_waiting_signals(struct fw_error **err);
+/* Why the waiting is over; none of them: the deadline. */
+struct fw_waited {
+	bool interrupted; /* the user asked for the end; also while a command that got the signal goes on */
+	bool has_ended;   /* what is measured */
+};
+/* The totals as far as they are known; `cut`: a slice ends now. May not wait: signals and the end come meanwhile. */
+typedef const struct fw_span_totals *fw_totals_fn(void *context, bool cut);
+struct fw_waited fw_wait(const struct fw_waiting *waiting, fw_totals_fn *totals, void *context);

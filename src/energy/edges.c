@@ -114,6 +114,7 @@ void fw_energy_begin(struct fw_energy_worker *worker)
 	if (worker->manager->counters)
 		worker->begin_edge = fw_counters_edge(worker, &worker->begin);
 	worker->memory = (struct fw_memory_samples){.peak_bytes = NAN, .until_ns = worker->begin_ns};
+	worker->seen.at_ns = 0;
 	worker->base_off_ns = read_since ? 0 : UINT64_MAX;
 	if (read_since)
 		worker->base = worker->last;
@@ -198,6 +199,7 @@ void fw_energy_end(struct fw_energy_worker *worker, bool alive, struct fw_record
 	if (worker->base_off_ns != UINT64_MAX)
 		ended->base = worker->base;
 	ended->memory = worker->memory;
+	ended->seen = worker->seen;
 	pthread_mutex_unlock(&worker->state);
 	if (alive)
 		read_at_end(worker, ended);

@@ -39,14 +39,25 @@ void fw_energy_add_sample(struct fw_memory_samples *memory, uint64_t at_ns, int6
 	}
 }
 
+/* With `state` held. */
+static void see(struct fw_energy_worker *worker, const struct fw_reading *reading)
+{
+	if (worker->metered.keeps_seen && worker->active && reading->before_ns >= worker->begin_ns && reading->stat.cpu_total_ns >= 0)
+		worker->seen = (struct fw_seen){reading->before_ns, reading->stat};
+}
+
 void fw_energy_sample_worker(struct fw_energy_worker *worker)
 {
 	uint64_t before_ns = fw_monotonic_ns();
 	int64_t bytes = fw_reading_memory(&worker->manager->source, &worker->metered);
+	struct fw_reading reading = {.stat = FW_CGROUP_STAT_UNKNOWN};
 
+	if (worker->metered.keeps_seen)
+		fw_reading_take_cpu(&worker->manager->source, &worker->metered, &reading);
 	worker->manager->samples++;
 	worker->held_bytes = bytes;
 	pthread_mutex_lock(&worker->state);
+	see(worker, &reading);
 	if (worker->active && before_ns >= worker->begin_ns)
 		fw_energy_add_sample(&worker->memory, before_ns, bytes);
 	pthread_mutex_unlock(&worker->state);
@@ -73,6 +84,7 @@ void fw_energy_read_worker(struct fw_energy_worker *worker)
 	worker->manager->readings++;
 	pthread_mutex_lock(&worker->state);
 	keep_reading(worker, &reading);
+	see(worker, &reading);
 	if (worker->active && reading.before_ns >= worker->begin_ns) {
 		fw_energy_add_sample(&worker->memory, reading.before_ns, reading.stat.memory_bytes);
 		if (worker->base_off_ns == UINT64_MAX) {
@@ -134,6 +146,29 @@ static void bound_memory(const struct fw_ended *ended, const struct fw_reading *
 	}
 }
 
+/* It has gone with all that it could tell: what was seen of it last is the least that it used. */
+static bool is_unseen(const struct fw_ended *ended)
+{
+	return !ended->alive && ended->seen.at_ns > 0 && ended->end.stat.cpu_total_ns < 0;
+}
+
+static void take_seen(const struct fw_ended *ended, struct fw_reading *end)
+{
+	ended->worker->unseen_ns = is_unseen(ended) ? ended->end.after_ns - ended->seen.at_ns : 0;
+	if (!is_unseen(ended))
+		return;
+	end->stat.cpu_user_ns = ended->seen.stat.cpu_user_ns;
+	end->stat.cpu_system_ns = ended->seen.stat.cpu_system_ns;
+	end->stat.cpu_total_ns = ended->seen.stat.cpu_total_ns;
+}
+
+static double cpu_s_between(const struct fw_reading *begin, const struct fw_reading *end)
+{
+	int64_t from_ns = begin->stat.cpu_total_ns, until_ns = end->stat.cpu_total_ns;
+
+	return from_ns >= 0 && until_ns >= from_ns ? (double)(until_ns - from_ns) / 1e9 : (double)NAN;
+}
+
 static void finish_memory(const struct fw_ended *ended, int64_t after_bytes, struct fw_interval *interval)
 {
 	struct fw_memory_samples memory = ended->memory;
@@ -144,6 +179,7 @@ static void finish_memory(const struct fw_ended *ended, int64_t after_bytes, str
 		fw_energy_add_sample(&memory, end_ns, after_bytes);
 		memory.final = true;
 	}
+	memory.final = memory.final || is_unseen(ended);
 	interval->memory_peak_mb = memory.final ? memory.peak_bytes / MIB : NAN;
 	interval->memory_average_mb = memory.final && elapsed_ns > 0 ? memory.byte_ns / elapsed_ns / MIB
 	                                                             : interval->memory_peak_mb;
@@ -182,8 +218,8 @@ static void fill_one(struct fw_energy_manager *manager, struct fw_ended *ended)
 	interval.begin = combine(&ended->begin, alone ? &ended->base : NULL);
 	interval.end = combine(&ended->end, alone ? &after : NULL);
 	bound_memory(ended, &after, &interval.end);
-	if (ended->begin.stat.cpu_total_ns >= 0 && ended->end.stat.cpu_total_ns >= ended->begin.stat.cpu_total_ns)
-		interval.cpu_s = (double)(ended->end.stat.cpu_total_ns - ended->begin.stat.cpu_total_ns) / 1e9;
+	take_seen(ended, &interval.end);
+	interval.cpu_s = cpu_s_between(&interval.begin, &interval.end);
 	interval.end.unique_bytes = ends_alone && ended->alive ? after.unique_bytes : -1;
 	interval.end.proportional_bytes = ends_alone && ended->alive ? after.proportional_bytes : -1;
 	finish_memory(ended, ends_alone && ended->alive ? after.stat.memory_bytes : -1, &interval);

@@ -150,7 +150,7 @@ static void add_channel(const struct fw_root *root, struct chip *chip, const str
 	}
 	snprintf(path, sizeof path, "%s/%s%u_%s", chip->directory, file->is_power ? "power" : "energy", file->number,
 	         file->is_average ? "average" : "input");
-	fresh.fd = openat(root->fd, path, O_RDONLY | O_CLOEXEC);
+	fresh.fd = fw_root_open_file(root, path);
 	if (fresh.fd < 0) {
 		hwmon->refused += errno == EACCES || errno == EPERM;
 		return;

@@ -35,11 +35,14 @@ static const struct fw_monitor_ops *const all_monitors[FW_MONITOR_COUNT] = {
 int fw_energy_open_monitor(const struct fw_monitor_ops *ops, const struct fw_monitor_context *context, struct fw_monitor **monitor,
                            struct fw_error **err)
 {
-	if (fw_root_is_live(context->root))
+	bool is_live = fw_root_is_live(context->root);
+
+	if (is_live)
 		fw_privileges_raise();
 	int rc = ops->open(context, monitor, err);
 
-	fw_privileges_lower();
+	if (is_live)
+		fw_privileges_lower();
 	return rc;
 }
 
@@ -344,6 +347,16 @@ void fw_energy_flush(struct fw_energy_manager *manager)
 		pthread_mutex_unlock(&manager->pass);
 	}
 	fw_energy_deliver(manager, SIZE_MAX);
+}
+
+void fw_energy_collect(struct fw_energy_manager *manager)
+{
+	fw_energy_deliver(manager, SIZE_MAX);
+}
+
+uint64_t fw_energy_unseen_ns(const struct fw_energy_worker *worker)
+{
+	return worker->unseen_ns;
 }
 
 void fw_energy_cost(struct fw_energy_manager *manager, struct fw_energy_cost *cost)

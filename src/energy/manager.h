@@ -74,8 +74,13 @@ void fw_energy_end(struct fw_energy_worker *worker, bool alive, struct fw_record
 /* Adds what invocations that run now have used so far to totals->joules, by the best source of each: as far as the counters were
  * read, or as the model estimates up to now. Returns how many were added. Loop thread; a progress bar's tick, not an edge's. */
 size_t fw_energy_add_running(struct fw_energy_manager *manager, struct fw_totals *totals);
-/* Lets pending `done` calls happen now (end of a run). */
+/* Lets pending `done` calls happen now (end of a run); waits, up to a second, for counters that have not been updated. */
 void fw_energy_flush(struct fw_energy_manager *manager);
+/* Only those that are due: waits for nothing. */
+void fw_energy_collect(struct fw_energy_manager *manager);
+/* After `done`, of a worker that keeps_seen: how long before the end of its last invocation its CPU time was read last, because it
+ * could not be read then; 0: it was. */
+uint64_t fw_energy_unseen_ns(const struct fw_energy_worker *worker);
 
 /* The monitor's own cost. Everything read beside the CPU time of the edges, on whichever thread, and all wake-ups of the
  * sampler thread are bounded by 0.5 % of a CPU: beyond it samples are left out. Only the reading at the end of an

@@ -29,6 +29,12 @@ struct fw_memory_samples {
 	bool final;            /* the last of them was taken at the end, while the worker still held what it had */
 };
 
+/* CPU time of a worker that keeps_seen, at its latest sample; at_ns 0: none yet. */
+struct fw_seen {
+	uint64_t at_ns;
+	struct fw_cgroup_stat stat;
+};
+
 /* An invocation that has ended and waits for its last sample, then for the loop. */
 struct fw_ended {
 	struct fw_ended *next;
@@ -41,6 +47,7 @@ struct fw_ended {
 	struct fw_reading base;       /* the reading next to the begin */
 	uint64_t base_off_ns;         /* how far inside the invocation it was; UINT64_MAX: there is none */
 	struct fw_memory_samples memory;
+	struct fw_seen seen;          /* within it, the latest */
 	bool alive;                   /* the worker was there after its end */
 	bool has_after;
 	struct fw_reading after;      /* the whole reading at the end, before anything else could run */
@@ -66,9 +73,12 @@ struct fw_energy_worker {
 	uint64_t base_off_ns;
 	struct fw_memory_samples memory;
 	struct fw_reading last; /* the latest whole reading; after_ns 0: none yet */
+	struct fw_seen seen;    /* within the invocation */
 	uint64_t parked_serial; /* it was taken after the end of this invocation and before the next begin */
 
 	_Atomic int64_t held_bytes; /* of memory, at the latest sample; -1 unknown */
+
+	uint64_t unseen_ns; /* of the last invocation; written before it is `filled` */
 
 	/* With `pass` held. */
 	struct fw_fed *fed; /* NULL where nothing counts energy */

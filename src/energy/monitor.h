@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A monitor reads one kind of meter: the kernel's accounting, a model, later powercap, the power PMU, hwmon, NVML.
+ * A monitor reads one kind of meter: the kernel's accounting, powercap, the power PMU, hwmon, NVML, BPF, perf events, a model.
  * The EnergyManager owns them all. One that fails is reported with its reason and left out; it never stops a run.
  */
 #pragma once
@@ -30,6 +30,8 @@ struct fw_metered {
 	pid_t pid;                /* first process of the worker */
 	double vcpus;
 	int64_t memory_mb;        /* reserved; 0: nothing, it has what it uses */
+	/* What was seen last of a tree stands for an end at which nothing is left to read (fw_energy_unseen_ns). */
+	bool keeps_seen;
 	/* Where it talks with flexwatt itself, IPv4 in network byte order, 0: nowhere. That is no network traffic of its own. */
 	uint32_t own_address;
 	uint16_t own_port;

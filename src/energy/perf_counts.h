@@ -21,7 +21,7 @@ struct fw_raw_counts {
 
 /* The kernel, or what stands for it in tests. */
 struct fw_count_ops {
-	/* Descriptor or -errno. `leader` -1: opens a group of events. */
+	/* Descriptor or -errno. `leader` -1: opens a group of events; `group_directory` -1: of this process. */
 	int (*open)(void *context, uint64_t config, int group_directory, unsigned cpu, int leader);
 	/* All events of a leader, in the order of opening: 0 or -errno. */
 	int (*read)(void *context, int leader, size_t count, struct fw_raw_counts *raw);
@@ -41,7 +41,7 @@ struct fw_count_source {
 	bool has[FW_COUNTS];
 };
 
-/* Which PMUs there are and which events they have; tried on `group_directory`, or on this process where it is -1. */
+/* Which PMUs there are and which events they have; tried on this process. */
 int fw_count_source_init(struct fw_count_source *source, const struct fw_count_ops *ops, const struct fw_root *root,
                          const struct fw_machine *machine, struct fw_error **err);
 

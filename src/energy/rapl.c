@@ -5,7 +5,6 @@
  * kept-open descriptor each; a zone that goes away leaves a hole and is looked for again.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +107,7 @@ static int rapl_open(const struct fw_monitor_context *context, struct fw_monitor
 	fw_rapl_measure(rapl);
 	if (!list_domains(rapl))
 		return explain(context, rapl, err);
-	rapl->stat_fd = openat(context->root->fd, "proc/stat", O_RDONLY | O_CLOEXEC);
+	rapl->stat_fd = fw_root_open_file(context->root, "proc/stat");
 	*monitor = FW_TAKE(rapl);
 	return FW_OK;
 }

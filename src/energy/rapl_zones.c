@@ -34,7 +34,7 @@ static int open_energy(const struct fw_root *root, const char *entry)
 	char path[96];
 
 	snprintf(path, sizeof path, POWERCAP "/%s/energy_uj", entry);
-	return openat(root->fd, path, O_RDONLY | O_CLOEXEC);
+	return fw_root_open_file(root, path);
 }
 
 static ssize_t read_name(const struct fw_root *root, const char *entry, char *text, size_t size)

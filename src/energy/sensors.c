@@ -5,7 +5,6 @@
  */
 #include "energy/sensors.h"
 
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +30,7 @@ struct fw_sensors {
 
 static int open_number(const struct fw_root *root, const char *path)
 {
-	int fd = openat(root->fd, path, O_RDONLY | O_CLOEXEC);
+	int fd = fw_root_open_file(root, path);
 	char text[32];
 
 	if (fd >= 0 && fw_pread_text(fd, text, sizeof text) <= 0) {

@@ -252,6 +252,11 @@ const struct fw_span_totals *fw_whole_cut(struct fw_whole *whole)
 	return &whole->totals;
 }
 
+const struct fw_span_totals *fw_whole_look(const struct fw_whole *whole)
+{
+	return &whole->totals;
+}
+
 void fw_whole_free(struct fw_whole *whole)
 {
 	if (!whole)

@@ -14,5 +14,6 @@ struct fw_whole;
 int fw_whole_begin(const struct fw_energy_here *here, struct fw_whole **whole, struct fw_error **err);
 /* A slice has ended, the next one begins. */
 const struct fw_span_totals *fw_whole_cut(struct fw_whole *whole);
+const struct fw_span_totals *fw_whole_look(const struct fw_whole *whole);
 void fw_whole_free(struct fw_whole *whole);
 FW_DEFINE_CLEANUP(struct fw_whole *, fw_whole_free)

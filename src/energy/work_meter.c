@@ -4,7 +4,6 @@
  */
 #include "energy/work_meter.h"
 
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -261,7 +260,7 @@ static bool knows_all(struct fw_work_meter *meter, const struct fw_root *root, e
 	struct fw_cpu_times times;
 	char text[512];
 
-	meter->work_fd = openat(root->fd, path, O_RDONLY | O_CLOEXEC);
+	meter->work_fd = fw_root_open_file(root, path);
 	meter->rung = rung;
 	ssize_t length = fw_root_peek(root, "proc/stat", text, sizeof text);
 
@@ -324,7 +323,7 @@ struct fw_work_meter *fw_work_meter_new(const struct fw_reading_source *source, 
 
 	meter->source = *source;
 	meter->work_fd = -1;
-	meter->memory_fd = openat(source->root->fd, "proc/meminfo", O_RDONLY | O_CLOEXEC);
+	meter->memory_fd = fw_root_open_file(source->root, "proc/meminfo");
 	if (bpf)
 		use_bpf(meter, machine, bpf);
 	else

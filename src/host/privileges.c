@@ -45,10 +45,14 @@ static void set_effective(struct sets *own, unsigned capability, bool effective)
 		word->effective |= word->permitted & BIT(capability);
 }
 
+/* Only what this program held back itself is its to raise and lower: a library finds its host's sets and leaves them so. */
+static bool is_held_back;
+
 void fw_privileges_hold_back(void)
 {
 	struct sets own = {0};
 
+	is_held_back = true;
 	if (!read_own(&own))
 		return;
 	set_effective(&own, CAP_PERFMON, true);
@@ -63,7 +67,7 @@ static void let_read(bool all)
 {
 	struct sets own = {0};
 
-	if (!read_own(&own) || !(own.words[WORD(CAP_DAC_READ_SEARCH)].permitted & BIT(CAP_DAC_READ_SEARCH)))
+	if (!is_held_back || !read_own(&own) || !(own.words[WORD(CAP_DAC_READ_SEARCH)].permitted & BIT(CAP_DAC_READ_SEARCH)))
 		return;
 	set_effective(&own, CAP_DAC_READ_SEARCH, all);
 	write_own(&own);

@@ -6,10 +6,11 @@
  */
 #pragma once
 
-/* First thing in main(), before there are threads: what counters and BPF need becomes effective, the rest does not. Also undoes what the kernel does to such a program beside: its files in
- * /proc are the user's again, which user namespaces need. */
+/* First thing in main(), before there are threads: what counters and BPF need becomes effective, the rest does not. Also undoes
+ * what the kernel does to such a program beside: its files in /proc are the user's again, which user namespaces need. */
 void fw_privileges_hold_back(void);
 
-/* Calling thread. In pairs, around the opening of files below /sys that the user did not name. */
+/* Calling thread. In pairs, around the opening of files below /sys that the user did not name. They do nothing in a process that
+ * has not held back: in a host of our library its capabilities are its own. */
 void fw_privileges_raise(void);
 void fw_privileges_lower(void);

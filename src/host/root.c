@@ -29,8 +29,24 @@ void fw_root_close(struct fw_root *root)
 	root->fd = -1;
 }
 
+int fw_root_open_file(const struct fw_root *root, const char *path)
+{
+	int fd = openat(root->fd, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct stat status;
+
+	if (fd < 0 || (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)))
+		return fd;
+	close(fd);
+	errno = EBADMSG;
+	return -1;
+}
+
 int fw_root_read(const struct fw_root *root, const char *path, struct fw_buffer *buffer, struct fw_error **err)
 {
+	struct stat status;
+
+	if (fstatat(root->fd, path, &status, 0) == 0 && !S_ISREG(status.st_mode))
+		return fw_fail(err, FW_E_INVALID, "read %s: it is no plain file", path);
 	return fw_read_file(root->fd, path, buffer, err);
 }
 
@@ -52,7 +68,7 @@ bool fw_root_has_sysfs(const struct fw_root *root)
 
 ssize_t fw_root_peek(const struct fw_root *root, const char *path, char *text, size_t size)
 {
-	fw_cleanup_fd int fd = openat(root->fd, path, O_RDONLY | O_CLOEXEC);
+	fw_cleanup_fd int fd = fw_root_open_file(root, path);
 
 	if (fd < 0)
 		return -1;

@@ -21,6 +21,10 @@ void fw_root_close(struct fw_root *root);
 /* path is relative: "proc/stat". Reads at most `maximum` bytes. */
 int fw_root_read(const struct fw_root *root, const char *path, struct fw_buffer *buffer, struct fw_error **err);
 
+/* To be kept open and read. What is no plain file (a pipe, whose writer may never come, a device, a directory) has no value: -1
+ * with EBADMSG; else -1 with errno. */
+int fw_root_open_file(const struct fw_root *root, const char *path);
+
 /* True when the root is this process's own "/": only then may system calls complete what files tell. */
 bool fw_root_is_live(const struct fw_root *root);
 /* True when its /sys is the running kernel's, wherever it is mounted: also a container's view of its host, never a copy. */

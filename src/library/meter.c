@@ -73,6 +73,7 @@ static int start(const struct fw_meter_options *options, struct fw_meter *meter,
 		return rc;
 	meter->maker = getpid();
 	meter->pid = metered.pid = wanted.pid > 0 ? (pid_t)wanted.pid : meter->maker;
+	metered.keeps_seen = true;
 	fw_energy_here_reserve(meter->here, wanted.cpus > 0 ? wanted.cpus : NAN, &metered);
 	meter->span = fw_span_begin(meter->here->manager, &metered);
 	return FW_OK;
@@ -130,9 +131,11 @@ static int fill(struct fw_meter *meter, struct fw_meter_figures *out, struct fw_
 	fill_energy(&carbon, &figures);
 	snprintf(figures.methods, sizeof figures.methods, "%s", carbon.method_version ? carbon.method_version : "");
 	fw_record_done(&carbon);
+	if (rc != FW_OK)
+		return rc;
 	figures.size = out->size < sizeof figures ? out->size : sizeof figures;
 	memcpy(out, &figures, figures.size);
-	return rc;
+	return FW_OK;
 }
 
 static int check_maker(const struct fw_meter *meter, struct fw_error **err)
@@ -146,7 +149,8 @@ int fw_meter_read(struct fw_meter *meter, struct fw_meter_figures *figures, char
 	int rc = check_maker(meter, &reason);
 
 	if (rc == FW_OK) {
-		meter->totals = fw_span_cut(meter->span);
+		/* What has ended cannot be cut: its end, whose last reading is that of a moment ago, is the last of it. */
+		meter->totals = fw_process_runs(meter->pid) ? fw_span_read(meter->span) : fw_span_end(meter->span, false);
 		rc = fill(meter, figures, &reason);
 	}
 	return rc == FW_OK ? 0 : fail(reason, error, size);
@@ -154,7 +158,7 @@ int fw_meter_read(struct fw_meter *meter, struct fw_meter_figures *figures, char
 
 size_t fw_meter_energies(const struct fw_meter *meter, struct fw_meter_energy *energies, size_t count)
 {
-	const struct fw_record *record = meter->totals ? &meter->totals->record : NULL;
+	const struct fw_record *record = meter->totals && meter->maker == getpid() ? &meter->totals->record : NULL;
 	size_t known = record ? record->energy.count : 0;
 
 	for (size_t i = 0; i < known && i < count; i++) {
@@ -188,9 +192,10 @@ int fw_meter_stop(struct fw_meter *meter, struct fw_meter_figures *figures, char
 		free(meter);
 		return fail(reason, error, size);
 	}
-	meter->totals = fw_span_end(meter->span, fw_process_runs(meter->pid));
-	if (figures)
+	if (figures) {
+		meter->totals = fw_span_end(meter->span, fw_process_runs(meter->pid));
 		rc = fill(meter, figures, &reason);
+	}
 	meter_free(meter);
 	return rc == FW_OK ? 0 : fail(reason, error, size);
 }

@@ -69,6 +69,34 @@ def test_what_cannot_be_started_is_told_apart(flexwatt):
         assert done.stderr.startswith("error: measure: ") and program in done.stderr and "energy" not in done.stderr
 
 
+@pytest.mark.parametrize("program, hint", [
+    ("no-such-program", "directories of $PATH"), ("./no-such-program", "from the working directory"), ("./lost", "interpreter"),
+    ("./plain", "chmod +x ./plain"), ("./", "it is a directory")])
+def test_what_cannot_be_started_has_its_remedy(flexwatt, program, hint):
+    flexwatt.write("plain", "#!/bin/sh\n")
+    flexwatt.write("lost", "#!/nowhere/sh\n", 0o755)
+    done = flexwatt("measure", "--", program, status=127 if hint in ("directories of $PATH", "from the working directory", "interpreter") else 126)
+    assert hint in done.stderr and "after its options" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_while_it_opens_what_it_reads_a_signal_ends_it(flexwatt, number):
+    """A table that is a pipe whose writer writes nothing: reading it waits, and the command has not been started."""
+    data = flexwatt.directory / "tables"
+    data.mkdir()
+    for path in (SOURCE / "data").glob("*.csv"):
+        os.mkfifo(data / path.name)
+    writers = [os.open(path, os.O_RDWR) for path in data.iterdir()]
+    flexwatt.env["FLEXWATT_DATA"] = str(data)
+    process = flexwatt.start("measure", "--", "touch", "started", start_new_session=True)
+    wait_until(lambda: str(data) in subprocess.run(["ls", "-l", f"/proc/{process.pid}/fd"], capture_output=True, text=True).stdout)
+    process.send_signal(number)
+    process.communicate(timeout=DEADLINE_S)
+    for fd in writers:
+        os.close(fd)
+    assert process.returncode == -number and not (flexwatt.directory / "started").exists()
+
+
 @pytest.mark.parametrize("arguments, said", [
     ([], "nothing to measure"), (["--pid", "1", "true"], "one of them"), (["--system", "fast"], "is not a time"),
     (["--repeat", "0", "true"], "whole number"), (["--memory", "64", "true"], "128 to 10240"), (["--repeat", "2", "--system", "1s"], "go with a command"),
@@ -105,7 +133,7 @@ def test_processes_whose_parents_have_gone_are_counted(flexwatt, user):
     """A child of a child that ended: its CPU time comes to nobody who waits for it."""
     if user == "nobody" and os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
-    program = flexwatt.write("burn.py", BURN.format(0.5), 0o755)
+    program = flexwatt.write("burn.py", "import time\nwhile time.process_time() < 0.3: pass", 0o755)
     script = f"(/usr/bin/python3 {program} & echo $! > pid) ; while kill -0 $(cat pid) 2>/dev/null; do sleep 0.05; done"
     opened = {path: path.stat().st_mode for path in (flexwatt.directory, *flexwatt.directory.parents) if user == "nobody" and path != path.parent}
     for path, mode in opened.items():
@@ -378,6 +406,21 @@ def test_joules_of_a_guest_are_told_as_one_grade_lower(flexwatt, tmp_path, what)
         _, report = measure(flexwatt, "--counters-root", root, *what)
     package, = (energy for energy in report["energy"] if energy["domain"] == "package" and energy["flags"].startswith("measured"))
     assert package["joules"]["mean"] > 0 and "virtual" in package["flags"].split() and "ok" not in package["flags"].split()
+
+
+@pytest.mark.parametrize("file", ["sys/class/powercap/intel-rapl:0/energy_uj", "sys/class/powercap/intel-rapl:0/name",
+                                  "sys/class/hwmon/hwmon0/name", "proc/stat"])
+def test_a_pipe_among_the_counters_holds_nobody_up(flexwatt, tmp_path, file):
+    for name, text in (("intel-rapl:0/energy_uj", "1\n"), ("intel-rapl:0/name", "package-0\n"), ("intel-rapl:0/max_energy_range_uj", "262143328850\n")):
+        path = tmp_path / "sys/class/powercap" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    _, report = measure(flexwatt, "--counters-root", tmp_path, "--", "true")
+    assert report["status"] == 0 and mean(report, "joules") > 0
 
 
 def test_a_counters_root_that_is_not_there_is_our_own_failure(flexwatt):

@@ -172,6 +172,12 @@ except flexwatt.MeterError as error:
     assert said in output
 
 
+def test_a_meter_whose_options_are_wrong_leaves_no_second_error(environment):
+    done = subprocess.run([sys.executable, "-c", "import flexwatt\ntry: flexwatt.Meter(region=5)\nexcept AttributeError: print('told')"],
+                          env=environment, capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.stdout == "told\n" and done.stderr == ""
+
+
 def test_a_fork_does_not_hang_on_the_parents_meter(environment):
     output = python(environment, """
 import flexwatt, os

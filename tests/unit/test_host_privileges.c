@@ -35,10 +35,10 @@ static bool reads(const char *path)
 	return fd >= 0;
 }
 
-static bool become_user(unsigned permitted)
+static bool become_user(unsigned permitted, unsigned effective)
 {
 	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{.permitted = permitted}};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{.permitted = permitted, .effective = effective}};
 
 	return prctl(PR_SET_KEEPCAPS, 1) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0 && syscall(SYS_capset, &header, data) == 0;
 }
@@ -48,7 +48,7 @@ static int try(unsigned permitted, const char *secret)
 {
 	bool may = permitted != 0;
 
-	if (!become_user(permitted) || reads(secret))
+	if (!become_user(permitted, 0) || reads(secret))
 		return 1;
 	fw_privileges_hold_back();
 	if (reads(secret))
@@ -62,7 +62,17 @@ static int try(unsigned permitted, const char *secret)
 	return reads(secret) ? 5 : 0;
 }
 
-static int status_of(unsigned permitted)
+/* A program that uses our library and has made its capability effective itself. */
+static int try_as_library(unsigned permitted, const char *secret)
+{
+	if (!become_user(permitted, permitted) || !reads(secret))
+		return 1;
+	fw_privileges_raise();
+	fw_privileges_lower();
+	return reads(secret) ? 0 : 2;
+}
+
+static int status_of(int (*attempt)(unsigned permitted, const char *secret), unsigned permitted)
 {
 	fw_cleanup_tree struct tree tree = tree_of("secret", "told to root alone\n", NULL);
 	char path[128];
@@ -74,7 +84,7 @@ static int status_of(unsigned permitted)
 	pid_t pid = fork();
 
 	if (pid == 0)
-		_exit(try(permitted, path));
+		_exit(attempt(permitted, path));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
@@ -83,14 +93,21 @@ static void the_right_to_read_any_file_is_there_while_it_is_raised(void **state)
 {
 	(void)state;
 	need_root();
-	assert_int_equal(status_of(1U << CAP_DAC_READ_SEARCH), 0);
+	assert_int_equal(status_of(try, 1U << CAP_DAC_READ_SEARCH), 0);
+}
+
+static void nothing_is_taken_from_the_host_of_a_library(void **state)
+{
+	(void)state;
+	need_root();
+	assert_int_equal(status_of(try_as_library, 1U << CAP_DAC_READ_SEARCH), 0);
 }
 
 static void what_is_not_permitted_is_not_raised(void **state)
 {
 	(void)state;
 	need_root();
-	assert_int_equal(status_of(0), 0);
+	assert_int_equal(status_of(try, 0), 0);
 }
 
 static void nothing_is_held_back_of_the_superuser(void **state)
@@ -107,5 +124,5 @@ static void nothing_is_held_back_of_the_superuser(void **state)
 	assert_true(reads(path));
 }
 
-FW_TESTS(the_right_to_read_any_file_is_there_while_it_is_raised, what_is_not_permitted_is_not_raised,
-         nothing_is_held_back_of_the_superuser)
+FW_TESTS(the_right_to_read_any_file_is_there_while_it_is_raised, nothing_is_taken_from_the_host_of_a_library,
+         what_is_not_permitted_is_not_raised, nothing_is_held_back_of_the_superuser)

@@ -128,8 +128,8 @@ class Meter:
     """
 
     def __init__(self, pid: int | None = None, cpus: float | None = None, region: str | None = None) -> None:
+        self._meter = ctypes.c_void_p()  # first: __del__ needs it whatever the options are
         self._options = _Options(ctypes.sizeof(_Options), pid or 0, cpus or 0.0, region.encode() if region else None)
-        self._meter = ctypes.c_void_p()
         self.figures: Figures | None = None
         self.energies: list[Energy] = []
 

@@ -5,7 +5,8 @@
  *
  *     watts of a package = floor + core x frequency(t) x busy CPUs,   dram likewise with its own two figures
  *
- * Frequency steps scale all busy CPUs alike, so that a share of CPU time within a step is a share of energy.
+ * Frequency steps scale all busy CPUs alike, so that a share of CPU time within a step is a share of energy by construction: the
+ * machine judges how a reader reads, splits and cuts, and not whether CPU time is the right share where cores draw unequally.
  */
 #pragma once
 
