@@ -36,21 +36,28 @@ void fw_aws_credentials_tried(struct fw_aws_credentials *credentials, const char
 	va_end(arguments);
 }
 
-void fw_aws_credentials_keep(struct fw_aws_credentials *credentials, const char *access_key, const char *secret_key,
-                             const char *session_token, uint64_t expires_ms)
+void fw_aws_credentials_keep(struct fw_aws_credentials *credentials, struct fw_aws_key_set *keys)
 {
-	struct key_set next = {fw_strdup(access_key), fw_strdup(secret_key), fw_strdup(session_token), expires_ms};
-
 	fw_aws_key_set_done(&credentials->keys);
-	credentials->keys = next;
+	credentials->keys = *keys;
+	credentials->generation++;
+	*keys = (struct fw_aws_key_set){0};
 }
 
-void fw_aws_key_set_done(struct key_set *keys)
+static void keep_lasting(struct fw_aws_credentials *credentials, const char *access_key, const char *secret_key,
+                         const char *session_token)
+{
+	struct fw_aws_key_set keys = {fw_strdup(access_key), fw_strdup(secret_key), fw_strdup(session_token), 0};
+
+	fw_aws_credentials_keep(credentials, &keys);
+}
+
+void fw_aws_key_set_done(struct fw_aws_key_set *keys)
 {
 	free(keys->access_key);
 	free(keys->secret_key);
 	free(keys->session_token);
-	*keys = (struct key_set){0};
+	*keys = (struct fw_aws_key_set){0};
 }
 
 static bool try_environment(struct fw_aws_credentials *credentials)
@@ -63,7 +70,7 @@ static bool try_environment(struct fw_aws_credentials *credentials)
 		return false;
 	}
 	if (access_key && secret_key) {
-		fw_aws_credentials_keep(credentials, access_key, secret_key, from_environment("AWS_SESSION_TOKEN"), 0);
+		keep_lasting(credentials, access_key, secret_key, from_environment("AWS_SESSION_TOKEN"));
 		return true;
 	}
 	fw_aws_credentials_tried(credentials, "environment: %s not set",
@@ -126,7 +133,7 @@ static bool try_profile(struct fw_aws_credentials *credentials)
 	const struct fw_aws_profile *profile = &credentials->profile;
 
 	if (profile->access_key && profile->secret_key) {
-		fw_aws_credentials_keep(credentials, profile->access_key, profile->secret_key, profile->session_token, 0);
+		keep_lasting(credentials, profile->access_key, profile->secret_key, profile->session_token);
 		return true;
 	}
 	if (!profile->found)
@@ -151,6 +158,7 @@ int fw_aws_credentials_new(struct fw_loop *loop, const char *profile, struct fw_
 	made->profile_is_given = profile != NULL;
 	made->profile_name = fw_strdup(profile ? profile : named ? named : "default");
 	fw_buffer_init(&made->tried, MAX_TRIED_BYTES);
+	fw_buffer_init(&made->answer, 0);
 	rc = read_profile(made, err);
 	if (rc != FW_OK) {
 		fw_aws_credentials_free(made);
@@ -164,6 +172,7 @@ void fw_aws_credentials_free(struct fw_aws_credentials *credentials)
 {
 	if (!credentials)
 		return;
+	fw_aws_container_end(credentials);
 	fw_aws_key_set_done(&credentials->keys);
 	fw_aws_profile_done(&credentials->profile);
 	fw_buffer_done(&credentials->tried);
@@ -178,7 +187,7 @@ const struct fw_aws_profile *fw_aws_credentials_profile(const struct fw_aws_cred
 
 static bool good_for(const struct fw_aws_credentials *credentials, uint64_t ms)
 {
-	const struct key_set *keys = &credentials->keys;
+	const struct fw_aws_key_set *keys = &credentials->keys;
 
 	return keys->access_key && (keys->expires_ms == 0 || fw_wall_ms() + ms < keys->expires_ms);
 }
@@ -188,7 +197,7 @@ bool fw_aws_credentials_keys(const struct fw_aws_credentials *credentials, struc
 	if (!good_for(credentials, 0))
 		return false;
 	*keys = (struct fw_aws_keys){credentials->keys.access_key, credentials->keys.secret_key,
-	                             credentials->keys.session_token};
+	                             credentials->keys.session_token, credentials->generation};
 	return true;
 }
 
@@ -201,9 +210,10 @@ bool fw_aws_credentials_due(const struct fw_aws_credentials *credentials)
 	return !good_for(credentials, EARLY_MS) && fw_wall_ms() >= credentials->not_before_ms;
 }
 
-void fw_aws_credentials_expire(struct fw_aws_credentials *credentials)
+void fw_aws_credentials_expire(struct fw_aws_credentials *credentials, unsigned generation)
 {
-	fw_aws_key_set_done(&credentials->keys);
+	if (generation == credentials->generation)
+		fw_aws_key_set_done(&credentials->keys);
 }
 
 void fw_aws_credentials_finish(struct fw_aws_credentials *credentials, int rc, const struct fw_error *err)
@@ -240,6 +250,6 @@ void fw_aws_credentials_refresh(struct fw_aws_credentials *credentials, fw_aws_r
 		fw_aws_credentials_finish(credentials, rc, error);
 	else if (try_environment(credentials) || try_profile(credentials))
 		fw_aws_credentials_finish(credentials, FW_OK, NULL);
-	else
+	else if (!fw_aws_container_begin(credentials))
 		fw_aws_credentials_none(credentials);
 }

@@ -15,6 +15,7 @@
 struct fw_aws_keys {
 	const char *access_key, *secret_key;
 	const char *session_token; /* or NULL */
+	unsigned generation;       /* which set of keys: they change with a refresh */
 };
 
 struct fw_aws_credentials;
@@ -33,8 +34,8 @@ const struct fw_aws_profile *fw_aws_credentials_profile(const struct fw_aws_cred
 bool fw_aws_credentials_keys(const struct fw_aws_credentials *credentials, struct fw_aws_keys *keys);
 /* True when refresh() should be called: no keys, or less than five minutes left; false while one is under way. */
 bool fw_aws_credentials_due(const struct fw_aws_credentials *credentials);
-/* The server says that these keys have ended. */
-void fw_aws_credentials_expire(struct fw_aws_credentials *credentials);
+/* The server says that the keys of this generation have ended. Later ones are not touched. */
+void fw_aws_credentials_expire(struct fw_aws_credentials *credentials, unsigned generation);
 
 /* Reads or asks again; `done` is called once, later or at once. On failure err tells all that was tried. */
 typedef void fw_aws_refreshed_fn(void *context, int rc, const struct fw_error *err);

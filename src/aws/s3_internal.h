@@ -84,6 +84,7 @@ struct fw_s3_request {
 	/* of the attempts */
 	unsigned attempt;    /* from 1 */
 	bool refreshed, skewed; /* keys, clock: once each */
+	unsigned keys;       /* the generation it was signed with */
 	bool hashed, source_failed;
 	uint32_t crc32c;
 	char payload_sha256[65];

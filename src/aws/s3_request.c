@@ -259,6 +259,7 @@ static int send_now(struct fw_s3_request *request, struct fw_error **err)
 		return fw_fail(err, FW_E_INVALID, "a key has 1 to %d bytes", FW_S3_MAX_KEY_BYTES);
 	if (!fw_aws_credentials_keys(s3->credentials, &keys))
 		return fw_fail(err, FW_E_PERMISSION, "the credentials have expired");
+	request->keys = keys.generation;
 	fw_aws_time((uint64_t)((int64_t)fw_wall_ms() + s3->clock_offset_ms), time);
 	fw_crc32c_text(request->crc32c, checksum);
 	count = collect_fields(request, &keys, time, checksum, fields);
@@ -423,7 +424,7 @@ static void refused(struct fw_s3_request *request, int status)
 		if (request->refreshed)
 			verdict = FW_S3_FAILED;
 		request->refreshed = true;
-		fw_aws_credentials_expire(request->s3->credentials);
+		fw_aws_credentials_expire(request->s3->credentials, request->keys);
 	}
 	if (verdict == FW_S3_FAILED)
 		finish(request, fw_error_code(error), error);

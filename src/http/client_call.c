@@ -93,10 +93,15 @@ static void set_body(struct fw_http_call *call, const struct fw_http_question *q
 	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BYTES);
 }
 
+/* A line end in it is sent as a blank: one field must not become two. */
 static void add_field(struct fw_http_call *call, const char *field)
 {
-	struct curl_slist *longer = curl_slist_append(call->fields, field);
+	fw_cleanup_free char *line = fw_strdup(field);
+	struct curl_slist *longer;
 
+	for (char *end = line; (end = strpbrk(end, "\r\n")) != NULL;)
+		*end = ' ';
+	longer = curl_slist_append(call->fields, line);
 	if (!longer)
 		fw_memory_exhausted();
 	call->fields = longer;

@@ -94,7 +94,8 @@ static void fields_of_the_suite_are_trimmed_and_joined_in_their_order(void **sta
 		HOST, {"My-Header1", "value2"}, {"My-Header1", "value2"}, {"My-Header1", "value1"}, DATE};
 	static const struct fw_aws_field order[] = {
 		HOST, {"My-Header1", "value4"}, {"My-Header1", "value1"}, {"My-Header1", "value3"}, {"My-Header1", "value2"}, DATE};
-	static const struct fw_aws_field lines[] = {HOST, {"My-Header1", "value1\n  value2\n     value3"}, DATE};
+	static const struct fw_aws_field lines[] = {
+		HOST, {"My-Header1", "value1"}, {"My-Header1", "  value2"}, {"My-Header1", "     value3"}, DATE};
 	static const struct fw_aws_field trim[] = {HOST, {"My-Header1", " value1"}, {"My-Header2", " \"a   b   c\""}, DATE};
 	static const struct fw_aws_field token[] = {
 		HOST, {"X-Amz-Security-Token", "6e86291e8372ff2a2260956d9b8aae1d763fbf315fa00fa31553b73ebf194267"}, DATE};
