@@ -4,11 +4,11 @@ CHECKED := build/test
 PYTEST := /usr/bin/python3 -m pytest -q -p no:cacheprovider
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help build demo test test-slow test-clients test-vm test-fresh bench lint fuzz docs install install-caps clean
+.PHONY: help build demo test test-slow test-clients test-s3 test-vm test-fresh bench lint fuzz docs install install-caps clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 build: ## the release build: build/release/src/cli/flexwatt
 	@scripts/build release
@@ -26,6 +26,9 @@ test-slow: ## property tests over 10,000 seeds, threads under TSan, a kill at ev
 
 test-clients: build ## AWS's own Python runtime client runs our workflows; OpenCV against our kernels
 	@scripts/setup test && FLEXWATT_BUILD=$(RELEASE) $(PYTEST) tests/clients
+
+test-s3: ## S3 against MinIO and versitygw, which check signatures, and against a proxy that makes faults
+	@scripts/setup test s3 && scripts/build test && FLEXWATT_BUILD=$(CHECKED) $(PYTEST) tests/s3
 
 test-vm: ## the sandbox on cgroup v2, as root and as a normal user, in a QEMU guest
 	@scripts/setup vm test && scripts/build vm && scripts/test-vm build/vm

@@ -15,8 +15,8 @@
 #include "base/time.h"
 
 enum { MAX_TRIED_BYTES = 4096 };
-#define EARLY_MS (5 * 60 * 1000ULL) /* a large upload may take a while to be sent */
-#define PAUSE_MS (30 * 1000ULL)     /* between refreshes that fail while keys are still good */
+#define EARLY_MS (5ULL * 60 * 1000) /* a large upload may take a while to be sent */
+#define PAUSE_MS (30ULL * 1000)     /* between refreshes that fail while keys are still good */
 
 static const char *from_environment(const char *name)
 {

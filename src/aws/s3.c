@@ -149,19 +149,26 @@ int fw_s3_open(struct fw_loop *loop, struct fw_pool *pool, const struct fw_s3_op
 	return FW_OK;
 }
 
+static void cancel_requests(struct fw_s3_request *first)
+{
+	for (struct fw_s3_request *request = first, *next; request; request = next) {
+		next = request->next;
+		fw_s3_request_cancel(request);
+	}
+}
+
 void fw_s3_close(struct fw_s3 *s3)
 {
 	if (!s3)
 		return;
 	s3->stopped = true;
-	while (s3->tasks)
-		fw_s3_cancel(s3->tasks);
-	while (s3->waiting)
-		fw_s3_request_cancel(s3->waiting);
-	while (s3->active)
-		fw_s3_request_cancel(s3->active);
-	while (s3->pausing)
-		fw_s3_request_cancel(s3->pausing);
+	for (struct fw_s3_task *task = s3->tasks, *next; task; task = next) {
+		next = task->next;
+		fw_s3_cancel(task);
+	}
+	cancel_requests(s3->waiting);
+	cancel_requests(s3->active);
+	cancel_requests(s3->pausing);
 	fw_http_client_free(s3->http);
 	fw_aws_credentials_free(s3->credentials);
 	fw_timer_free(s3->pump);

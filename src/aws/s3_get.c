@@ -13,6 +13,7 @@
 #include "aws/crc32c.h"
 #include "aws/s3_internal.h"
 #include "base/memory.h"
+#include "http/range.h"
 
 enum { MAX_PARTS = 10000, ROUNDS = 3, PROGRESS_BYTES = 64 * 1024 };
 
@@ -95,23 +96,6 @@ static void prepare_part(struct fw_s3_request *request)
 		fw_s3_request_field(request, "if-match", "%s", get->etag);
 }
 
-/* "bytes 100-199/1000": the first byte and how many the object has. */
-static bool read_content_range(struct fw_str text, int64_t *first, int64_t *whole)
-{
-	struct fw_str rest = fw_str_trim(text), from, total;
-	uint64_t a, b;
-
-	if (!fw_str_starts(rest, "bytes "))
-		return false;
-	rest = (struct fw_str){rest.text + 6, rest.length - 6};
-	if (!fw_str_next_field(&rest, '-', &from) || !fw_str_next_field(&rest, '/', &total) || !rest.text ||
-	    !fw_str_to_u64(from, &a) || !fw_str_to_u64(rest, &b) || a > INT64_MAX || b > INT64_MAX)
-		return false;
-	*first = (int64_t)a;
-	*whole = (int64_t)b;
-	return true;
-}
-
 /* Only a sum of the whole object: that of an upload in parts may be one of sums ("...-3"). */
 static void keep_checksum(struct get *get, const struct fw_s3_request *request)
 {
@@ -150,17 +134,22 @@ static void plan_parts(struct get *get)
 static int check_head(struct get *get, const struct fw_s3_request *request, struct fw_error **err)
 {
 	const struct part *part = &get->parts[request->number];
-	int64_t from = part->start + part->received, first = 0, whole = -1;
+	int64_t from = part->start + part->received, first = 0, whole;
+	struct fw_str content_range = fw_str_of(fw_s3_request_answer_field(request, "content-range"));
+	struct fw_http_range range;
 	const char *etag = fw_s3_request_answer_field(request, "etag");
 	bool partial = fw_s3_request_status(request) == 206;
 
-	if (partial && !read_content_range(fw_str_of(fw_s3_request_answer_field(request, "content-range")), &first, &whole))
+	if (partial && (!fw_http_content_range(content_range.text, content_range.length, &range) || range.first < 0))
 		return fw_fail(err, FW_E_IO, "the server answers 206 without a Content-Range that can be read");
-	if (!partial)
-		whole = fw_s3_request_answer_number(request, "content-length");
+	if (partial)
+		first = range.first;
+	whole = partial ? range.whole : fw_s3_request_answer_number(request, "content-length");
 	if (whole < 0)
 		return fw_fail(err, FW_E_IO, "the server does not say how large the object is");
-	if (first != from || whole < from)
+	if (part->bytes == 0) /* HEAD: nothing comes, from wherever */
+		first = from;
+	if (first != from || (whole < from && part->bytes != 0))
 		return fw_fail(err, FW_E_IO, "the server answers from byte %" PRId64 " on, asked for from %" PRId64, first, from);
 	if (get->object_bytes >= 0 && (get->object_bytes != whole || (get->etag && etag && strcmp(get->etag, etag) != 0)))
 		return fw_fail(err, FW_E_CONFLICT, "the object was replaced while it was being read");
@@ -170,7 +159,9 @@ static int check_head(struct get *get, const struct fw_s3_request *request, stru
 	get->object_bytes = whole;
 	if (!get->etag && etag)
 		get->etag = fw_strdup(etag);
-	plan_parts(get);
+	if (part->bytes != 0)
+		plan_parts(get);
+	ask_parts(get);
 	return FW_OK;
 }
 
@@ -251,15 +242,25 @@ static bool is_right(const struct get *get)
 	return strcmp(text, get->object_crc32c) == 0;
 }
 
-static void begin_again(struct get *get)
+/* How much the first request asks for; -1 is all there is from the offset on. */
+static int64_t first_bytes(const struct get *get)
 {
-	for (size_t i = 0; i < get->part_count; i++) {
-		get->parts[i].received = 0;
-		get->parts[i].crc32c = 0;
-	}
-	get->next_part = 0;
+	int64_t part_bytes = get->task.s3->part_bytes;
+
+	if (get->sink || (get->offset == 0 && get->length < 0))
+		return get->length;
+	return get->length < 0 || get->length > part_bytes ? part_bytes : get->length;
+}
+
+/* Nothing is known but the ETag, when it is not the first round. */
+static void begin_round(struct get *get)
+{
+	free(FW_TAKE(get->object_crc32c));
+	get->object_bytes = -1;
+	get->part_count = get->next_part = 1;
+	get->parts[0] = (struct part){.start = get->offset, .bytes = first_bytes(get)};
 	get->round++;
-	ask_parts(get);
+	ask_part(get, 0);
 }
 
 static void all_came(struct get *get)
@@ -272,24 +273,21 @@ static void all_came(struct get *get)
 		answer.transferred += get->parts[i].received;
 	if (is_right(get)) {
 		fw_s3_task_end(&get->task, FW_OK, &answer, NULL);
-	} else if (!get->sink && get->round + 1 < ROUNDS) {
-		begin_again(get);
+	} else if (!get->sink && get->round < ROUNDS) {
+		begin_round(get);
 	} else {
 		rc = fw_fail(&error, FW_E_IO, "what came has another checksum than the object (CRC32C %s)", get->object_crc32c);
 		fw_s3_task_end(&get->task, rc, NULL, error);
 	}
 }
 
-/* "bytes * / 1000" of 416 (without the blanks); -1 when it is not said. */
+/* -1 when 416 does not say it. */
 static int64_t size_past_end(const struct fw_s3_request *request)
 {
-	struct fw_str text = fw_str_trim(fw_str_of(fw_s3_request_answer_field(request, "content-range")));
-	uint64_t whole;
+	struct fw_str text = fw_str_of(fw_s3_request_answer_field(request, "content-range"));
+	struct fw_http_range range;
 
-	if (!fw_str_starts(text, "bytes */") || !fw_str_to_u64((struct fw_str){text.text + 8, text.length - 8}, &whole) ||
-	    whole > INT64_MAX)
-		return -1;
-	return (int64_t)whole;
+	return fw_http_content_range(text.text, text.length, &range) ? range.whole : -1;
 }
 
 static void part_done(struct fw_s3_request *request, int rc, const struct fw_error *err)
@@ -313,14 +311,6 @@ static void part_done(struct fw_s3_request *request, int rc, const struct fw_err
 static const struct fw_s3_request_ops part_ops = {
 	.prepare = prepare_part, .sink = take_piece, .verify = verify_part, .done = part_done};
 
-/* How much the first request asks for; -1 is all there is from the offset on. */
-static int64_t first_bytes(const struct fw_s3 *s3, const struct fw_s3_get *asked)
-{
-	if (asked->sink || (asked->offset == 0 && asked->length < 0))
-		return asked->length;
-	return asked->length < 0 || asked->length > s3->part_bytes ? s3->part_bytes : asked->length;
-}
-
 struct fw_s3_task *fw_s3_get(struct fw_s3 *s3, const struct fw_s3_get *asked, fw_s3_done_fn *done, void *context)
 {
 	struct get *get = fw_alloc(sizeof *get);
@@ -330,13 +320,10 @@ struct fw_s3_task *fw_s3_get(struct fw_s3 *s3, const struct fw_s3_get *asked, fw
 	get->etag = fw_strdup(asked->etag);
 	get->offset = asked->offset;
 	get->length = asked->length;
-	get->object_bytes = -1;
 	get->sink = asked->sink;
 	get->fd = asked->fd;
 	get->fd_offset = asked->fd_offset;
 	get->parts = fw_alloc(sizeof *get->parts);
-	get->parts[0] = (struct part){.start = asked->offset, .bytes = first_bytes(s3, asked)};
-	get->part_count = get->next_part = 1;
-	ask_part(get, 0);
+	begin_round(get);
 	return &get->task;
 }

@@ -81,7 +81,7 @@ static struct meaning look_up(const char *code, int status)
 	return by_status(status);
 }
 
-/* HEAD has no body to say so: a refusal whose clock is not ours may be for that. */
+/* A refusal whose clock is not ours may be for that. */
 static bool clock_differs(const struct fw_s3_request *request)
 {
 	static const int64_t allowed_s = 240;
@@ -95,13 +95,17 @@ enum fw_s3_verdict fw_s3_judge(struct fw_s3_request *request, int status, struct
 {
 	fw_cleanup_s3_xml struct fw_s3_xml document = {0};
 	const char *region = fw_s3_request_answer_field(request, "x-amz-bucket-region");
+	struct fw_aws_keys keys;
 	struct meaning meaning;
 
 	if (request->answer.length > 0)
 		fw_s3_xml_read(request->answer.data, request->answer.length, &document, NULL);
 	meaning = look_up(document.code, status);
+	/* HEAD has no body to say so. */
 	if (!document.code && (status == 403 || status == 400) && clock_differs(request))
 		meaning = look_up("RequestTimeTooSkewed", status);
+	else if (!document.code && status == 400 && fw_aws_credentials_keys(request->s3->credentials, &keys) && keys.session_token)
+		meaning = look_up("ExpiredToken", status);
 	if (document.code)
 		fw_fail(err, meaning.rc, "the server answers %d %s%s%s", status, document.code, document.message ? ": " : "",
 		        document.message ? document.message : "");

@@ -2,8 +2,9 @@
  *
  * Writing an object: one request, or, above the size of a part, a multipart upload: begin, parts side by side, complete.
  * Each part, and the whole, goes with its CRC-32C, which the server checks. An upload that does not come to its end is
- * aborted, also when its answer to the beginning comes after the caller has left. "Complete" that is answered by "no such
- * upload" after an answer was lost is looked up: the object of that size and checksum is there, or it failed.
+ * aborted before that is told, and also when its caller has left. An answer may be lost although all was done: then the next
+ * attempt hears that there is no such upload, or that the object exists already. It is looked up: where it has our size
+ * and checksum, it was us.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,8 @@ struct put {
 	size_t part_count, next_part, open_parts;
 	struct fw_buffer complete;
 	char *etag;
+	uint32_t crc32c; /* of the whole */
+	struct fw_error *failure; /* told when the upload is aborted */
 };
 
 static void abort_upload(struct fw_s3 *s3, const char *key, const char *upload_id)
@@ -55,6 +58,14 @@ static void orphan_done(struct fw_s3_request *request, int rc, const struct fw_e
 static const struct fw_s3_request_ops orphan_ops = {.done = orphan_done};
 static const struct fw_s3_request_ops begin_ops;
 
+static void stop_parts(struct put *put)
+{
+	for (size_t i = 0; i < put->part_count; i++)
+		if (put->parts[i].request)
+			fw_s3_request_cancel(FW_TAKE(put->parts[i].request));
+	put->open_parts = 0;
+}
+
 static void put_release(struct fw_s3_task *task)
 {
 	struct put *put = (struct put *)task;
@@ -63,11 +74,10 @@ static void put_release(struct fw_s3_task *task)
 		put->request->ops = &orphan_ops;
 	else if (put->request)
 		fw_s3_request_cancel(put->request);
-	for (size_t i = 0; i < put->part_count; i++) {
-		if (put->parts[i].request)
-			fw_s3_request_cancel(put->parts[i].request);
+	stop_parts(put);
+	for (size_t i = 0; i < put->part_count; i++)
 		free(put->parts[i].etag);
-	}
+	fw_error_free(put->failure);
 	if (put->upload_id)
 		abort_upload(task->s3, put->key, put->upload_id);
 	free(put->parts);
@@ -75,6 +85,35 @@ static void put_release(struct fw_s3_task *task)
 	free(put->key);
 	free(put->etag);
 	fw_buffer_done(&put->complete);
+}
+
+static void aborted(struct fw_s3_request *request, int rc, const struct fw_error *err)
+{
+	struct put *put = request->owner;
+
+	(void)rc; /* what is left is found by who lists the uploads that are open */
+	(void)err;
+	put->request = NULL;
+	fw_s3_task_end(&put->task, fw_error_code(put->failure), NULL, put->failure);
+}
+
+static const struct fw_s3_request_ops abort_ops = {.done = aborted};
+
+static void end_badly(struct put *put, int rc, const struct fw_error *err)
+{
+	if (!put->upload_id) {
+		fw_s3_task_end(&put->task, rc, NULL, err);
+		return;
+	}
+	stop_parts(put);
+	if (!put->failure) {
+		fw_fail(&put->failure, rc, "%s", fw_error_message(err));
+		if (fw_error_hint_text(err))
+			fw_error_hint(&put->failure, rc, "%s", fw_error_hint_text(err));
+	}
+	put->request = fw_s3_request_new(put->task.s3, "DELETE", put->key, &abort_ops, put);
+	fw_s3_request_query(put->request, "uploadId", put->upload_id);
+	free(FW_TAKE(put->upload_id));
 }
 
 static void end_well(struct put *put)
@@ -102,21 +141,6 @@ static int verify_sum(struct fw_s3_request *request, struct fw_error **err)
 	return FW_OK;
 }
 
-static void single_done(struct fw_s3_request *request, int rc, const struct fw_error *err)
-{
-	struct put *put = request->owner;
-
-	put->request = NULL;
-	if (rc != FW_OK) {
-		fw_s3_task_end(&put->task, rc, NULL, err);
-		return;
-	}
-	keep_etag(&put->etag, request);
-	end_well(put);
-}
-
-static const struct fw_s3_request_ops single_ops = {.verify = verify_sum, .done = single_done};
-
 /* Of the whole, from those of the parts. */
 static uint32_t whole_sum(const struct put *put)
 {
@@ -130,36 +154,54 @@ static uint32_t whole_sum(const struct put *put)
 	return sum;
 }
 
+/* Is it ours, all of it? The checksum says. */
 static void look_done(struct fw_s3_request *request, int rc, const struct fw_error *err)
 {
 	struct put *put = request->owner;
 	const char *theirs = fw_s3_request_answer_field(request, "x-amz-checksum-crc32c");
 	char ours[FW_CRC32C_TEXT];
-	fw_cleanup_error struct fw_error *error = NULL;
 
 	put->request = NULL;
-	fw_crc32c_text(whole_sum(put), ours);
+	fw_crc32c_text(put->crc32c, ours);
 	if (rc == FW_OK && fw_s3_request_answer_number(request, "content-length") == put->body.bytes && theirs &&
 	    strcmp(theirs, ours) == 0) {
 		keep_etag(&put->etag, request);
+		free(FW_TAKE(put->upload_id));
 		end_well(put);
-		return;
+	} else if (rc == FW_OK || rc == FW_E_ABSENT) {
+		end_badly(put, fw_error_code(put->failure), put->failure);
+	} else {
+		end_badly(put, rc, err);
 	}
-	if (rc == FW_OK || rc == FW_E_ABSENT) {
-		rc = fw_fail(&error, FW_E_IO, "the upload is gone from the server before it was complete");
-		err = error;
-	}
-	fw_s3_task_end(&put->task, rc, NULL, err);
 }
 
 static const struct fw_s3_request_ops look_ops = {.done = look_done};
 
-/* The answer to an earlier "complete" was lost: was it done? */
-static void look(struct put *put)
+/* The answer to an earlier attempt was lost: was it done? If not, it failed by `err`. */
+static void look(struct put *put, const struct fw_error *err)
 {
+	fw_fail(&put->failure, fw_error_code(err), "%s", fw_error_message(err));
 	put->request = fw_s3_request_new(put->task.s3, "HEAD", put->key, &look_ops, put);
 	fw_s3_request_field(put->request, "x-amz-checksum-mode", "ENABLED");
 }
+
+static void single_done(struct fw_s3_request *request, int rc, const struct fw_error *err)
+{
+	struct put *put = request->owner;
+
+	put->request = NULL;
+	put->crc32c = request->crc32c;
+	if (rc == FW_E_CONFLICT && request->attempt > 1) {
+		look(put, err);
+	} else if (rc != FW_OK) {
+		end_badly(put, rc, err);
+	} else {
+		keep_etag(&put->etag, request);
+		end_well(put);
+	}
+}
+
+static const struct fw_s3_request_ops single_ops = {.verify = verify_sum, .done = single_done};
 
 static void complete_done(struct fw_s3_request *request, int rc, const struct fw_error *err)
 {
@@ -167,19 +209,16 @@ static void complete_done(struct fw_s3_request *request, int rc, const struct fw
 	fw_cleanup_s3_xml struct fw_s3_xml document = {0};
 
 	put->request = NULL;
-	if (rc == FW_E_ABSENT && request->attempt > 1) {
+	if ((rc == FW_E_ABSENT || rc == FW_E_CONFLICT) && request->attempt > 1) {
+		look(put, err);
+	} else if (rc != FW_OK) {
+		end_badly(put, rc, err);
+	} else {
 		free(FW_TAKE(put->upload_id));
-		look(put);
-		return;
+		if (fw_s3_xml_read(request->answer.data, request->answer.length, &document, NULL) == FW_OK)
+			put->etag = FW_TAKE(document.etag);
+		end_well(put);
 	}
-	if (rc != FW_OK) {
-		fw_s3_task_end(&put->task, rc, NULL, err);
-		return;
-	}
-	free(FW_TAKE(put->upload_id));
-	if (fw_s3_xml_read(request->answer.data, request->answer.length, &document, NULL) == FW_OK)
-		put->etag = FW_TAKE(document.etag);
-	end_well(put);
 }
 
 static const struct fw_s3_request_ops complete_ops = {.done = complete_done};
@@ -200,7 +239,8 @@ static void complete(struct put *put)
 	fw_buffer_text(&put->complete, "</CompleteMultipartUpload>");
 	fw_s3_request_query(request, "uploadId", put->upload_id);
 	fw_s3_request_field(request, "content-type", "application/xml");
-	fw_crc32c_text(whole_sum(put), sum);
+	put->crc32c = whole_sum(put);
+	fw_crc32c_text(put->crc32c, sum);
 	fw_s3_request_field(request, "x-amz-checksum-crc32c", "%s", sum);
 	fw_s3_request_field(request, "x-amz-checksum-type", "FULL_OBJECT");
 	if (put->if_absent)
@@ -252,7 +292,7 @@ static void upload_done(struct fw_s3_request *request, int rc, const struct fw_e
 	part->request = NULL;
 	put->open_parts--;
 	if (rc != FW_OK) {
-		fw_s3_task_end(&put->task, rc, NULL, err);
+		end_badly(put, rc, err);
 		return;
 	}
 	keep_etag(&part->etag, request);

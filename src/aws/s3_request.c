@@ -17,7 +17,7 @@
 #include "http/date.h"
 
 enum { CONNECT_MS = 10000, FIRST_PAUSE_MS = 100, LONGEST_PAUSE_MS = 20000, LONGEST_RETRY_AFTER_MS = 120000 };
-enum { MAX_QUERY_BYTES = 16 * 1024, SENT_FIELDS = 5 };
+enum { MAX_QUERY_BYTES = 16 * 1024, MAX_PATH_BYTES = 8 * 1024, SENT_FIELDS = 5 };
 
 static void unlink_request(struct fw_s3_request *request)
 {
@@ -189,7 +189,7 @@ static char *path_of(const struct fw_s3_request *request)
 {
 	fw_cleanup_buffer struct fw_buffer path;
 
-	fw_buffer_init(&path, 8 * FW_S3_MAX_KEY_BYTES);
+	fw_buffer_init(&path, MAX_PATH_BYTES); /* a key three times as long, and more; a longer one is refused */
 	fw_buffer_text(&path, request->s3->path);
 	fw_buffer_text(&path, request->key || !*request->s3->path ? "/" : "");
 	if (request->key)

@@ -16,16 +16,20 @@
 
 enum { CONNECTIONS_KEPT = 32 };
 
-struct socket_event {
-	struct event *event;
-};
-
 static pthread_once_t curl_started = PTHREAD_ONCE_INIT;
 
 static void start_curl(void)
 {
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		fw_memory_exhausted();
+}
+
+static void free_calls(struct fw_http_call *first)
+{
+	for (struct fw_http_call *call = first, *next; call; call = next) {
+		next = call->next;
+		fw_http_call_free(call);
+	}
 }
 
 /* Those that ended or were cancelled leave curl here, and only here. `done` may make and cancel calls. */
@@ -43,8 +47,7 @@ static void settle(struct fw_http_client *client)
 		if (message->msg == CURLMSG_DONE && curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call) == CURLE_OK)
 			fw_http_call_finish(call, result);
 	}
-	while (client->cancelled)
-		fw_http_call_free(client->cancelled);
+	free_calls(client->cancelled);
 }
 
 static void act(struct fw_http_client *client, curl_socket_t socket, int what)
@@ -145,10 +148,8 @@ void fw_http_client_free(struct fw_http_client *client)
 {
 	if (!client)
 		return;
-	while (client->calls)
-		fw_http_call_free(client->calls);
-	while (client->cancelled)
-		fw_http_call_free(client->cancelled);
+	free_calls(client->calls);
+	free_calls(client->cancelled);
 	curl_multi_cleanup(client->multi); /* closes what is kept, by way of want_socket() */
 	event_free(client->timer);
 	free(client->ca_file);

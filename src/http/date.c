@@ -21,10 +21,10 @@ static bool number(const char *text, size_t length, int least, int most, int *va
 
 static bool month(const char *text, int *value)
 {
-	static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	static const char names[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
 	for (int i = 0; i < 12; i++)
-		if (memcmp(text, names + 3 * i, 3) == 0) {
+		if (memcmp(text, names[i], 3) == 0) {
 			*value = i;
 			return true;
 		}

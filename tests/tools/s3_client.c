@@ -25,6 +25,7 @@ struct work {
 	FILE *out;       /* cat */
 	int64_t enough;  /* cat: bytes after which no more is wanted; 0: all */
 	int64_t written;
+	size_t open; /* put-many */
 	int rc;
 };
 
@@ -87,6 +88,25 @@ static void give_up(void *context)
 static int64_t number(const char *text, int64_t otherwise)
 {
 	return text ? strtoll(text, NULL, 10) : otherwise;
+}
+
+static void one_done(void *context, int rc, const struct fw_s3_answer *answer, const struct fw_error *err)
+{
+	struct work *work = context;
+
+	if (--work->open == 0 || rc != FW_OK)
+		verb_done(context, rc, answer, err);
+}
+
+/* All at once: they wait for their turns inside. */
+static void put_many(struct work *work, const char *prefix, size_t count)
+{
+	work->open = count;
+	for (size_t i = 0; i < count; i++) {
+		fw_cleanup_free char *key = fw_printf("%s%05zu", prefix, i);
+
+		fw_s3_put(work->s3, &(struct fw_s3_put){.key = key, .data = "many", .length = 4, .fd = -1}, one_done, work);
+	}
 }
 
 static void get(struct work *work, char **arguments, int count, int fd)
@@ -166,6 +186,8 @@ static bool begin(struct work *work, char **arguments, int count, int *fd)
 		                       &(struct fw_s3_put){
 								   .key = arguments[1], .data = arguments[2], .length = (int64_t)strlen(arguments[2]), .fd = -1},
 		                       verb_done, work);
+	} else if (is(arguments, count, "put-many", 2)) {
+		put_many(work, arguments[1], (size_t)number(arguments[2], 1));
 	} else if (is(arguments, count, "delete", 1)) {
 		work->task = fw_s3_delete(work->s3, arguments[1], verb_done, work);
 	} else if (is(arguments, count, "ls", 0)) {

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "http/date.h"
+#include "http/range.h"
 #include "tests/unit/support.h"
 
 static void a_date_of_today_is_read(void **state)
@@ -48,4 +49,24 @@ static void retry_after_is_seconds_or_a_date(void **state)
 	assert_int_equal(delay_of("18446744073709551615"), INT64_MAX);
 }
 
-FW_TESTS(a_date_of_today_is_read, what_is_no_date_is_refused_and_changes_nothing, retry_after_is_seconds_or_a_date)
+static void a_content_range_is_within_its_object(void **state)
+{
+	static const char *const refused[] = {"", "bytes", "bytes 0-9", "bytes 0-9/*", "bytes 9-0/10", "bytes 0-10/10", "bytes -1-2/10",
+	                                      "items 0-1/2", "bytes 0-9/9223372036854775808", "bytes */", "bytes 1/2"};
+	struct fw_http_range range = {7, 7, 7};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+		if (fw_http_content_range(refused[i], strlen(refused[i]), &range))
+			fail_msg("'%s' was taken for a range", refused[i]);
+	assert_int_equal(range.whole, 7);
+	assert_true(fw_http_content_range("bytes 100-199/1000", 18, &range));
+	assert_int_equal(range.first, 100);
+	assert_int_equal(range.last, 199);
+	assert_int_equal(range.whole, 1000);
+	assert_true(fw_http_content_range(" bytes */5 ", 11, &range));
+	assert_int_equal(range.first, -1);
+	assert_int_equal(range.whole, 5);
+}
+
+FW_TESTS(a_content_range_is_within_its_object, a_date_of_today_is_read, what_is_no_date_is_refused_and_changes_nothing, retry_after_is_seconds_or_a_date)
