@@ -126,6 +126,8 @@ int fw_aws_profile_read(struct fw_aws_profile *profile, const char *source, cons
 	struct fw_str rest = {text, length}, line;
 	int rc = FW_OK;
 
+	if (length > 0 && memchr(text, '\0', length))
+		return fw_fail(err, FW_E_INVALID, "%s is no text: there is a NUL in it", source);
 	while (rc == FW_OK && fw_str_next_line(&rest, &line)) {
 		bool indented = line.length > 0 && (*line.text == ' ' || *line.text == '\t');
 

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct fw_error *error = NULL;
 
 		if (fw_aws_profile_read(&profile, "file", (const char *)data, size, "default", is_config, &error) != FW_OK) {
-			if (!error || fw_error_line(error) == 0)
+			if (!error)
 				abort();
 		}
 		fw_error_free(error);
