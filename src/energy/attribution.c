@@ -31,7 +31,7 @@ double fw_holder_work(const struct fw_holder *holder, const struct fw_pool *pool
 	double sum = 0;
 
 	if (fw_pool_is_memory(pool))
-		return holder->bytes_work;
+		return holder->attribution->machine.has_misses ? now->misses : holder->bytes_work;
 	if (fw_pool_is_gpu(pool))
 		return pool->gpu >= 0 ? now->gpu_ns[pool->gpu] : 0;
 	if (pool->package >= 0)
@@ -66,7 +66,9 @@ static double busy_ns(const struct fw_attribution *attribution, const struct fw_
 
 static double machine_work(const struct fw_attribution *attribution, const struct fw_pool *pool)
 {
-	return fw_pool_is_memory(pool) ? attribution->bytes_work : busy_ns(attribution, pool);
+	if (!fw_pool_is_memory(pool))
+		return busy_ns(attribution, pool);
+	return attribution->machine.has_misses ? attribution->misses : attribution->bytes_work;
 }
 
 static uint64_t middle_ns(const struct fw_domain_reading *reading)
@@ -167,12 +169,12 @@ static double held_share(const struct fw_stake *stake, double seconds)
  * price than it was done at. */
 static void doubt(const struct fw_holder *holder, struct fw_pool *pool, struct fw_stake *stake, double nobodys_j)
 {
-	bool is_unknown = (holder->is_unknown || stake->is_partial) && fw_pool_is_of_cpus(pool);
+	bool is_unknown = fw_holder_is_unknown(holder, pool) || stake->is_partial;
 	size_t at = pool->number % FW_SLICES_KEPT;
 
 	stake->slices[at].flags = is_unknown || stake->was_unknown ? FW_DOMAIN_GAP : 0;
-	if (is_unknown)
-		stake->account.lost_j += nobodys_j;
+	stake->slices[at].lost_j = is_unknown ? nobodys_j : 0;
+	stake->account.lost_j += stake->slices[at].lost_j;
 	stake->was_unknown = is_unknown && !stake->is_partial;
 	stake->is_partial = false;
 	if (!stake->slices[at].flags)
@@ -277,15 +279,20 @@ static bool stands_still(struct fw_pool *pool, const struct fw_domain_reading *r
 	return true;
 }
 
+static void note_flags(struct fw_pool *pool, const struct fw_domain_reading *reading)
+{
+	pool->flags |= reading->flags & ~(unsigned)FW_DOMAIN_EARLY; /* that is of this moment alone */
+	pool->all_flags |= reading->flags;
+	if (reading->reason != FW_REASON_NONE)
+		pool->reason = reading->reason;
+}
+
 static void tick_pool(struct fw_attribution *attribution, size_t index, const struct fw_domain_reading *reading)
 {
 	struct fw_pool *pool = &attribution->pools[index];
 	uint64_t now_ns = middle_ns(reading);
 
-	pool->flags |= reading->flags & ~(unsigned)FW_DOMAIN_EARLY; /* that is of this moment alone */
-	pool->all_flags |= reading->flags;
-	if (reading->reason != FW_REASON_NONE)
-		pool->reason = reading->reason;
+	note_flags(pool, reading);
 	pool->is_hole = isnan(reading->joules);
 	if (pool->is_hole) {
 		pool->holes++;
@@ -332,6 +339,7 @@ static bool take_machine(struct fw_attribution *attribution, const struct fw_wor
 	bool can_leap = before.at_ns > 0 && machine->at_ns >= before.at_ns, leapt = false;
 
 	attribution->now = *machine;
+	attribution->misses = fmax(attribution->misses, machine->misses); /* of NAN and a number: the number */
 	for (size_t i = 0; i < attribution->machine.packages; i++) {
 		double now_ns = machine->ns[i] + attribution->fallen_ns[i];
 
@@ -361,6 +369,28 @@ void fw_attribution_miss(struct fw_attribution *attribution, uint64_t now_ns)
 		miss_tick(&attribution->pools[p], now_ns, FW_REASON_WORK);
 }
 
+static bool is_by_misses(const struct fw_attribution *attribution, const struct fw_pool *pool)
+{
+	return fw_pool_is_memory(pool) && attribution->machine.has_misses;
+}
+
+/* They cost more to read than all else, and are not asked for at each tick: memory closes no slice without them. */
+static bool waits_for_misses(const struct fw_attribution *attribution, const struct fw_pool *pool, const struct fw_work_now *machine)
+{
+	return is_by_misses(attribution, pool) && isnan(machine->misses);
+}
+
+static bool lacks_misses(const struct fw_attribution *attribution, const struct fw_pool *pool, const struct fw_work_now *machine)
+{
+	return is_by_misses(attribution, pool) && machine->misses < 0;
+}
+
+static void pass_tick(struct fw_pool *pool, const struct fw_domain_reading *reading)
+{
+	note_flags(pool, reading);
+	pool->holes += isnan(reading->joules) ? 1 : 0;
+}
+
 void fw_attribution_tick(struct fw_attribution *attribution, const struct fw_domain_reading *readings,
                          const struct fw_work_now *machine)
 {
@@ -379,7 +409,11 @@ void fw_attribution_tick(struct fw_attribution *attribution, const struct fw_dom
 		holder->held_ns = 0;
 	}
 	for (size_t p = 0; p < attribution->count; p++)
-		if (is_whole)
+		if (waits_for_misses(attribution, &attribution->pools[p], machine))
+			pass_tick(&attribution->pools[p], &readings[p]);
+		else if (lacks_misses(attribution, &attribution->pools[p], machine))
+			miss_tick(&attribution->pools[p], now_ns, FW_REASON_WORK);
+		else if (is_whole)
 			tick_pool(attribution, p, &readings[p]);
 		else
 			miss_tick(&attribution->pools[p], now_ns, FW_REASON_CPU_GONE);

@@ -30,6 +30,7 @@ struct fw_attribution_machine {
 	double cpus[FW_ATTRIBUTION_PACKAGES];  /* of each */
 	double memory_bytes;
 	double lag_ns; /* how old work can be at a tick: what runs is counted late */
+	bool has_misses; /* memory is shared by last-level cache misses; else by bytes held x time */
 };
 
 /* Cumulative work at one moment: of the machine, or of one holder. */
@@ -39,6 +40,7 @@ struct fw_work_now {
 	double gpu_ns[FW_ATTRIBUTION_GPUS]; /* of each GPU, by its index: time of the whole of it */
 	double total_ns; /* holder: what its edges are read in, -1: its work could not be read; machine: unused */
 	double bytes;    /* memory held now; NAN unknown */
+	double misses;   /* of the last-level cache, where they are counted; NAN: not asked for at this tick, -1: could not be read */
 };
 
 /* `domains` is copied. */
@@ -85,6 +87,7 @@ struct fw_share {
 	double seconds;
 	bool is_root;
 	bool is_virtual; /* one of them is: quality one grade lower */
+	bool by_misses;  /* memory: by what its part was told */
 };
 enum { FW_SHARES_MOST = FW_DOMAIN_KINDS * 4 };
 /* Returns how many; at most `capacity`. What cannot be told is not among them. Ends fw_holder_open() of that serial. */

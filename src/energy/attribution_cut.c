@@ -113,6 +113,7 @@ static void add_part(const struct fw_holder *holder, size_t index, uint64_t numb
 	};
 
 	fw_account_add(account, &pool->slices[at].price, &part);
+	account->lost_j += stake->slices[at].lost_j; /* all of it may be of this part */
 }
 
 static void add_account(struct fw_account *sum, const struct fw_account *account, double sign)
@@ -360,7 +361,8 @@ static size_t cut_all(const struct fw_holder *holder, uint64_t serial, const str
 		if (group.missing)
 			group.account.flags |= FW_DOMAIN_GAP;
 		shares[count++] = (struct fw_share){domain->source, domain->method, domain->kind, fw_account_figure(&group.account),
-		                                    group.account.seconds, group.has_roots, group.is_virtual};
+		                                    group.account.seconds, group.has_roots, group.is_virtual,
+		                                    domain->kind == FW_DOMAIN_DRAM && attribution->machine.has_misses};
 	}
 	return count;
 }

@@ -20,8 +20,10 @@ struct fw_holder *fw_attribution_join(struct fw_attribution *attribution, double
 	holder->known_ns = now->at_ns;
 	holder->is_unknown = holder->lacks_base = now->total_ns < 0;
 	holder->now.total_ns = fmax(now->total_ns, 0);
+	holder->now.misses = fmax(now->misses, 0);
+	holder->lacks_misses = !(now->misses >= 0);
 	for (size_t i = 0; i < attribution->count; i++) {
-		holder->stakes[i].work = fw_holder_work(holder, &attribution->pools[i], now);
+		holder->stakes[i].work = fw_holder_work(holder, &attribution->pools[i], &holder->now);
 		holder->stakes[i].total_ns = holder->now.total_ns;
 		holder->stakes[i].until_ns = now->at_ns;
 		holder->stakes[i].joined = attribution->pools[i].number + 1;
@@ -64,6 +66,10 @@ static void take_base(struct fw_holder *holder)
 void fw_holder_set(struct fw_holder *holder, const struct fw_work_now *now, double held)
 {
 	holder->is_unknown = now->total_ns < 0;
+	if (!isnan(now->misses)) {
+		holder->lacks_misses = now->misses < 0;
+		holder->now.misses = fmax(holder->now.misses, now->misses);
+	}
 	for (size_t i = 0; i < holder->attribution->machine.packages; i++)
 		holder->now.ns[i] = fmax(holder->now.ns[i], now->ns[i]);
 	for (size_t i = 0; i < FW_ATTRIBUTION_GPUS; i++)

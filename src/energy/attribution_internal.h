@@ -58,6 +58,7 @@ struct fw_stake {
 		uint64_t from_ns, until_ns;
 		double work, total_from_ns, total_until_ns, held_ns;
 		unsigned flags;            /* beside the pool's */
+		double lost_j;             /* likewise: that may have been its own */
 		struct fw_account account; /* at its end */
 	} slices[FW_SLICES_KEPT];
 
@@ -75,6 +76,7 @@ struct fw_holder {
 	struct fw_work_now now;
 	bool is_unknown;            /* its work cannot be read now: `now` is what it was before */
 	bool lacks_base;            /* it never could */
+	bool lacks_misses;          /* they cannot be read now */
 	uint64_t known_ns;          /* when it was read last, or when it joined */
 	double bytes_work;          /* bytes x seconds since it joined */
 	double held_ns;
@@ -92,7 +94,7 @@ struct fw_attribution {
 	struct fw_work_now now;
 	double fallen_ns[FW_ATTRIBUTION_PACKAGES]; /* that the machine's work has lost when a CPU went */
 	uint64_t tick_ns;           /* of the latest tick */
-	double bytes_work;
+	double bytes_work, misses;
 	size_t count;
 	struct fw_pool pools[];
 };
@@ -113,4 +115,11 @@ static inline bool fw_pool_is_memory(const struct fw_pool *pool)
 static inline bool fw_pool_is_of_cpus(const struct fw_pool *pool)
 {
 	return !fw_pool_is_gpu(pool) && !fw_pool_is_memory(pool);
+}
+/* What it did in that pool cannot be told now. */
+static inline bool fw_holder_is_unknown(const struct fw_holder *holder, const struct fw_pool *pool)
+{
+	if (fw_pool_is_memory(pool))
+		return holder->attribution->machine.has_misses && holder->lacks_misses;
+	return !fw_pool_is_gpu(pool) && holder->is_unknown;
 }

@@ -49,6 +49,12 @@ const char *fw_books_work_of(const char *work, bool by_bpf)
 	return by_bpf ? machine_by_bpf ? work : "ebpf" : work;
 }
 
+/* CPU time tells nothing of memory's part. */
+static const char *by_what(const struct fw_share *share, const char *work)
+{
+	return share->kind == FW_DOMAIN_DRAM ? share->by_misses ? "misses" : "bytes" : work;
+}
+
 void fw_books_add_row(const struct fw_share *share, const char *work, struct fw_record *record)
 {
 	const struct fw_figure *figure = &share->figure;
@@ -57,7 +63,7 @@ void fw_books_add_row(const struct fw_share *share, const char *work, struct fw_
 
 	energy->source = fw_strdup(bpf_rapl ? "ebpf+rapl" : share->source);
 	energy->domain = fw_strdup(fw_domain_kind_names[share->kind]);
-	energy->method = fw_printf("%s %s %s", share->method, FW_LEDGER_METHOD, work);
+	energy->method = fw_printf("%s %s %s", share->method, FW_LEDGER_METHOD, by_what(share, work));
 	energy->flags = flags_of(record, figure->flags, share->is_virtual);
 	energy->joules = figure->joules;
 	energy->low = figure->low;

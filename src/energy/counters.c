@@ -14,6 +14,9 @@
 #include "energy/books.h"
 #include "energy/manager_internal.h"
 #include "energy/nvml.h"
+#include "energy/perf_counts.h"
+
+#define MISSES_NS (100 * FW_NS_PER_MS)
 
 struct fw_energy_counters {
 	struct fw_energy_manager *manager;
@@ -21,6 +24,9 @@ struct fw_energy_counters {
 	struct fw_work_meter *meter;
 	size_t bpf;  /* index of the monitor whose work is used, or FW_MONITOR_COUNT */
 	size_t nvml; /* of the one that knows the work of GPUs, or FW_MONITOR_COUNT */
+	size_t counts_at;        /* of the one that counts cache misses of all, or FW_MONITOR_COUNT */
+	uint64_t misses_ns;      /* when they were read last */
+	bool tells_misses;       /* at this tick */
 	size_t count;
 	size_t first[FW_MONITOR_COUNT], counts[FW_MONITOR_COUNT]; /* domains of each monitor */
 	struct fw_domain_reading readings[FW_ATTRIBUTION_POOLS];
@@ -81,11 +87,24 @@ static bool any_is_memory(const struct fw_domain *domains, size_t count)
 	return false;
 }
 
+static size_t find_misses(const struct fw_energy_counters *counters, const struct fw_domain *domains)
+{
+	const struct fw_energy_manager *manager = counters->manager;
+	size_t i = 0;
+
+	while (i < FW_MONITOR_COUNT &&
+	       !(manager->monitors[i] && strcmp(manager->reports[i].ops->name, fw_monitor_counts.name) == 0 &&
+	         fw_monitor_counts_has_misses(manager->monitors[i]) && any_is_memory(domains, counters->count)))
+		i++;
+	return i;
+}
+
 struct fw_energy_counters *fw_counters_new(struct fw_energy_manager *manager, const struct fw_machine *machine,
                                            const struct fw_energy_options *options)
 {
 	struct fw_energy_counters *counters = fw_alloc(sizeof *counters);
 	fw_cleanup_free struct fw_domain *domains = fw_alloc_array(FW_ATTRIBUTION_POOLS, sizeof *domains);
+	struct fw_attribution_machine shape;
 
 	counters->manager = manager;
 	counters->count = collect(counters, domains);
@@ -100,7 +119,10 @@ struct fw_energy_counters *fw_counters_new(struct fw_energy_manager *manager, co
 		fw_warning("threads of one core are not weighted: that takes the monitor ebpf (flexwatt monitors says why it is off)");
 	if (!any_is_memory(domains, counters->count))
 		fw_work_meter_leave_memory(counters->meter);
-	counters->feed = fw_feed_new(fw_work_meter_machine(counters->meter), domains, counters->count,
+	counters->counts_at = find_misses(counters, domains);
+	shape = *fw_work_meter_machine(counters->meter);
+	shape.has_misses = counters->counts_at < FW_MONITOR_COUNT;
+	counters->feed = fw_feed_new(&shape, domains, counters->count,
 	                             fw_work_meter_name(counters->meter), options->keeps_readings);
 	fw_counters_tick(counters);
 	return counters;
@@ -120,6 +142,12 @@ static struct fw_work_key key_of(const struct fw_energy_counters *counters, cons
 	return counters->bpf < FW_MONITOR_COUNT ? fw_monitor_ebpf_key(worker->states[counters->bpf]) : (struct fw_work_key){0};
 }
 
+static double misses_of(const struct fw_energy_counters *counters, const struct fw_energy_worker *worker)
+{
+	return counters->counts_at < FW_MONITOR_COUNT ? (double)fw_monitor_counts_misses_of(worker->states[counters->counts_at])
+	                                              : (double)NAN;
+}
+
 void fw_counters_join(struct fw_energy_counters *counters, struct fw_energy_worker *worker)
 {
 	const struct fw_metered *metered = &worker->metered;
@@ -128,6 +156,7 @@ void fw_counters_join(struct fw_energy_counters *counters, struct fw_energy_work
 	worker->key = key_of(counters, worker);
 	worker->held_at_ns = fw_counters_tick_ns(counters);
 	fw_work_meter_now(counters->meter, metered, worker->key, &now);
+	now.misses = misses_of(counters, worker);
 	worker->fed = fw_feed_join(counters->feed, metered->vcpus, (double)metered->memory_mb * 1048576,
 	                           counters->bpf < FW_MONITOR_COUNT && worker->key.slot != 0, &now);
 }
@@ -165,6 +194,7 @@ void fw_counters_leave(struct fw_energy_counters *counters, struct fw_energy_wor
 	struct fw_work_now now;
 
 	fw_work_meter_now(counters->meter, &worker->metered, worker->key, &now);
+	now.misses = misses_of(counters, worker);
 	give_work(counters, worker, &now);
 	worker->left_ns = now.at_ns;
 }
@@ -189,6 +219,7 @@ static void read_work(struct fw_energy_counters *counters)
 		struct fw_work_now now;
 
 		fw_work_meter_worker(counters->meter, &worker->metered, worker->key, &now);
+		now.misses = counters->tells_misses ? misses_of(counters, worker) : (double)NAN;
 		give_work(counters, worker, &now);
 	}
 }
@@ -222,6 +253,22 @@ static void open_invocations(struct fw_energy_counters *counters)
 	atomic_store(&counters->youngest_ns, youngest_ns);
 }
 
+/* A system call for each CPU, and as many again for each worker: as often as memory is sampled. */
+static double due_misses(struct fw_energy_counters *counters, uint64_t now_ns)
+{
+	counters->tells_misses = counters->counts_at < FW_MONITOR_COUNT && now_ns - counters->misses_ns >= MISSES_NS;
+	if (!counters->tells_misses)
+		return NAN;
+	counters->misses_ns = now_ns;
+	return (double)fw_monitor_counts_all_misses(counters->manager->monitors[counters->counts_at]);
+}
+
+void fw_counters_tick_all(struct fw_energy_counters *counters)
+{
+	counters->misses_ns = 0;
+	fw_counters_tick(counters);
+}
+
 void fw_counters_tick(struct fw_energy_counters *counters)
 {
 	struct fw_energy_manager *manager = counters->manager;
@@ -234,6 +281,7 @@ void fw_counters_tick(struct fw_energy_counters *counters)
 	}
 	if (counters->nvml < FW_MONITOR_COUNT)
 		fw_monitor_nvml_look(manager->monitors[counters->nvml], machine.gpu_ns);
+	machine.misses = due_misses(counters, machine.at_ns);
 	fw_feed_machine(counters->feed, &machine);
 	read_work(counters);
 	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)

@@ -24,8 +24,10 @@ void fw_counters_leave(struct fw_energy_counters *counters, struct fw_energy_wor
 bool fw_counters_is_settled(const struct fw_energy_worker *worker);
 void fw_counters_forget(struct fw_energy_worker *worker);
 
-/* Reads everything and closes slices. No allocation. */
+/* Reads everything that is due and closes slices. No allocation. */
 void fw_counters_tick(struct fw_energy_counters *counters);
+/* The same with what else is read more seldom. */
+void fw_counters_tick_all(struct fw_energy_counters *counters);
 /* When the latest tick was; any thread. */
 uint64_t fw_counters_tick_ns(const struct fw_energy_counters *counters);
 /* When the next one closes a slice. */

@@ -13,12 +13,13 @@
 #include "energy/feed_internal.h"
 
 #define NUMBERS(count) ((size_t)(count) * FW_VARINT_MAX)
-#define WORK_MOST NUMBERS(FW_ATTRIBUTION_PACKAGES + FW_ATTRIBUTION_GPUS + 4)
+#define WORK_MOST NUMBERS(FW_ATTRIBUTION_PACKAGES + FW_ATTRIBUTION_GPUS + 5)
 #define COUNTER_MOST NUMBERS(7)
 
 struct fw_feed {
 	struct fw_attribution *attribution;
 	size_t packages, gpus, count;
+	bool has_misses;
 	unsigned char *page; /* NULL: keeps nothing */
 	size_t length;
 	uint64_t kept;       /* bytes, with what has been taken */
@@ -97,6 +98,9 @@ static void put_work(struct fw_feed *feed, const struct fw_work_now *now, uint64
 	}
 	put_difference(feed, (uint64_t)fresh.total_ns, (uint64_t)past->total_ns);
 	put_difference(feed, (uint64_t)fresh.bytes, (uint64_t)past->bytes);
+	fresh.misses = isnan(now->misses) ? 0 : now->misses < 0 ? 1 : 2 + (int64_t)now->misses;
+	if (feed->has_misses)
+		put_difference(feed, (uint64_t)fresh.misses, (uint64_t)past->misses);
 	*past = fresh;
 }
 
@@ -111,7 +115,8 @@ static void put_edge(struct fw_fed *fed, const struct fw_edge *edge)
 static struct fw_work_now rounded(const struct fw_feed *feed, const struct fw_work_now *now)
 {
 	struct fw_work_now round = {.at_ns = now->at_ns, .total_ns = floor(now->total_ns),
-	                            .bytes = now->bytes >= 0 ? floor(now->bytes) : NAN};
+	                            .bytes = now->bytes >= 0 ? floor(now->bytes) : NAN,
+	                            .misses = floor(now->misses)};
 
 	for (size_t i = 0; i < feed->packages; i++)
 		round.ns[i] = floor(now->ns[i]);
@@ -132,6 +137,7 @@ struct fw_feed *fw_feed_new(const struct fw_attribution_machine *machine, const 
 
 	feed->attribution = fw_attribution_new(machine, domains, count);
 	feed->packages = machine->packages;
+	feed->has_misses = machine->has_misses;
 	feed->gpus = fw_feed_gpus(domains, count);
 	feed->count = count;
 	if (!keeps)

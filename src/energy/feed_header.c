@@ -43,7 +43,7 @@ json_t *fw_feed_header(const struct fw_attribution_machine *machine, const struc
 		                                          fw_json_real(machine->cpus[i])));
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(list, domain_to_json(&domains[i]));
-	return json_pack("{s:i, s:s, s:o, s:o, s:o, s:o}", "version", FW_FEED_VERSION, "work", work, "memory_bytes",
+	return json_pack("{s:i, s:s, s:b, s:o, s:o, s:o, s:o}", "version", FW_FEED_VERSION, "work", work, "misses", machine->has_misses, "memory_bytes",
 	                 fw_json_real(machine->memory_bytes), "lag_ns", fw_json_real(machine->lag_ns), "packages", packages,
 	                 "domains", list);
 }
@@ -125,7 +125,7 @@ int fw_feed_header_read(const char *text, size_t length, struct fw_feed_header *
 	json_t *packages = NULL, *domains = NULL;
 	int64_t version = 0;
 	const struct fw_json_member members[] = {
-		{"version", 'i', true, &version}, {"work", 's', true, &header->work},
+		{"version", 'i', true, &version}, {"misses", 'b', false, &header->machine.has_misses}, {"work", 's', true, &header->work},
 		{"memory_bytes", 'n', true, &header->machine.memory_bytes}, {"lag_ns", 'n', true, &header->machine.lag_ns},
 		{"packages", 'o', true, &packages}, {"domains", 'o', true, &domains}};
 	int rc;

@@ -16,7 +16,8 @@
  *   F number                                 a holder goes
  *   X                                        no more was kept
  *
- *   WORK = at ns... gpu_ns... total bytes, EDGE = at total; -1: unknown
+ *   WORK = at ns... gpu_ns... total bytes [misses], EDGE = at total; -1: unknown. Misses only where the head says so: 0 not asked
+ *   for, 1 unknown, else two more than they are
  */
 #pragma once
 
@@ -28,7 +29,7 @@
 
 struct fw_feed_work {
 	uint64_t at_ns;
-	int64_t ns[FW_ATTRIBUTION_PACKAGES], gpu_ns[FW_ATTRIBUTION_GPUS], total_ns, bytes;
+	int64_t ns[FW_ATTRIBUTION_PACKAGES], gpu_ns[FW_ATTRIBUTION_GPUS], total_ns, bytes, misses;
 };
 
 struct fw_feed_counter {

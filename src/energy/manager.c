@@ -341,7 +341,7 @@ void fw_energy_flush(struct fw_energy_manager *manager)
 	if (waits) {
 		wait_for_counters(manager);
 		pthread_mutex_lock(&manager->pass);
-		fw_counters_tick(manager->counters);
+		fw_counters_tick_all(manager->counters);
 		finish_all(manager, true);
 		fw_energy_settle(manager, false);
 		pthread_mutex_unlock(&manager->pass);

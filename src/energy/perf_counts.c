@@ -48,7 +48,8 @@ static int kernel_open(void *context, uint64_t config, int group_directory, unsi
 	long fd;
 
 	(void)context;
-	fd = syscall(SYS_perf_event_open, &attributes, group_directory >= 0 ? group_directory : 0, (int)cpu, leader, flags);
+	fd = syscall(SYS_perf_event_open, &attributes, group_directory == FW_COUNT_ALL ? -1 : group_directory >= 0 ? group_directory : 0,
+	             (int)cpu, leader, flags);
 	return fd < 0 ? -errno : (int)fd;
 }
 

@@ -19,6 +19,9 @@ struct fw_raw_counts {
 	uint64_t values[FW_COUNTS];
 };
 
+/* In place of a group's directory: everything on the machine. */
+enum { FW_COUNT_ALL = -2 };
+
 /* The kernel, or what stands for it in tests. */
 struct fw_count_ops {
 	/* Descriptor or -errno. `leader` -1: opens a group of events; `group_directory` -1: of this process. */
@@ -52,3 +55,12 @@ int fw_group_counts_new(const struct fw_count_source *source, int group_director
 void fw_group_counts_free(struct fw_group_counts *counts);
 /* Since it was made; what could not be read is -1. Any thread. Returns how often they were scaled until now. */
 uint64_t fw_group_counts_read(struct fw_group_counts *counts, int64_t values[FW_COUNTS]);
+
+/* The monitor on whatever stands for the kernel. */
+int fw_counts_open_on(const struct fw_count_ops *ops, const struct fw_monitor_context *context, struct fw_monitor **monitor,
+                      struct fw_error **err);
+/* Last-level cache misses, by which memory's energy is shared: whether they are counted of all the machine as well, how many
+ * there were of all, and of a worker by what meter() gave for it, or NULL. -1: not known. */
+bool fw_monitor_counts_has_misses(const struct fw_monitor *monitor);
+int64_t fw_monitor_counts_all_misses(struct fw_monitor *monitor);
+int64_t fw_monitor_counts_misses_of(const void *state);

@@ -11,6 +11,8 @@
 
 struct fw_monitor {
 	struct fw_count_source source;
+	struct fw_count_source misses;
+	struct fw_group_counts *all; /* misses of the whole machine; NULL: not counted */
 	const struct fw_root *root;
 	bool is_v1; /* events are of groups that are made for them */
 };
@@ -23,15 +25,47 @@ struct counted {
 
 enum { WORKER_PIDS = 256 };
 
-static int counts_open(const struct fw_monitor_context *context, struct fw_monitor **monitor, struct fw_error **err)
+/* Where that is not allowed, memory is shared by what is held. */
+static void count_all_misses(struct fw_monitor *monitor)
+{
+	monitor->misses = monitor->source;
+	monitor->misses.has[FW_COUNT_CYCLES] = monitor->misses.has[FW_COUNT_INSTRUCTIONS] = false;
+	if (monitor->misses.has[FW_COUNT_CACHE_MISSES] &&
+	    fw_group_counts_new(&monitor->misses, FW_COUNT_ALL, &monitor->all, NULL) != FW_OK)
+		monitor->all = NULL;
+}
+
+bool fw_monitor_counts_has_misses(const struct fw_monitor *monitor)
+{
+	return monitor->all != NULL;
+}
+
+int64_t fw_monitor_counts_all_misses(struct fw_monitor *monitor)
+{
+	int64_t values[FW_COUNTS];
+
+	fw_group_counts_read(monitor->all, values);
+	return values[FW_COUNT_CACHE_MISSES];
+}
+
+int64_t fw_monitor_counts_misses_of(const void *state)
+{
+	const struct counted *counted = state;
+	int64_t values[FW_COUNTS] = {-1, -1, -1};
+
+	if (counted)
+		fw_group_counts_read(counted->counts, values);
+	return values[FW_COUNT_CACHE_MISSES];
+}
+
+int fw_counts_open_on(const struct fw_count_ops *ops, const struct fw_monitor_context *context, struct fw_monitor **monitor,
+                      struct fw_error **err)
 {
 	struct fw_monitor *fresh;
 	int rc;
 
-	if (!fw_root_is_live(context->root))
-		return fw_fail(err, FW_E_ABSENT, "events are the running kernel's, not those of a tree that stands for a machine");
 	fresh = fw_alloc(sizeof *fresh);
-	rc = fw_count_source_init(&fresh->source, &fw_count_kernel, context->root, context->machine, err);
+	rc = fw_count_source_init(&fresh->source, ops, context->root, context->machine, err);
 	if (rc != FW_OK) {
 		free(fresh);
 		return rc;
@@ -40,18 +74,26 @@ static int counts_open(const struct fw_monitor_context *context, struct fw_monit
 	fresh->is_v1 = fw_count_group_is_needed(context->root);
 	if (fresh->is_v1)
 		fw_count_group_sweep(context->root);
+	count_all_misses(fresh);
 	*monitor = fresh;
 	return FW_OK;
+}
+
+static int counts_open(const struct fw_monitor_context *context, struct fw_monitor **monitor, struct fw_error **err)
+{
+	if (!fw_root_is_live(context->root))
+		return fw_fail(err, FW_E_ABSENT, "events are the running kernel's, not those of a tree that stands for a machine");
+	return fw_counts_open_on(&fw_count_kernel, context, monitor, err);
 }
 
 static char *counts_describe(struct fw_monitor *monitor)
 {
 	const struct fw_count_source *source = &monitor->source;
 
-	return fw_printf("%s%s%sof control groups%s, by %zu core PMU%s", source->has[FW_COUNT_CYCLES] ? "cycles " : "",
+	return fw_printf("%s%s%sof control groups%s, by %zu core PMU%s%s", source->has[FW_COUNT_CYCLES] ? "cycles " : "",
 	                 source->has[FW_COUNT_INSTRUCTIONS] ? "instructions " : "",
 	                 source->has[FW_COUNT_CACHE_MISSES] ? "cache misses " : "", monitor->is_v1 ? " of perf_event (v1)" : "", source->pmu_count,
-	                 source->pmu_count == 1 ? "" : "s");
+	                 source->pmu_count == 1 ? "" : "s", monitor->all ? "; memory's energy is shared by cache misses" : "");
 }
 
 static struct fw_count_group *group_of(const struct fw_monitor *monitor, const struct fw_metered *worker)
@@ -128,6 +170,8 @@ static void counts_attribute(struct fw_monitor *monitor, const struct fw_interva
 
 static void counts_close(struct fw_monitor *monitor)
 {
+	if (monitor)
+		fw_group_counts_free(monitor->all);
 	free(monitor);
 }
 

@@ -135,6 +135,10 @@ static void get_work(struct fw_replay *replay, struct cursor *cursor, uint64_t b
 	now->total_ns = (double)(past->total_ns = get_amount(cursor, past->total_ns));
 	past->bytes = get_amount(cursor, past->bytes);
 	now->bytes = past->bytes >= 0 ? (double)past->bytes : (double)NAN;
+	if (replay->header.machine.has_misses) {
+		past->misses = get_amount(cursor, past->misses);
+		now->misses = past->misses < 1 ? (double)NAN : past->misses < 2 ? -1 : (double)(past->misses - 2);
+	}
 }
 
 static struct fw_edge get_edge(const struct fw_replay *replay, struct cursor *cursor, const struct replayed *holder)

@@ -26,6 +26,8 @@ struct machine {
 
 #define GB (1024.0 * 1024 * 1024)
 
+static bool by_misses; /* of machines that are made now */
+
 static void machine_init_with(struct machine *machine, double memory_update_s)
 {
 	const struct fw_domain domains[DOMAINS] = {
@@ -36,7 +38,7 @@ static void machine_init_with(struct machine *machine, double memory_update_s)
 		{.source = "rapl", .kind = FW_DOMAIN_PSYS, .name = "psys", .package = -1, .quantum_j = 1, .update_s = 0.001},
 	};
 	struct fw_attribution_machine shape = {
-		.packages = 2, .physical = {0, 1}, .cpus = {2, 2}, .memory_bytes = 8 * GB, .lag_ns = 0};
+		.packages = 2, .physical = {0, 1}, .cpus = {2, 2}, .memory_bytes = 8 * GB, .lag_ns = 0, .has_misses = by_misses};
 
 	*machine = (struct machine){.now_ns = 10 * FW_NS_PER_S, .work = {.bytes = 4 * GB}};
 	machine->attribution = fw_attribution_new(&shape, domains, DOMAINS);
@@ -882,6 +884,60 @@ static void an_end_that_could_not_be_read_is_flagged_and_bounded(void **state)
 	assert_near(share.figure.dynamic_j, 5, 1e-6);
 }
 
+/* Memory's joules go by cache misses where they are counted: who holds much and asks for little does not pay. */
+static void memory_is_shared_by_cache_misses_where_they_are_counted(void **state)
+{
+	cleanup_machine struct machine machine;
+	struct fw_share share;
+
+	(void)state;
+	by_misses = true;
+	machine_init(&machine);
+	by_misses = false;
+	machine.works[1].misses = -1; /* of this worker they cannot be counted */
+	join(&machine, 0, 1);
+	join(&machine, 1, 1);
+	tick(&machine);
+	rest(&machine);
+	struct fw_edge begin = edge(&machine, 0);
+
+	for (unsigned i = 0; i < 10; i++) {
+		pass(&machine, 0.1);
+		use(&machine, PACKAGE_0, 1);
+		use(&machine, PACKAGE_1, 1);
+		use(&machine, DRAM, 0.2 + 1);
+		machine.work.misses += 4e6;
+		machine.works[0].misses += 1e6;
+		double of_all = machine.work.misses, own = machine.works[0].misses;
+
+		if (i % 2 == 0)
+			machine.work.misses = machine.works[0].misses = NAN; /* not asked for at this tick */
+		tick(&machine);
+		machine.work.misses = of_all;
+		machine.works[0].misses = own;
+		assert_int_equal(fw_holder_covers(machine.holders[0], machine.now_ns), i % 2);
+	}
+	assert_true(cut(&machine, 0, 1, begin, edge(&machine, 0), FW_DOMAIN_DRAM, &share));
+	assert_true(share.by_misses);
+	assert_near(share.figure.dynamic_j, 10 * 1.0 / 4, 1e-6);
+	assert_int_equal(share.figure.flags & FW_DOMAIN_GAP, 0);
+	assert_true(cut(&machine, 1, 1, begin, edge(&machine, 1), FW_DOMAIN_DRAM, &share));
+	assert_near(share.figure.dynamic_j, 0, 1e-9);
+	assert_true(share.figure.flags & FW_DOMAIN_GAP);
+	assert_true(share.figure.high >= share.figure.joules + 7.4);
+	struct fw_pool_books books[DOMAINS];
+
+	machine.work.misses = -1; /* nor of all */
+	pass(&machine, 0.1);
+	use(&machine, PACKAGE_0, 1);
+	use(&machine, PACKAGE_1, 1);
+	use(&machine, DRAM, 0.2);
+	tick(&machine);
+	fw_attribution_books(machine.attribution, books, DOMAINS);
+	assert_int_equal(books[DRAM].reason, FW_REASON_WORK);
+	assert_near(fw_attribution_residual_j(machine.attribution), 0, 1e-9);
+}
+
 /* Whoever looks on sees what the account holds by then, and changes nothing by it. */
 static void what_goes_on_is_told_so_far_and_comes_to_the_same_in_the_end(void **state)
 {
@@ -974,7 +1030,7 @@ static void mistake_24_invocations_one_behind_the_other_leave_no_gap(void **stat
 	}
 }
 
-FW_TESTS(what_goes_on_is_told_so_far_and_comes_to_the_same_in_the_end, moments_whose_work_could_not_be_told_are_a_gap_with_its_reason_and_wider,
+FW_TESTS(memory_is_shared_by_cache_misses_where_they_are_counted, what_goes_on_is_told_so_far_and_comes_to_the_same_in_the_end, moments_whose_work_could_not_be_told_are_a_gap_with_its_reason_and_wider,
          a_worker_that_cannot_be_read_at_first_is_flagged_and_has_not_done_everything_at_once,
          a_worker_that_cannot_be_read_for_a_while_is_flagged_and_loses_nothing,
          an_end_that_could_not_be_read_is_flagged_and_bounded, a_hot_removed_cpu_is_flagged_and_no_worker_pays_for_it, mistake_18_the_first_reading_is_a_baseline_and_no_consumption, an_invocation_gets_the_price_of_its_own_work,

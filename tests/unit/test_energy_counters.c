@@ -32,6 +32,7 @@ static struct script {
 } script;
 
 static bool is_virtual; /* what bench_open() opens */
+static enum fw_domain_kind kind = FW_DOMAIN_PACKAGE;
 static _Thread_local bool counts_allocations;
 
 /* Of the address sanitizer's runtime; without it the test of allocations is skipped. */
@@ -144,7 +145,7 @@ static void bench_open(struct bench *bench)
 	script.gone = script.watch_thread = false;
 	script.burn_us = script.sleep_us = 0;
 	script.step_back_ns = 0;
-	script.domain = (struct fw_domain){.source = "rapl", .kind = FW_DOMAIN_PACKAGE, .name = "package-0", .package = 0,
+	script.domain = (struct fw_domain){.source = "rapl", .kind = kind, .name = "package-0", .package = 0,
 	                                   .gpu = -1, .quantum_j = 6e-5, .update_s = 0.001, .most_w = 100, .is_root = true,
 	                                   .is_virtual = is_virtual};
 	*bench = (struct bench){.child = child_new()};
@@ -342,6 +343,24 @@ static void a_meter_of_work_that_fails_during_a_run_is_a_gap_with_its_reason(voi
 	fw_record_done(&record);
 	fw_energy_worker_free(worker);
 	fw_energy_manager_free(manager);
+	bench_close(&bench);
+}
+
+/* What CPU time was told by says nothing of memory's part. */
+static void memorys_joules_name_what_they_are_shared_by(void **state)
+{
+	struct bench bench;
+	struct fw_record record;
+
+	(void)state;
+	kind = FW_DOMAIN_DRAM;
+	bench_open(&bench);
+	kind = FW_DOMAIN_PACKAGE;
+	const struct fw_energy *energy = invoke(&bench, 'w', &record);
+
+	assert_sound(energy);
+	assert_string_equal(strrchr(energy->method, ' '), " bytes"); /* no monitor here counts misses */
+	fw_record_done(&record);
 	bench_close(&bench);
 }
 
@@ -780,7 +799,7 @@ static void a_reading_of_all_counters_allocates_nothing(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {FW_TEST_MAP(a_meter_of_work_that_fails_during_a_run_is_a_gap_with_its_reason, an_invocation_has_measured_joules_and_the_model_stays_beside,
+	const struct CMUnitTest tests[] = {FW_TEST_MAP(memorys_joules_name_what_they_are_shared_by, a_meter_of_work_that_fails_during_a_run_is_a_gap_with_its_reason, an_invocation_has_measured_joules_and_the_model_stays_beside,
 		unknown_work_is_no_dynamic_energy_of_zero, work_has_its_price, the_floor_of_an_earlier_run_is_inherited_with_its_age, a_malformed_value_during_a_run_is_a_gap_with_its_reason,
 		an_input_output_error_during_a_run_is_a_gap_with_its_reason,
 		a_device_that_goes_during_a_run_is_a_gap_with_its_reason,

@@ -120,6 +120,40 @@ static void counts_of_all_cpus_are_added_up(void **state)
 	end();
 }
 
+/* Memory's energy is shared by them: of all the machine, beside those of groups. */
+static void cache_misses_are_counted_of_the_whole_machine(void **state)
+{
+	fw_cleanup_tree struct tree tree = tree_of("proc/", NULL);
+	struct fw_machine machine = {.cpu_count = 2};
+	struct fw_root root = {tree.fd};
+	struct fw_monitor_context context = {.root = &root, .machine = &machine};
+	struct fw_monitor *monitor;
+	struct fw_error *err = NULL;
+
+	(void)state;
+	machine.cpus[0].online = machine.cpus[1].online = true;
+	memset(&kernel, 0, sizeof kernel);
+	kernel.missing = UINT64_MAX;
+	assert_ok(fw_counts_open_on(&played, &context, &monitor, &err), err);
+	assert_true(fw_monitor_counts_has_misses(monitor));
+	assert_int_equal(kernel.still_open, 2); /* one event on each CPU, and of no group */
+	for (int i = kernel.count - 2; i < kernel.count; i++)
+		assert_int_equal(kernel.fds[i].directory, FW_COUNT_ALL);
+	kernel.raw[0] = (struct fw_raw_counts){100, 100, {70}};
+	kernel.raw[1] = (struct fw_raw_counts){100, 50, {10}}; /* half of the time */
+	assert_int_equal(fw_monitor_counts_all_misses(monitor), 90);
+	kernel.read_error = EIO;
+	assert_int_equal(fw_monitor_counts_all_misses(monitor), -1);
+	assert_int_equal(fw_monitor_counts_misses_of(NULL), -1); /* a worker that is not counted */
+	fw_monitor_counts.close(monitor);
+	assert_int_equal(kernel.still_open, 0);
+	memset(&kernel, 0, sizeof kernel);
+	kernel.missing = 3; /* cache misses */
+	assert_ok(fw_counts_open_on(&played, &context, &monitor, &err), err);
+	assert_false(fw_monitor_counts_has_misses(monitor));
+	fw_monitor_counts.close(monitor);
+}
+
 static void a_shared_pmu_is_scaled_and_marked_and_never_goes_back(void **state)
 {
 	fw_cleanup_tree struct tree tree = tree_of("proc/", NULL);
@@ -275,7 +309,7 @@ static void of_events_that_do_not_fit_together_the_first_are_counted(void **stat
 	free(machine);
 }
 
-FW_TESTS(counts_of_all_cpus_are_added_up, a_shared_pmu_is_scaled_and_marked_and_never_goes_back,
+FW_TESTS(cache_misses_are_counted_of_the_whole_machine, counts_of_all_cpus_are_added_up, a_shared_pmu_is_scaled_and_marked_and_never_goes_back,
          only_an_invocation_in_which_counts_were_scaled_is_marked,
          what_ran_uncounted_is_unknown_until_a_later_step_covers_it,
          a_failed_read_is_unknown_and_the_next_one_covers_it, hybrid_cores_are_counted_each_by_their_own_pmu,

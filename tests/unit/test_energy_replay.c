@@ -54,7 +54,7 @@ static void life_begin(struct life *life, uint64_t seed)
 		{.source = "perf", .method = "perf/1", .kind = FW_DOMAIN_DRAM, .name = "dram", .package = -1, .die = -1, .gpu = -1, .is_root = true, .quantum_j = 1e-6, .update_s = 0.001, .most_w = NAN},
 	};
 	struct fw_attribution_machine machine = {
-		.packages = 2, .physical = {0, 1}, .cpus = {2, 2}, .memory_bytes = 8e9, .lag_ns = 4e6};
+		.packages = 2, .physical = {0, 1}, .cpus = {2, 2}, .memory_bytes = 8e9, .lag_ns = 4e6, .has_misses = seed % 2 == 0};
 
 	*life = (struct life){.now_ns = 1234567891011ULL, .random = seed, .machine = {.bytes = 3e9}};
 	fw_buffer_init(&life->pages, PAGES_MAX);
@@ -96,6 +96,14 @@ static void work(struct life *life, double seconds)
 			life->readings[d].joules += 60 * seconds * uniform(life);
 }
 
+/* Some figures are not asked for, others fail. */
+static double told(struct life *life, double value)
+{
+	double luck = uniform(life);
+
+	return luck < 0.3 ? (double)NAN : luck < 0.4 ? -1 : value;
+}
+
 static void tick(struct life *life)
 {
 	if (uniform(life) < 0.05) {
@@ -103,6 +111,7 @@ static void tick(struct life *life)
 		return;
 	}
 	life->machine.at_ns = life->now_ns;
+	life->machine.misses = told(life, 1e7 * (double)(life->now_ns % 1000000));
 	fw_feed_machine(life->feed, &life->machine);
 	for (size_t i = 0; i < WORKERS; i++) {
 		life->works[i].at_ns = life->now_ns + 100 * i;
@@ -111,6 +120,7 @@ static void tick(struct life *life)
 
 		if (uniform(life) < 0.05)
 			seen.total_ns = -1;
+		seen.misses = told(life, 1e6 * (double)(life->now_ns % 1000000) + 0.5);
 		fw_feed_set(life->workers[i], &seen, uniform(life));
 	}
 	for (size_t d = 0; d < DOMAINS; d++) {
