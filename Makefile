@@ -4,7 +4,7 @@ CHECKED := build/test
 PYTEST := /usr/bin/python3 -m pytest -q -p no:cacheprovider
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help build demo test test-slow test-clients test-s3 test-vm test-fresh bench lint fuzz docs install install-caps clean
+.PHONY: help build demo test test-slow test-clients test-s3 test-languages test-vm test-fresh bench lint fuzz docs install install-caps clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -29,6 +29,9 @@ test-clients: build ## AWS's own Python runtime client runs our workflows; OpenC
 
 test-s3: ## S3 against MinIO and versitygw, which check signatures, and against a proxy that makes faults
 	@scripts/setup test s3 && scripts/build test && FLEXWATT_BUILD=$(CHECKED) $(PYTEST) tests/s3
+
+test-languages: build ## one function of each language: our Python, Node, Go, shell; interpreters wherever they lie
+	@scripts/setup test languages && FLEXWATT_BUILD=$(RELEASE) $(PYTEST) tests/languages
 
 test-vm: ## the sandbox on cgroup v2, as root and as a normal user, in a QEMU guest
 	@scripts/setup vm test && scripts/build vm && scripts/test-vm build/vm
