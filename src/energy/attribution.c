@@ -96,6 +96,7 @@ static void set_base(struct fw_attribution *attribution, struct fw_pool *pool, c
 	pool->busy_ns = busy_ns(attribution, pool);
 	pool->flags = 0;
 	pool->is_coarse = false;
+	pool->is_blind = false;
 }
 
 /* The floor learns from windows that are long against the counter's updates, and from whole ones alone. */
@@ -169,7 +170,7 @@ static double held_share(const struct fw_stake *stake, double seconds)
  * price than it was done at. */
 static void doubt(const struct fw_holder *holder, struct fw_pool *pool, struct fw_stake *stake, double nobodys_j)
 {
-	bool is_unknown = fw_holder_is_unknown(holder, pool) || stake->is_partial;
+	bool is_unknown = fw_holder_is_unknown(holder, pool) || stake->is_partial || pool->is_blind;
 	size_t at = pool->number % FW_SLICES_KEPT;
 
 	stake->slices[at].flags = is_unknown || stake->was_unknown ? FW_DOMAIN_GAP : 0;
@@ -293,6 +294,7 @@ static void tick_pool(struct fw_attribution *attribution, size_t index, const st
 	uint64_t now_ns = middle_ns(reading);
 
 	note_flags(pool, reading);
+	pool->is_blind |= fw_pool_is_gpu(pool) && reading->reason == FW_REASON_WORK;
 	pool->is_hole = isnan(reading->joules);
 	if (pool->is_hole) {
 		pool->holes++;
@@ -405,7 +407,7 @@ void fw_attribution_tick(struct fw_attribution *attribution, const struct fw_dom
 		struct fw_holder *holder = attribution->holders.items[i];
 
 		for (size_t p = 0; p < attribution->count; p++)
-			holder->stakes[p].held_ns += holder->held_ns * passed_ns;
+			holder->stakes[p].held_ns += holder->held_ns;
 		holder->held_ns = 0;
 	}
 	for (size_t p = 0; p < attribution->count; p++)

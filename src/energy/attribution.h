@@ -57,7 +57,7 @@ struct fw_holder *fw_attribution_join(struct fw_attribution *attribution, double
 /* Its work up to now is the last: it stays for what is still to be cut out of its account. */
 void fw_holder_free(struct fw_holder *holder);
 
-/* Before each tick: its work, and which part of the time since the last tick it had an invocation. */
+/* Before each tick, and when it leaves: its work, and in which part of the time since it was read last it had an invocation. */
 void fw_holder_set(struct fw_holder *holder, const struct fw_work_now *now, double held);
 /* readings[] as the domains; the work was read at about the same time. */
 void fw_attribution_tick(struct fw_attribution *attribution, const struct fw_domain_reading *readings,

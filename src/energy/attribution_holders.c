@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/time.h"
 #include "energy/attribution_internal.h"
 
 struct fw_holder *fw_attribution_join(struct fw_attribution *attribution, double reserved_cpus, double reserved_bytes,
@@ -75,9 +76,9 @@ void fw_holder_set(struct fw_holder *holder, const struct fw_work_now *now, doub
 	for (size_t i = 0; i < FW_ATTRIBUTION_GPUS; i++)
 		holder->now.gpu_ns[i] = fmax(holder->now.gpu_ns[i], now->gpu_ns[i]);
 	holder->now.total_ns = fmax(holder->now.total_ns, now->total_ns);
+	holder->held_ns += held * (double)fw_ns_between(holder->now.at_ns, now->at_ns);
 	holder->now.bytes = now->bytes;
 	holder->now.at_ns = now->at_ns;
-	holder->held_ns = held;
 	if (holder->is_unknown)
 		return;
 	holder->known_ns = now->at_ns;

@@ -26,6 +26,7 @@ struct fw_pool {
 	double watts;          /* of the latest slice */
 	unsigned flags;        /* of readings that closed no slice */
 	bool is_coarse;        /* at a moment since then nobody could tell whose work it was */
+	bool is_blind;         /* of a GPU: the driver did not tell who used it */
 	uint64_t number;
 	struct {
 		uint64_t from_ns;
@@ -79,7 +80,7 @@ struct fw_holder {
 	bool lacks_misses;          /* they cannot be read now */
 	uint64_t known_ns;          /* when it was read last, or when it joined */
 	double bytes_work;          /* bytes x seconds since it joined */
-	double held_ns;
+	double held_ns;             /* since the latest tick */
 	bool gone;
 	bool has_open;
 	uint64_t open_serial;

@@ -154,9 +154,9 @@ void fw_counters_join(struct fw_energy_counters *counters, struct fw_energy_work
 	struct fw_work_now now;
 
 	worker->key = key_of(counters, worker);
-	worker->held_at_ns = fw_counters_tick_ns(counters);
-	fw_work_meter_now(counters->meter, metered, worker->key, &now);
+	fw_work_meter_now(counters->meter, metered, worker->key, &worker->past, &now);
 	now.misses = misses_of(counters, worker);
+	worker->held_at_ns = now.at_ns;
 	worker->fed = fw_feed_join(counters->feed, metered->vcpus, (double)metered->memory_mb * 1048576,
 	                           counters->bpf < FW_MONITOR_COUNT && worker->key.slot != 0, &now);
 }
@@ -185,6 +185,7 @@ static void give_work(const struct fw_energy_counters *counters, struct fw_energ
 	if (counters->nvml < FW_MONITOR_COUNT)
 		fw_monitor_nvml_work(counters->manager->monitors[counters->nvml], worker->states[counters->nvml],
 		                     &counters->manager->source, &worker->metered, now->gpu_ns);
+	atomic_store(&worker->fallen_ns, worker->past.fallen_ns);
 	now->bytes = bytes >= 0 ? (double)bytes : NAN;
 	fw_feed_set(worker->fed, now, held_since(worker, now->at_ns));
 }
@@ -193,7 +194,7 @@ void fw_counters_leave(struct fw_energy_counters *counters, struct fw_energy_wor
 {
 	struct fw_work_now now;
 
-	fw_work_meter_now(counters->meter, &worker->metered, worker->key, &now);
+	fw_work_meter_now(counters->meter, &worker->metered, worker->key, &worker->past, &now);
 	now.misses = misses_of(counters, worker);
 	give_work(counters, worker, &now);
 	worker->left_ns = now.at_ns;
@@ -218,7 +219,7 @@ static void read_work(struct fw_energy_counters *counters)
 		struct fw_energy_worker *worker = manager->workers.items[i];
 		struct fw_work_now now;
 
-		fw_work_meter_worker(counters->meter, &worker->metered, worker->key, &now);
+		fw_work_meter_worker(counters->meter, &worker->metered, worker->key, &worker->past, &now);
 		now.misses = counters->tells_misses ? misses_of(counters, worker) : (double)NAN;
 		give_work(counters, worker, &now);
 	}

@@ -87,6 +87,12 @@ static bool has_parked_reading(struct fw_energy_worker *worker)
 	return has;
 }
 
+static void take_edge(struct fw_energy_worker *worker, struct fw_reading *edge)
+{
+	fw_reading_take_cpu(&worker->manager->source, &worker->metered, edge);
+	edge->fallen_ns = atomic_load(&worker->fallen_ns);
+}
+
 void fw_energy_begin(struct fw_energy_worker *worker)
 {
 	uint64_t now_ns = fw_monotonic_ns();
@@ -102,7 +108,7 @@ void fw_energy_begin(struct fw_energy_worker *worker)
 		worker->begin = worker->last_end;
 		worker->begin.before_ns = worker->begin.after_ns = now_ns;
 	} else {
-		fw_reading_take_cpu(&worker->manager->source, &worker->metered, &worker->begin);
+		take_edge(worker, &worker->begin);
 	}
 	pthread_mutex_lock(&worker->state);
 	/* A parked worker does nothing: a reading since its last end is as good as one taken now. */
@@ -186,7 +192,7 @@ void fw_energy_end(struct fw_energy_worker *worker, bool alive, struct fw_record
 
 	*ended = (struct fw_ended){
 		.worker = worker, .record = record, .done = done, .context = context, .alive = alive};
-	fw_reading_take_cpu(&manager->source, &worker->metered, &ended->end);
+	take_edge(worker, &ended->end);
 	ended->begin = worker->begin;
 	worker->last_end = ended->end;
 	pthread_mutex_lock(&worker->state);

@@ -238,7 +238,9 @@ static uint64_t last_reading_ns(struct fw_energy_worker *worker)
 	return at_ns > worker->high_at_ns ? at_ns : worker->high_at_ns;
 }
 
-void fw_energy_read_ended(struct fw_energy_manager *manager, const struct fw_ended *list, bool always)
+/* Bounds for every invocation in the list: one whole reading for each worker, `always` or as far as the budget allows, else its
+ * high-water mark alone. */
+static void read_ended(struct fw_energy_manager *manager, const struct fw_ended *list, bool always)
 {
 	for (const struct fw_ended *ended = list; ended; ended = ended->next) {
 		struct fw_energy_worker *worker = ended->worker;
@@ -278,7 +280,9 @@ static struct fw_ended *behind_waiting(struct fw_energy_manager *manager, struct
 	return all;
 }
 
-void fw_energy_fill_ended(struct fw_energy_manager *manager, struct fw_ended *list, bool last_chance)
+/* Fills the records of those that wait and of the list, and moves them to `filled`; those whose energy only the next slice
+ * tells wait, unless this is the last chance. */
+static void fill_ended(struct fw_energy_manager *manager, struct fw_ended *list, bool last_chance)
 {
 	struct fw_ended **waits = &manager->waiting;
 	bool first = false;
@@ -303,4 +307,16 @@ void fw_energy_fill_ended(struct fw_energy_manager *manager, struct fw_ended *li
 
 		(void)!write(manager->filled_fd, &one, sizeof one);
 	}
+}
+
+uint64_t fw_energy_finish(struct fw_energy_manager *manager, struct fw_ended *list, bool always, bool last_chance,
+                          uint64_t paid_ns)
+{
+	read_ended(manager, list, always);
+	paid_ns = fw_energy_pay(manager, paid_ns);
+	fill_ended(manager, list, last_chance);
+	uint64_t now_ns = fw_thread_cpu_ns();
+
+	manager->filling_ns += now_ns - paid_ns;
+	return now_ns;
 }

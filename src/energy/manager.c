@@ -241,8 +241,11 @@ struct fw_energy_worker *fw_energy_worker_new(struct fw_energy_manager *manager,
 	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)
 		if (manager->monitors[i] && manager->reports[i].ops->meter)
 			fresh->states[i] = manager->reports[i].ops->meter(manager->monitors[i], worker);
+	uint64_t paid_ns = fw_thread_cpu_ns();
+
 	if (manager->counters)
 		fw_counters_join(manager->counters, fresh);
+	fw_energy_pay(manager, paid_ns);
 	FW_PUSH(&manager->workers, fresh);
 	if (manager->workers.count == 1)
 		fw_energy_sampler_tick(manager, true);
@@ -251,12 +254,29 @@ struct fw_energy_worker *fw_energy_worker_new(struct fw_energy_manager *manager,
 }
 
 /* With `pass` held: everything that has ended, now and whatever it costs, but for the energy of the open slice. */
-static void finish_all(struct fw_energy_manager *manager, bool last_chance)
+static uint64_t finish_all(struct fw_energy_manager *manager, bool last_chance, uint64_t paid_ns)
 {
-	struct fw_ended *list = fw_ended_take(&manager->ended);
+	return fw_energy_finish(manager, fw_ended_take(&manager->ended), true, last_chance, paid_ns);
+}
 
-	fw_energy_read_ended(manager, list, true);
-	fw_energy_fill_ended(manager, list, last_chance);
+/* With `pass` held: what this worker has ended; the others' waits for the sampler and its budget. */
+static uint64_t finish_worker(struct fw_energy_manager *manager, const struct fw_energy_worker *worker, uint64_t paid_ns)
+{
+	struct fw_ended *list = fw_ended_take(&manager->ended), *own = NULL, **end = &own;
+
+	while (list) {
+		struct fw_ended *ended = list;
+
+		list = ended->next;
+		if (ended->worker != worker) {
+			fw_ended_push(&manager->ended, ended);
+			continue;
+		}
+		ended->next = NULL;
+		*end = ended;
+		end = &ended->next;
+	}
+	return fw_energy_finish(manager, own, true, false, paid_ns);
 }
 
 static void free_worker(struct fw_energy_worker *worker)
@@ -294,11 +314,13 @@ void fw_energy_worker_free(struct fw_energy_worker *worker)
 	if (!worker)
 		return;
 	struct fw_energy_manager *manager = worker->manager;
+	uint64_t paid_ns = fw_thread_cpu_ns();
 
 	pthread_mutex_lock(&manager->pass);
-	finish_all(manager, false);
+	paid_ns = finish_worker(manager, worker, paid_ns);
 	if (manager->counters)
 		fw_counters_leave(manager->counters, worker);
+	fw_energy_pay(manager, paid_ns);
 	for (size_t i = 0; i < manager->workers.count; i++)
 		if (manager->workers.items[i] == worker) {
 			manager->workers.items[i] = manager->workers.items[--manager->workers.count];
@@ -332,17 +354,19 @@ static void wait_for_counters(struct fw_energy_manager *manager)
 
 void fw_energy_flush(struct fw_energy_manager *manager)
 {
+	uint64_t paid_ns = fw_thread_cpu_ns();
 	bool waits;
 
 	pthread_mutex_lock(&manager->pass);
-	finish_all(manager, !manager->counters);
+	finish_all(manager, !manager->counters, paid_ns);
 	waits = manager->waiting != NULL;
 	pthread_mutex_unlock(&manager->pass);
 	if (waits) {
 		wait_for_counters(manager);
 		pthread_mutex_lock(&manager->pass);
+		paid_ns = fw_thread_cpu_ns();
 		fw_counters_tick_all(manager->counters);
-		finish_all(manager, true);
+		finish_all(manager, true, paid_ns);
 		fw_energy_settle(manager, false);
 		pthread_mutex_unlock(&manager->pass);
 	}

@@ -15,6 +15,7 @@
 #include "energy/manager.h"
 #include "energy/reading.h"
 #include "energy/work.h"
+#include "energy/work_meter.h"
 
 enum { FW_MONITOR_COUNT = 9 };
 
@@ -76,6 +77,7 @@ struct fw_energy_worker {
 	struct fw_seen seen;    /* within the invocation */
 	uint64_t parked_serial; /* it was taken after the end of this invocation and before the next begin */
 
+	_Atomic double fallen_ns;    /* what the sum of its processes has lost (work_meter.h), for its edges */
 	_Atomic int64_t held_bytes; /* of memory, at the latest sample; -1 unknown */
 
 	uint64_t unseen_ns; /* of the last invocation; written before it is `filled` */
@@ -83,6 +85,7 @@ struct fw_energy_worker {
 	/* With `pass` held. */
 	struct fw_fed *fed; /* NULL where nothing counts energy */
 	struct fw_work_key key;
+	struct fw_work_past past;
 	uint64_t held_at_ns, held_then_ns;
 	uint64_t left_ns;       /* when it left: it stays until its last slice is closed */
 	int64_t high_bytes;     /* high-water mark of the group at high_at_ns, later than `last` */
@@ -138,12 +141,11 @@ bool fw_energy_may(struct fw_energy_manager *manager, enum fw_budget_keep keep);
 void fw_energy_add_sample(struct fw_memory_samples *memory, uint64_t at_ns, int64_t bytes);
 void fw_energy_sample_worker(struct fw_energy_worker *worker);
 void fw_energy_read_worker(struct fw_energy_worker *worker);
-/* With `pass` held: bounds for every invocation in the list: one whole reading for each worker, `always` or as far as the
- * budget allows, else its high-water mark alone. */
-void fw_energy_read_ended(struct fw_energy_manager *manager, const struct fw_ended *list, bool always);
-/* With `pass` held: fills the records of those that wait and of the list, and moves them to `filled`; those whose energy
- * only the next slice tells wait, unless this is the last chance. */
-void fw_energy_fill_ended(struct fw_energy_manager *manager, struct fw_ended *list, bool last_chance);
+/* With `pass` held: one whole reading for each worker in the list, `always` or as far as the budget allows, which is paid; then
+ * their records and those of all that wait are filled, but for those whose energy only the next slice tells, unless this is the
+ * last chance. paid_ns: as of fw_energy_pay(), also what it returns. */
+uint64_t fw_energy_finish(struct fw_energy_manager *manager, struct fw_ended *list, bool always, bool last_chance,
+                          uint64_t paid_ns);
 /* Frees workers that have left and are settled. */
 void fw_energy_settle(struct fw_energy_manager *manager, bool last_chance);
 

@@ -55,6 +55,7 @@ struct fw_reading {
 	int64_t counts[FW_COUNTS];
 	uint64_t counts_scaled; /* how often so far: the PMU was shared, and counts scaled by the time that it counted */
 	int64_t work_ns; /* on-CPU time by BPF, also of what runs right now */
+	double fallen_ns; /* at an edge: what the sum of a tree's CPU times has lost before by processes that nobody waited for */
 	int64_t work_cycles; /* by BPF, as far as tasks have left their CPU since */
 };
 

@@ -124,6 +124,10 @@ static void nvml_read(struct fw_monitor *monitor, struct fw_domain_reading *read
 		} else {
 			read_power(&monitor->nvml, gpu, now_ns, &readings[i]);
 		}
+		if (gpu->is_blind) {
+			readings[i].flags |= FW_DOMAIN_GAP;
+			readings[i].reason = readings[i].reason == FW_REASON_NONE ? FW_REASON_WORK : readings[i].reason;
+		}
 	}
 }
 

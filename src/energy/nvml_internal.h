@@ -54,6 +54,7 @@ struct fw_nvml_gpu {
 		double share;
 	} users[FW_NVML_USERS];
 	double busy_ns;          /* cumulative, of all processes */
+	bool is_blind;           /* the driver did not tell all of it at the latest look: whose work it did is unknown */
 };
 
 struct fw_monitor {

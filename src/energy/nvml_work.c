@@ -46,8 +46,10 @@ static void add_user(struct fw_nvml_gpu *gpu, unsigned pid, double share)
 			gpu->users[i].share += share;
 			return;
 		}
-	if (gpu->user_count == FW_NVML_USERS)
-		return; /* the smallest part of a GPU that anybody shares so */
+	if (gpu->user_count == FW_NVML_USERS) {
+		gpu->is_blind = true;
+		return;
+	}
 	gpu->users[gpu->user_count].pid = (pid_t)pid;
 	gpu->users[gpu->user_count++].share = share;
 }
@@ -70,10 +72,14 @@ static size_t periods_of(const struct fw_nvml_use *uses, size_t count)
 static void look_at_use(struct fw_monitor *monitor, struct fw_nvml_gpu *gpu)
 {
 	unsigned count = FW_NVML_USES;
+	int code = monitor->nvml.process_use(gpu->device, monitor->uses, &count, gpu->since_us);
 
-	if (monitor->nvml.process_use(gpu->device, monitor->uses, &count, gpu->since_us) != FW_NVML_SUCCESS ||
-	    count > FW_NVML_USES)
-		return; /* nobody, or more than can be told apart */
+	if (code == FW_NVML_NOT_FOUND)
+		return; /* nobody */
+	if (code != FW_NVML_SUCCESS || count > FW_NVML_USES) {
+		gpu->is_blind = true;
+		return;
+	}
 	size_t periods = periods_of(monitor->uses, count);
 
 	for (size_t i = 0; i < count; i++) {
@@ -83,6 +89,8 @@ static void look_at_use(struct fw_monitor *monitor, struct fw_nvml_gpu *gpu)
 			gpu->since_us = use->time_us;
 		if (use->sm_percent <= 100)
 			add_user(gpu, use->pid, use->sm_percent / 100.0 / (double)periods);
+		else
+			gpu->is_blind = true;
 	}
 }
 
@@ -93,8 +101,10 @@ static void look_at_part(const struct fw_nvml *nvml, struct fw_nvml_gpu *gpu, vo
 	unsigned count = FW_NVML_USERS;
 
 	if (nvml->attributes(part, &attributes) != FW_NVML_SUCCESS || attributes.compute_slices == 0 ||
-	    nvml->processes(part, &count, processes) != FW_NVML_SUCCESS || count == 0 || count > FW_NVML_USERS)
+	    nvml->processes(part, &count, processes) != FW_NVML_SUCCESS || count > FW_NVML_USERS) {
+		gpu->is_blind = true;
 		return;
+	}
 	for (size_t i = 0; i < count; i++)
 		add_user(gpu, processes[i].pid, fmin((double)attributes.compute_slices / whole, 1) / count);
 }
@@ -103,8 +113,10 @@ static void look_at_parts(const struct fw_nvml *nvml, struct fw_nvml_gpu *gpu)
 {
 	unsigned whole = 0;
 
-	if (nvml->mig_count(gpu->device, &whole) != FW_NVML_SUCCESS)
+	if (nvml->mig_count(gpu->device, &whole) != FW_NVML_SUCCESS) {
+		gpu->is_blind = true;
 		return;
+	}
 	for (unsigned i = 0; i < whole && i < FW_NVML_PARTS; i++) {
 		void *part;
 
@@ -118,6 +130,7 @@ static void look_at(struct fw_monitor *monitor, struct fw_nvml_gpu *gpu)
 	double sum = 0;
 
 	gpu->user_count = 0;
+	gpu->is_blind = false;
 	if (gpu->sharing == FW_NVML_BY_USE)
 		look_at_use(monitor, gpu);
 	else if (gpu->sharing == FW_NVML_BY_PARTS)

@@ -72,13 +72,7 @@ static uint64_t fill_ended(struct fw_energy_manager *manager, uint64_t paid_ns)
 	struct fw_ended *list = fw_ended_take(&manager->ended);
 
 	if (list || manager->waiting) {
-		fw_energy_read_ended(manager, list, false);
-		paid_ns = fw_energy_pay(manager, paid_ns);
-		fw_energy_fill_ended(manager, list, false);
-		uint64_t now_ns = fw_thread_cpu_ns();
-
-		manager->filling_ns += now_ns - paid_ns;
-		paid_ns = now_ns;
+		paid_ns = fw_energy_finish(manager, list, false, false, paid_ns);
 	}
 	fw_energy_settle(manager, false);
 	pthread_mutex_unlock(&manager->pass);
@@ -123,7 +117,7 @@ static uint64_t wanted_period_ns(struct fw_energy_manager *manager)
 {
 	uint64_t now_ns = fw_monotonic_ns(), youngest_ns, short_ns = manager->short_ns;
 	size_t active = fw_counters_active(manager->counters, &youngest_ns);
-	bool brief = youngest_ns < SHORT_NS || (short_ns > 0 && now_ns - short_ns < SHORT_NS);
+	bool brief = youngest_ns < SHORT_NS || (short_ns > 0 && fw_ns_between(short_ns, now_ns) < SHORT_NS);
 
 	uint64_t wanted_ns = brief ? FAST_NS : active > 0 || manager->waiting ? manager->period_ns : IDLE_NS;
 
@@ -166,10 +160,10 @@ static bool may_tick(struct fw_energy_manager *manager, uint64_t now_ns, bool ti
 	return fw_budget_allows(&manager->budget, now_ns, FW_KEEP_FOR_ENDS);
 }
 
-/* Not when the last reading is of the same moment. */
+/* Not when the last reading is of the same moment; another thread's may even be later than now. */
 static uint64_t read_counters(struct fw_energy_manager *manager, bool ticked, uint64_t paid_ns)
 {
-	uint64_t now_ns = fw_monotonic_ns(), since_ns = now_ns - fw_counters_tick_ns(manager->counters);
+	uint64_t now_ns = fw_monotonic_ns(), since_ns = fw_ns_between(fw_counters_tick_ns(manager->counters), now_ns);
 	bool may = may_tick(manager, now_ns, ticked) || since_ns >= MOST_PERIOD_NS;
 
 	if (since_ns < COALESCE_NS)
@@ -188,12 +182,11 @@ static uint64_t read_counters(struct fw_energy_manager *manager, bool ticked, ui
 /* To wake the thread costs a good part of a reading: never for one that it may not take. */
 void fw_energy_sampler_edge(struct fw_energy_manager *manager, uint64_t now_ns, bool wanted)
 {
-	uint64_t one = 1, last_ns;
+	uint64_t one = 1;
 
 	if (!manager->has_sampler || !(wanted || is_slow(manager)))
 		return;
-	last_ns = fw_counters_tick_ns(manager->counters);
-	if (now_ns > last_ns && now_ns - last_ns >= COALESCE_NS && may_tick(manager, now_ns, false))
+	if (fw_ns_between(fw_counters_tick_ns(manager->counters), now_ns) >= COALESCE_NS && may_tick(manager, now_ns, false))
 		(void)!write(manager->edge_fd, &one, sizeof one);
 }
 

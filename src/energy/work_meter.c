@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/time.h"
@@ -34,6 +35,10 @@ struct fw_work_meter {
 #define GROUP_LAG_NS 4e6
 #define BPF_LAG_NS 2e4
 #define PROC_LAG_NS 10e6
+/* Sums of processes fall by clock ticks when children are waited for, and rise beyond that soon; by more, or again and again,
+ * when a child's CPU time is lost. */
+#define LEAST_FALL_NS 50e6
+#define MOST_FALLS_NS 100e6
 /* The machine's memory is summed up by the kernel for each reading, which costs as much as all else that a tick reads: it is
  * read as often as that of workers. */
 #define MEMORY_NS (100 * FW_NS_PER_MS)
@@ -135,11 +140,48 @@ bool fw_work_meter_read(struct fw_work_meter *meter, struct fw_work_now *machine
 	return true;
 }
 
-/* Where nobody tells on which package it worked: as all the machine did. */
-static void spread(const struct fw_work_meter *meter, struct fw_work_now *now)
+/* The sum as it goes on: -1 in the moment in which it has fallen, for what was done up to then is known to nobody. */
+static double climb(struct fw_work_past *past, double raw_ns)
 {
+	double fall_ns = past->is_read ? fmax(past->raw_ns - raw_ns, 0) : 0;
+
+	if (!past->is_read || raw_ns > past->top_ns) {
+		past->top_ns = raw_ns;
+		past->falls_ns = 0;
+	}
+	past->falls_ns += fall_ns;
+	past->raw_ns = raw_ns;
+	if (fall_ns < LEAST_FALL_NS && past->falls_ns < MOST_FALLS_NS)
+		return past->top_ns + past->fallen_ns;
+	past->fallen_ns += past->falls_ns;
+	past->top_ns = raw_ns;
+	past->falls_ns = 0;
+	return -1;
+}
+
+/* Of each package what was counted there since the reading before. */
+static void take_each(const struct fw_work_meter *meter, struct fw_work_past *past, const double *counted_ns)
+{
+	for (size_t i = 0; i < meter->machine.packages; i++) {
+		past->ns[i] += fmax(counted_ns[i] - past->seen_ns[i], 0);
+		past->seen_ns[i] = counted_ns[i];
+	}
+}
+
+/* Where nobody tells on which package it worked: as all the machine did since then. What has been told stays where it is,
+ * whatever others do later and wherever. */
+static void spread(const struct fw_work_meter *meter, struct fw_work_past *past, double done_ns)
+{
+	const struct fw_work_now *machine = &meter->now;
+	double parts[FW_ATTRIBUTION_PACKAGES], sum = 0;
+
+	for (size_t i = 0; i < meter->machine.packages; i++) {
+		parts[i] = fmax(machine->ns[i] - past->seen_ns[i], 0);
+		sum += parts[i];
+		past->seen_ns[i] = machine->ns[i];
+	}
 	for (size_t i = 0; i < meter->machine.packages; i++)
-		now->ns[i] = meter->now.total_ns > 0 && now->total_ns > 0 ? now->total_ns * meter->now.ns[i] / meter->now.total_ns : 0;
+		past->ns[i] += done_ns * (sum > 0 ? parts[i] / sum : 1 / (double)meter->machine.packages);
 }
 
 /* Edges are read in total_ns: nothing is taken off that. */
@@ -163,30 +205,47 @@ static bool has_ended(const struct fw_metered *worker)
 	return !worker->cgroup && worker->pid > 0 && !fw_process_is_there(worker->pid);
 }
 
-/* By its own group or processes. */
-static void read_worker(struct fw_work_meter *meter, const struct fw_metered *worker, struct fw_work_now *now)
+/* By its own group or processes; -1: neither can be read. `each`: `now` has it of each package. */
+static double read_raw(struct fw_work_meter *meter, const struct fw_metered *worker, struct fw_work_now *now, bool *each)
 {
 	struct fw_reading reading;
 
 	*now = (struct fw_work_now){.bytes = NAN};
 	now->at_ns = fw_monotonic_ns();
-	if (meter->rung == RUNG_EACH_CPU && worker->cgroup &&
-	    fw_cgroup_read_cpus(worker->cgroup, add_cpu, &(struct adding){meter, now}))
-		return;
-	*now = (struct fw_work_now){.bytes = NAN};
+	*each = meter->rung == RUNG_EACH_CPU && worker->cgroup &&
+	        fw_cgroup_read_cpus(worker->cgroup, add_cpu, &(struct adding){meter, now});
+	if (*each)
+		return now->total_ns;
 	fw_reading_take_cpu(&meter->source, worker, &reading);
 	now->at_ns = reading.after_ns;
-	now->total_ns = reading.stat.cpu_total_ns < 0 && has_ended(worker) ? 0 : (double)reading.stat.cpu_total_ns;
-	spread(meter, now);
+	return (double)reading.stat.cpu_total_ns;
+}
+
+static void read_worker(struct fw_work_meter *meter, const struct fw_metered *worker, struct fw_work_past *past,
+                        struct fw_work_now *now)
+{
+	bool each;
+	double raw_ns = read_raw(meter, worker, now, &each);
+	double total_ns = raw_ns >= 0 ? climb(past, raw_ns) : has_ended(worker) ? past->total_ns : -1;
+
+	if (each)
+		take_each(meter, past, now->ns);
+	else if (total_ns >= 0)
+		spread(meter, past, total_ns - past->total_ns);
+	if (total_ns >= 0)
+		past->total_ns = total_ns;
+	past->is_read |= raw_ns >= 0;
+	memcpy(now->ns, past->ns, sizeof now->ns);
+	now->total_ns = total_ns;
 }
 
 void fw_work_meter_worker(struct fw_work_meter *meter, const struct fw_metered *worker, struct fw_work_key key,
-                          struct fw_work_now *now)
+                          struct fw_work_past *past, struct fw_work_now *now)
 {
 	struct fw_work_sum sums[FW_WORK_PACKAGES];
 
 	if (!is_by_bpf(meter, key)) {
-		read_worker(meter, worker, now);
+		read_worker(meter, worker, past, now);
 		return;
 	}
 	*now = (struct fw_work_now){.at_ns = meter->now.at_ns, .bytes = NAN};
@@ -195,12 +254,12 @@ void fw_work_meter_worker(struct fw_work_meter *meter, const struct fw_metered *
 }
 
 void fw_work_meter_now(struct fw_work_meter *meter, const struct fw_metered *worker, struct fw_work_key key,
-                       struct fw_work_now *now)
+                       struct fw_work_past *past, struct fw_work_now *now)
 {
 	struct fw_work_sum sums[FW_WORK_PACKAGES];
 
 	if (!is_by_bpf(meter, key)) {
-		read_worker(meter, worker, now);
+		read_worker(meter, worker, past, now);
 		return;
 	}
 	*now = (struct fw_work_now){.at_ns = fw_monotonic_ns(), .bytes = NAN};
@@ -212,7 +271,7 @@ double fw_work_meter_edge(const struct fw_work_meter *meter, struct fw_work_key 
 {
 	if (is_by_bpf(meter, key))
 		return (double)reading->work_ns;
-	return (double)reading->stat.cpu_total_ns;
+	return reading->stat.cpu_total_ns >= 0 ? (double)reading->stat.cpu_total_ns + reading->fallen_ns : -1;
 }
 
 /* ---- opening ---- */

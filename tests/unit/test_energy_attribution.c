@@ -499,6 +499,35 @@ static void mistake_23_a_slow_batch_is_flagged_and_widens_the_interval(void **st
 }
 
 /* 0.1 ms after the last one: no slice of megawatts, and nothing is lost. */
+/* It was there for half of the slice, with an invocation all that time, and its last reading is of then. */
+static void who_leaves_within_a_slice_reserves_until_then(void **state)
+{
+	cleanup_machine struct machine machine;
+
+	(void)state;
+	machine_init(&machine);
+	rest(&machine);
+	join(&machine, 0, 2); /* of four CPUs */
+	tick(&machine);
+	struct fw_pool_books before[DOMAINS], after[DOMAINS];
+
+	assert_true(fw_attribution_books(machine.attribution, before, DOMAINS) > 0);
+	pass(&machine, 0.05);
+	machine.works[0].at_ns = machine.now_ns;
+	fw_holder_set(machine.holders[0], &machine.works[0], 1);
+	pass(&machine, 0.05);
+	use(&machine, PACKAGE_0, 1);
+	use(&machine, PACKAGE_1, 1);
+	use(&machine, DRAM, 0.2);
+	struct fw_holder *left = machine.holders[0];
+
+	machine.holders[0] = NULL;
+	tick(&machine);
+	fw_attribution_books(machine.attribution, after, DOMAINS);
+	assert_near(after[0].books.workers_idle_j - before[0].books.workers_idle_j, 1.0 * 2 / 4 / 2, 0.005);
+	fw_holder_free(left);
+}
+
 static void mistake_25_ticks_that_follow_at_once_close_no_slice(void **state)
 {
 	cleanup_machine struct machine machine;
@@ -1043,7 +1072,7 @@ FW_TESTS(memory_is_shared_by_cache_misses_where_they_are_counted, what_goes_on_i
          a_counter_that_stands_still_under_work_gives_no_zero,
          mistake_22_a_clock_that_goes_back_makes_nothing_negative_and_loses_nothing,
          mistake_23_a_slow_batch_is_flagged_and_widens_the_interval,
-         mistake_25_ticks_that_follow_at_once_close_no_slice,
+         who_leaves_within_a_slice_reserves_until_then, mistake_25_ticks_that_follow_at_once_close_no_slice,
          mistake_12_a_coarse_counter_closes_slices_that_are_long_enough,
          mistake_31_the_last_work_of_a_worker_that_left_is_handed_out, a_long_invocation_is_the_sum_of_all_its_slices,
          memory_is_shared_by_bytes_and_time, mistake_09_what_lies_inside_others_is_told_and_never_in_the_books,

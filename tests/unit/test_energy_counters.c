@@ -679,6 +679,69 @@ static void a_slow_counter_lowers_the_rate_and_the_budget_wins(void **state)
 	bench_close(&bench);
 }
 
+/* What is read on the loop's thread costs as much as on the sampler's. */
+static void the_reading_of_a_flush_is_paid(void **state)
+{
+	struct bench bench;
+	struct fw_record record;
+
+	(void)state;
+	bench_open(&bench);
+	fw_energy_sampler_stop(bench.fixture.manager); /* nobody else reads */
+	fw_record_init(&record);
+	record.duration_ms = 1;
+	fw_energy_begin(bench.worker);
+	child_do(&bench.child, 'n');
+	struct fw_energy_cost before = cost_of(&bench);
+
+	script.burn_us = 5000;
+	fw_energy_end(bench.worker, true, &record, fixture_count, &bench.fixture);
+	fw_energy_flush(bench.fixture.manager);
+	struct fw_energy_cost after = cost_of(&bench);
+
+	script.burn_us = 0;
+	assert_int_equal(after.ticks - before.ticks, 1);
+	assert_true(after.metering_ns - before.metering_ns >= 5 * FW_NS_PER_MS);
+	fw_record_done(&record);
+	bench_close(&bench);
+}
+
+/* It is the end of one of them: what others have ended is the sampler's to read, within its budget. */
+static void a_worker_that_goes_makes_nobody_read_the_others(void **state)
+{
+	struct bench bench;
+	struct fw_record records[2];
+	struct child child = child_new();
+
+	(void)state;
+	bench_open(&bench);
+	fw_energy_sampler_stop(bench.fixture.manager);
+	bench.fixture.manager->has_sampler = true; /* whose turn never comes */
+	struct fw_energy_worker *other = fw_energy_worker_new(
+		bench.fixture.manager, &(struct fw_metered){.pid = child.pid, .vcpus = 1, .memory_mb = 128});
+	struct fw_energy_worker *workers[2] = {bench.worker, other};
+
+	for (size_t i = 0; i < 2; i++) {
+		fw_record_init(&records[i]);
+		records[i].duration_ms = 1;
+		fw_energy_begin(workers[i]);
+	}
+	fw_budget_spend(&bench.fixture.manager->budget, FW_NS_PER_S); /* deep in debt: no end is read by itself */
+	for (size_t i = 0; i < 2; i++)
+		fw_energy_end(workers[i], true, &records[i], fixture_count, &bench.fixture);
+	struct fw_energy_cost before = cost_of(&bench);
+
+	fw_energy_worker_free(other);
+	assert_int_equal(cost_of(&bench).readings - before.readings, 1);
+	bench.fixture.manager->has_sampler = false;
+	fw_energy_flush(bench.fixture.manager);
+	assert_int_equal(bench.fixture.done, 2);
+	for (size_t i = 0; i < 2; i++)
+		fw_record_done(&records[i]);
+	bench_close(&bench);
+	child_end(&child);
+}
+
 /* The first readings of many workers that start at once must be, and leave a debt of seconds: joules are told apart from the
  * first moment on all the same. */
 static void ticks_go_on_while_the_first_readings_of_many_workers_are_paid_back(void **state)
@@ -811,6 +874,7 @@ int main(void)
 		mistake_31_the_last_interval_of_a_worker_that_goes_is_handed_out, counters_are_read_without_workers_too,
 		the_rate_follows_what_runs, a_reading_of_all_counters_allocates_nothing,
 		a_record_is_final_one_sample_after_its_end, a_slow_counter_lowers_the_rate_and_the_budget_wins,
+		the_reading_of_a_flush_is_paid, a_worker_that_goes_makes_nobody_read_the_others,
 		ticks_go_on_while_the_first_readings_of_many_workers_are_paid_back, expirations_that_come_too_late_are_counted, the_sampler_allocates_nothing_while_an_invocation_runs)};
 
 	return cmocka_run_group_tests(tests, energy_set_up, energy_tear_down);

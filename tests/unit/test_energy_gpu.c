@@ -107,5 +107,37 @@ static void what_a_gpu_did_for_a_worker_belongs_to_the_invocation_that_it_had(vo
 	assert_near(shares[0].figure.dynamic_j, 0.2 * 130, 0.02 * 26);
 }
 
+/* What it drew may have been anybody's: none of it is told as nothing. */
+static void joules_of_a_gpu_whose_user_is_unknown_are_in_everybodys_interval(void **state)
+{
+	cleanup_machine struct machine machine;
+	struct fw_share shares[8];
+
+	(void)state;
+	machine_init(&machine);
+	for (unsigned i = 0; i < 20; i++)
+		step(&machine, 0, 0);
+	struct fw_edge begin = {machine.now_ns, 0};
+	machine.held[0] = machine.held[1] = 1;
+	step(&machine, 0.5, 0);
+	machine.readings[SHARED].flags = FW_DOMAIN_GAP;
+	machine.readings[SHARED].reason = FW_REASON_WORK;
+	machine.readings[SHARED].joules += 100; /* of which nobody knows whose they are */
+	step(&machine, 0, 0);
+	machine.readings[SHARED].flags = 0;
+	machine.readings[SHARED].reason = FW_REASON_NONE;
+	step(&machine, 0.5, 0);
+	struct fw_edge end = {machine.now_ns, 0};
+
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(fw_holder_cut(machine.holders[i], 1, &begin, &end, shares, 8), 1);
+		assert_near(shares[0].figure.dynamic_j, i == 0 ? 130 : 0, 5);
+		assert_true(shares[0].figure.flags & FW_DOMAIN_GAP);
+		assert_true(shares[0].figure.high >= shares[0].figure.joules + 99);
+	}
+	assert_near(fw_attribution_residual_j(machine.attribution), 0, 1e-6);
+}
+
 FW_TESTS(a_gpu_is_shared_by_the_use_of_its_processes_and_rests_for_nobody,
+         joules_of_a_gpu_whose_user_is_unknown_are_in_everybodys_interval,
          what_a_gpu_did_for_a_worker_belongs_to_the_invocation_that_it_had)

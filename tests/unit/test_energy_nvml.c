@@ -256,24 +256,47 @@ static void a_divided_gpu_is_shared_by_its_parts(void **state)
 	assert_near(world.monitor->gpus[0].users[2].share, 2.0 / 7, 1e-12);
 }
 
-static void nonsense_of_a_driver_is_no_work(void **state)
+static void assert_blind(struct world *world, bool blind)
+{
+	world_read(world);
+	bool has_gap = world->readings[0].flags & FW_DOMAIN_GAP, has_reason = world->readings[0].reason == FW_REASON_WORK;
+
+	assert_true(has_gap == blind && has_reason == blind);
+	assert_true(world->readings[0].joules >= 0); /* what it used is known all the same */
+}
+
+/* Whoever used the GPU: zero would be told as measured. */
+static void a_driver_that_does_not_tell_who_used_a_gpu_leaves_that_unknown(void **state)
 {
 	fw_cleanup_world struct world world;
 	double all[FW_ATTRIBUTION_GPUS] = {0};
 
 	(void)state;
-	world_of(&world, "gpus 1\ngpu0.name \033[31mred\ngpu0.energy 1\ngpu0.process 11 4000000000 5\n");
+	world_of(&world, "gpus 1\ngpu0.name \033[31mred\ngpu0.energy 1\ngpu0.process 11 50 5\n");
 	world_says(&world, "gpu-0 ?[31mred");
 	look(&world, all);
+	assert_blind(&world, false);
+	say(&world, "gpus 1\ngpu0.energy 1\ngpu0.process 11 4000000000 6\n"); /* more than all of it */
 	look(&world, all);
-	assert_near(all[0], 0, 0);
+	double before = all[0];
+
+	assert_blind(&world, true);
 	say(&world, "gpus 1\ngpu0.energy 1\ngpu0.use_code 15\ngpu0.process 11 50 9\n");
 	look(&world, all);
-	assert_near(all[0], 0, 0);
+	assert_near(all[0], before, 0);
+	assert_blind(&world, true);
+	say(&world, "gpus 1\ngpu0.energy 1\ngpu0.use_code 6\n"); /* not found: nobody */
+	look(&world, all);
+	assert_near(all[0], before, 0);
+	assert_blind(&world, false);
+	say(&world, "gpus 1\ngpu0.energy 1\ngpu0.process 11 50 12\n");
+	look(&world, all);
+	assert_true(all[0] > before);
+	assert_blind(&world, false);
 }
 
 FW_TESTS(joules_come_from_the_counter_of_each_gpu, between_two_updates_power_stands_in, without_a_counter_power_is_added_up,
          a_driver_that_lacks_what_is_new_still_gives_power, a_counter_that_takes_long_is_asked_a_hundredth_of_the_time,
          a_lost_gpu_leaves_a_hole_and_stops_nothing, what_keeps_the_driver_from_working_is_named,
          a_machine_without_the_driver_says_so, use_of_a_gpu_is_its_processes, a_divided_gpu_is_shared_by_its_parts,
-         nonsense_of_a_driver_is_no_work)
+         a_driver_that_does_not_tell_who_used_a_gpu_leaves_that_unknown)
