@@ -29,12 +29,13 @@ struct fw_object {
 	const char *uri;
 	const char *path;  /**< a local file to read; never write to it */
 	int64_t bytes;     /**< size of the object, -1 unknown */
-	int64_t offset;    /**< first byte of the range; 0 for a whole object */
+	int64_t offset;    /**< first byte of the range in the file; 0 for a whole object */
 	int64_t length;    /**< bytes of the range, -1: to the end */
 	int64_t index;     /**< position in the input's list, from 0 */
 	const char *header;  /**< of a range of csv with a header: the first record of the object, without its newline; else NULL */
 	char delimiter;      /**< between the cells of a range of csv; 0 for what is no csv */
 	int64_t part, parts; /**< `range: seconds`: do this part, from 0, of so many; parts is 0 for all of the object */
+	int64_t start;       /**< where the range begins in the object itself, for messages: `path` may hold the range alone */
 };
 
 /**
@@ -52,6 +53,34 @@ struct fw_handler {
 int fw_next_input(struct fw_invocation *invocation, const char *input, struct fw_object *object);
 /** How many objects the input has; a producer that has not finished counts as one until its objects are known. */
 int64_t fw_input_count(struct fw_invocation *invocation, const char *input);
+
+/**
+ * Reads an object, or the range of one that the task was given, piece by piece: memory stays small whatever its size.
+ * Reading is timed as read. A reader is closed by itself when the handler returns.
+ */
+struct fw_reader;
+/** NULL: the object cannot be opened (recorded). */
+struct fw_reader *fw_read_open(struct fw_invocation *invocation, const struct fw_object *object);
+void fw_read_close(struct fw_reader *reader);
+
+/** The next line without its end ("\n" or "\r\n"), NUL-terminated, until the next call. FW_OK, FW_END, FW_ERROR (recorded). */
+int fw_next_line(struct fw_reader *reader, const char **line, size_t *length);
+
+/** A record of CSV: its cells without their quotes, NUL-terminated, until the next call. */
+struct fw_record {
+	const char *const *cells;
+	size_t count;
+	int64_t offset; /**< of its first byte in the object */
+};
+/**
+ * The next record, cells separated by the object's delimiter (',' when it has none). Blank lines are passed over. A whole
+ * object (no range) begins with its header, if it has one; a range has it in `object->header`.
+ */
+int fw_next_record(struct fw_reader *reader, struct fw_record *record);
+/** Which cell the column of that name is, by `object->header`; FW_ERROR (recorded, naming the columns) when there is none. */
+int fw_column(struct fw_reader *reader, const char *name);
+/** A cell as a number; NAN for an empty one. What is no number is recorded with object, byte and column: FW_ERROR. */
+int fw_cell_number(struct fw_reader *reader, const struct fw_record *record, int column, double *number);
 
 /** A fresh path in the output's directory: "<task>-<ordinal><suffix>"; declared as an output object. NULL on error. */
 const char *fw_output_path(struct fw_invocation *invocation, const char *output, const char *suffix);

@@ -38,6 +38,22 @@ static int declare_files(struct fw_invocation *invocation, const struct fw_sdk_o
 	return FW_OK;
 }
 
+static int run_turns(struct fw_command *command)
+{
+	struct fw_invocation *invocation = command->invocation;
+	size_t turns = command->per_object ? command->inputs->count : 1;
+
+	for (; command->turn < turns; command->turn++) {
+		char **arguments = fw_command_expand(command);
+
+		if (!arguments || fw_command_run(invocation, arguments) != FW_OK)
+			return FW_ERROR;
+		if (turns > 1)
+			fw_progress(invocation, (double)command->turn + 1, (double)turns, NULL);
+	}
+	return FW_OK;
+}
+
 static int run_command(struct fw_invocation *invocation)
 {
 	const char *text = getenv("FLEXWATT_COMMAND");
@@ -45,18 +61,14 @@ static int run_command(struct fw_invocation *invocation)
 
 	if (!text)
 		return fw_fail_invocation(invocation, "Command.Malformed", "FLEXWATT_COMMAND is not set");
-	if (fw_command_read(&command, (struct fw_sdk_text){text, strlen(text)}) != FW_OK ||
-	    fw_command_load_inputs(&command) != FW_OK)
+	if (fw_command_read(&command, (struct fw_sdk_text){text, strlen(text)}) != FW_OK)
 		return FW_ERROR;
-	size_t turns = command.per_object ? command.inputs->count : 1;
-	for (; command.turn < turns; command.turn++) {
-		char **arguments = fw_command_expand(&command);
-
-		if (!arguments || fw_command_run(invocation, arguments) != FW_OK)
-			return FW_ERROR;
-		if (turns > 1)
-			fw_progress(invocation, (double)command.turn + 1, (double)turns, NULL);
-	}
+	int rc = fw_command_load_inputs(&command);
+	if (rc == FW_OK)
+		rc = run_turns(&command);
+	fw_command_remove_cuts(&command);
+	if (rc != FW_OK)
+		return rc;
 	for (const struct fw_sdk_output *output = invocation->outputs; output; output = output->next)
 		if (declare_files(invocation, output) != FW_OK)
 			return FW_ERROR;

@@ -21,7 +21,14 @@ struct fw_command {
 	bool per_object;
 	struct fw_command_input *inputs; /* the first one that the command names is first */
 	size_t turn;                     /* which object of the first input, when per object */
+	char *cuts;                      /* directory of the files that hold ranges, or NULL */
+	struct fw_command_cut *cut;
 };
+
+/* A file that holds the object's range and nothing else, behind its header when it has one: the object's own where that is
+ * so already, else a copy, until fw_command_remove_cuts(). NULL: failed, recorded. */
+const char *fw_command_cut(struct fw_command *command, const struct fw_object *object);
+void fw_command_remove_cuts(struct fw_command *command);
 
 /* Reads {"command": […], "per_object": …}. */
 int fw_command_read(struct fw_command *command, struct fw_sdk_text json);

@@ -88,8 +88,10 @@ static int load_input(struct fw_command *command, const char *name)
 	input = *end = fw_sdk_take(&invocation->arena, sizeof *input);
 	input->name = name;
 	while ((rc = fw_next_input(invocation, name, &object)) == FW_OK) {
-		if (object.offset > 0 || (object.length >= 0 && object.length != object.bytes))
-			return fw_fail_invocation(invocation, "Command.Range", "%s: a command reads whole objects, not ranges", object.uri);
+		const char *path = fw_command_cut(command, &object);
+
+		if (!path)
+			return FW_ERROR;
 		if (input->count == input->capacity) {
 			size_t capacity = input->capacity ? 2 * input->capacity : 16;
 			const char **paths = fw_sdk_take(&invocation->arena, capacity * sizeof *paths);
@@ -99,7 +101,7 @@ static int load_input(struct fw_command *command, const char *name)
 			input->paths = paths;
 			input->capacity = capacity;
 		}
-		input->paths[input->count++] = object.path;
+		input->paths[input->count++] = path;
 	}
 	return rc == FW_END ? FW_OK : FW_ERROR;
 }

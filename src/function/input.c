@@ -119,6 +119,7 @@ static int read_object(struct fw_invocation *invocation, struct fw_sdk_text item
 	if (fw_sdk_json_member(item, "length", &value))
 		fw_sdk_json_integer(value, &object->length);
 	read_cut(invocation, item, object);
+	object->start = object->offset;
 	if (!object->uri)
 		object->uri = object->path;
 	if (!object->uri)
@@ -235,4 +236,6 @@ void fw_sdk_inputs_close(struct fw_invocation *invocation)
 	for (struct fw_sdk_input *input = invocation->inputs; input; input = input->next)
 		if (input->manifest_file)
 			fclose(input->manifest_file);
+	while (invocation->readers)
+		fw_read_close(invocation->readers);
 }

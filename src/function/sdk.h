@@ -134,6 +134,7 @@ struct fw_invocation {
 	int64_t deadline_ms, task, workers, attempt;
 	struct fw_sdk_text params;
 	struct fw_sdk_input *inputs;
+	struct fw_reader *readers; /* open ones */
 	struct fw_sdk_output *outputs;
 	struct fw_sdk_metric *metrics;
 	uint64_t started_ns, read_ns, write_ns, write_since_ns;

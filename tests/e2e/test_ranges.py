@@ -251,3 +251,114 @@ def test_a_large_table_is_passed_over_once(flexwatt, scripted):
     planned = [event["ranges"] for event in events_of(flexwatt) if event["event"] == "planned"]
     assert sorted(len(ranges) for ranges in planned) == [3, 7]
     assert all((row[2] - 4) % 10 == 0 and row[3] % 10 == 0 for ranges in planned for row in ranges)
+
+
+def cells_of(data):
+    """The other way round: what the function `cells` wrote."""
+    rows, at = [], 0
+    while at < len(data):
+        row = []
+        while data[at:at + 1] != b";":
+            length, _, rest = data[at:].partition(b":")
+            row.append(rest[:int(length)].decode())
+            at += len(length) + 1 + int(length) + 1
+        rows.append(row)
+        at += 1
+    return rows
+
+
+@pytest.mark.parametrize("workers", [1, 6])
+def test_the_c_sdk_reads_the_records_that_python_reads(flexwatt, functions, workers):
+    table = b"a,b,c\n" + random_table(11, 400)
+    put(flexwatt, "a.csv", table)
+    flexwatt.workflow(f"""
+        name: cells
+        storage: ./data
+        function: {{package: {functions}}}
+        defaults: {{memory: 128, retries: 0}}
+        stages:
+          cells: {{workers: {workers}, inputs: {{rows: {{keys: "in/*.csv", range: csv}}}}, outputs: {{out: {{}}}}}}
+    """)
+    run = flexwatt.json("run", "workflow.yaml")["run"]
+    outputs = flexwatt.outputs(run)
+    tasks = sorted(outputs, key=lambda key: int(key.split("/")[1].split(".")[0]))
+    assert [row for task in tasks for row in cells_of(outputs[task])] == rows_of(table)[1:]
+    records = flexwatt.records(run)
+    assert sum(record["bytes_in"] for record in records) == len(table) - len(b"a,b,c\n")
+
+
+SUM = """
+    name: sum
+    storage: ./data
+    function: {package: %s}
+    stages:
+      sum: {workers: 3, retries: 0, inputs: {rows: {keys: "in/*.csv", range: csv}}, params: {column: "%s"}}
+"""
+
+
+def test_a_bad_cell_fails_its_task_alone_and_is_named(flexwatt, functions):
+    rows = [b"%d,name" % n for n in range(300)]
+    rows[150] = b"15o,name"
+    put(flexwatt, "a.csv", b"x,y\n" + b"\n".join(rows))
+    flexwatt.workflow(SUM % (functions, "x"))
+    done = flexwatt("run", "workflow.yaml", status=1)
+    place = len(b"x,y\n" + b"\n".join(rows[:150])) + 1
+    assert f"in/a.csv: the record at byte {place}: column 'x': '15o' is not a number" in done.stderr
+    assert query(flexwatt, "select ok, failed from stage") == [(2, 1)]
+
+
+def test_a_missing_column_is_named_with_those_that_there_are(flexwatt, functions):
+    put(flexwatt, "a.csv", b"x,y\n1,2\n")
+    flexwatt.workflow(SUM % (functions, "z"))
+    done = flexwatt("run", "workflow.yaml", status=1)
+    assert "in/a.csv has no column 'z'; its columns are x, y" in done.stderr
+
+
+COMMAND = """
+    name: command
+    storage: ./data
+    defaults: {memory: 128, retries: 0%s}
+    stages:
+      show:
+        workers: %d
+        function: {command: [sh, -c, 'for f; do echo "$f"; done >"$0.names"; cat "$@" >"$0.text"; ls /tmp >"$0.tmp"',
+                             "{output.out}", "{input.rows}"]}
+        inputs: {rows: {keys: "in/*", %s}}
+        outputs: {out: {}}
+"""
+
+
+def test_a_command_gets_files_that_hold_its_ranges(flexwatt):
+    put(flexwatt, "a.txt", b"1\n2\n3\n4\n5\n6\n"), put(flexwatt, "b.txt", b"7\n8\n")
+    flexwatt.workflow(COMMAND % ("", 2, "range: lines"))
+    outputs = flexwatt.outputs(flexwatt.json("run", "workflow.yaml")["run"])
+    texts = [outputs[key] for key in sorted(outputs) if key.endswith(".text")]
+    names = [outputs[key].decode().split() for key in sorted(outputs) if key.endswith(".names")]
+    assert texts == [b"1\n2\n3\n4\n", b"5\n6\n7\n8\n"]
+    assert names[0][0].startswith("/tmp/ranges-") and names[0][0].endswith("/0-a.txt")
+    assert names[1][1] == str(flexwatt.data / "in/b.txt"), "a whole object needs no copy"
+
+
+def test_a_commands_range_of_csv_begins_with_its_header(flexwatt):
+    put(flexwatt, "a.csv", b"h,i\r\n" + b"".join(b"%d,x\r\n" % n for n in range(8)))
+    flexwatt.workflow(COMMAND % ("", 4, "range: csv"))
+    outputs = flexwatt.outputs(flexwatt.json("run", "workflow.yaml")["run"])
+    texts = [outputs[key] for key in sorted(outputs) if key.endswith(".text")]
+    assert texts == [b"h,i\n%d,x\r\n%d,x\r\n" % (n, n + 1) for n in range(0, 8, 2)]
+
+
+def test_one_worker_of_a_command_gets_the_object_itself(flexwatt):
+    path = put(flexwatt, "a.csv", b"\xef\xbb\xbfh,i\r\n1,2\n")
+    flexwatt.workflow(COMMAND % ("", 1, "range: csv"))
+    outputs = flexwatt.outputs(flexwatt.json("run", "workflow.yaml")["run"])
+    assert [outputs[key] for key in outputs if key.endswith(".names")] == [f"{path}\n".encode()]
+
+
+def test_cuts_of_a_command_do_not_stay_in_its_worker(flexwatt):
+    """The worker is warm for the next task, and its /tmp is small."""
+    put(flexwatt, "a.bin", os.urandom(40 << 20))
+    flexwatt.workflow(COMMAND % (", tmp: 16", 4, "range: bytes"))
+    flexwatt.json("run", "workflow.yaml", "--memory", 10240)
+    flexwatt.workflow(COMMAND % (", tmp: 16", 2, "range: bytes"))
+    done = flexwatt("run", "workflow.yaml", status=1)
+    assert "/tmp has no room for a range of 20971520 bytes" in done.stderr

@@ -288,6 +288,54 @@ static int prints(struct fw_invocation *invocation)
 	return FW_OK;
 }
 
-FW_FUNCTIONS({"noop", noop}, {"make", make}, {"copy", copy}, {"result", result}, {"count", count}, {"long_result", long_result}, {"flaky", flaky}, {"hang", hang},
+/* Every cell of the records of "rows", each behind its length, each record in a line of its own. */
+static int cells(struct fw_invocation *invocation)
+{
+	const char *path = fw_output_path(invocation, "out", ".txt");
+	FILE *file = path ? fopen(path, "w") : NULL;
+	struct fw_object object;
+	struct fw_record record;
+
+	if (!file)
+		return fw_fail_invocation(invocation, "Cells.Open", "no output");
+	while (fw_next_input(invocation, "rows", &object) == FW_OK) {
+		struct fw_reader *reader = fw_read_open(invocation, &object);
+
+		while (reader && fw_next_record(reader, &record) == FW_OK) {
+			for (size_t i = 0; i < record.count; i++)
+				fprintf(file, "%zu:%s,", strlen(record.cells[i]), record.cells[i]);
+			fputs(";", file);
+			fw_units(invocation, 1);
+		}
+		fw_read_close(reader);
+	}
+	return fclose(file) == 0 ? FW_OK : fw_fail_invocation(invocation, "Cells.Close", "%s", strerror(errno));
+}
+
+/* The sum of a column, as a metric. */
+static int sum(struct fw_invocation *invocation)
+{
+	struct fw_object object;
+	struct fw_record record;
+	double number, total = 0;
+	int rc;
+
+	while ((rc = fw_next_input(invocation, "rows", &object)) == FW_OK) {
+		struct fw_reader *reader = fw_read_open(invocation, &object);
+		int column = reader ? fw_column(reader, fw_param_text(invocation, "column", "x")) : FW_ERROR;
+
+		while (column >= 0 && (rc = fw_next_record(reader, &record)) == FW_OK) {
+			if (fw_cell_number(reader, &record, column, &number) != FW_OK)
+				return FW_ERROR;
+			total += number;
+		}
+		if (column < 0 || rc == FW_ERROR)
+			return FW_ERROR;
+	}
+	fw_metric(invocation, "total", total);
+	return rc == FW_END ? FW_OK : rc;
+}
+
+FW_FUNCTIONS({"cells", cells}, {"sum", sum}, {"noop", noop}, {"make", make}, {"copy", copy}, {"result", result}, {"count", count}, {"long_result", long_result}, {"flaky", flaky}, {"hang", hang},
              {"burn", burn}, {"eat", eat}, {"fork_bomb", fork_bomb}, {"fill_tmp", fill_tmp}, {"spy", spy},
              {"daemonise", daemonise}, {"litter", litter}, {"die", die}, {"prints", prints}, {"chatter", chatter}, {"progress", progress})
