@@ -179,7 +179,7 @@ int fw_column(struct fw_reader *reader, const char *name)
 {
 	if (!reader->columns && reader->object.header)
 		read_columns(reader);
-	for (size_t i = 0; i < reader->column_count; i++)
+	for (size_t i = 0; reader->columns && i < reader->column_count; i++)
 		if (strcmp(reader->columns[i], name) == 0)
 			return (int)i;
 	return fail_column(reader, name);
@@ -189,7 +189,7 @@ static const char *column_name(struct fw_reader *reader, int column)
 {
 	if (!reader->columns && reader->object.header)
 		read_columns(reader);
-	return (size_t)column < reader->column_count
+	return reader->columns && (size_t)column < reader->column_count
 	           ? fw_sdk_format(&reader->invocation->arena, "column '%s'", reader->columns[column])
 	           : fw_sdk_format(&reader->invocation->arena, "cell %d", column + 1);
 }
