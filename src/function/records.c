@@ -162,7 +162,7 @@ static int fail_column(struct fw_reader *reader, const char *name)
 {
 	struct fw_sdk_buffer names = {.max = 1000};
 
-	for (size_t i = 0; i < reader->column_count && !names.full; i++) {
+	for (size_t i = 0; reader->columns && i < reader->column_count && !names.full; i++) {
 		fw_sdk_append_text(&names, i ? ", " : "");
 		fw_sdk_append_text(&names, reader->columns[i]);
 	}
