@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/time.h"
+#include "energy/counter.h"
 
 #define QUIET_BUSY 0.02
 #define QUIET_QUANTILE 0.10
@@ -43,7 +44,8 @@ void fw_floor_init(struct fw_floor *floor)
 
 void fw_floor_inherit(struct fw_floor *floor, double watts, double half_w, double age_s)
 {
-	if (!(watts >= 0) || !(half_w >= 0) || !(age_s >= 0) || age_s > MOST_AGE_S)
+	if (!(watts >= 0 && watts <= FW_COUNTER_MOST_W) || !(half_w >= 0 && half_w <= FW_COUNTER_MOST_W) || !(age_s >= 0) ||
+	    age_s > MOST_AGE_S)
 		return;
 	floor->inherited_w = floor->floor_w = watts;
 	floor->inherited_half_w = half_w;

@@ -136,6 +136,13 @@ def test_memory_has_a_figure_of_its_own(judged):
         assert memory["joules"] < package["joules"]
 
 
+def test_of_several_packages_everyone_has_what_they_cost_together(judged):
+    """Each with its own counter and floor; whoever runs on one of them uses nothing of the other."""
+    invocations = [one for one in judged(packages=2, floor=FLOOR_W / 2) if one.record["duration_ms"] >= LONG_MS]
+    check_dynamic(invocations, within=0.1)
+    check_intervals(invocations)
+
+
 @pytest.mark.parametrize("options", [{"bits": 22, "start_uj": 240_000_000}, {"update_us": 5000}], ids=["wraps", "slow-counter"])
 def test_counters_that_are_harder_to_read_change_nothing(judged, options):
     """A counter of 256 joules goes round within the run."""
@@ -171,6 +178,17 @@ def test_trouble_with_the_counter_is_told_and_spoils_nothing_else(judged, during
     for one in invocations:
         assert one.record["status"] == "ok" and (figure := one.figure() or {"dynamic_j": 1, "idle_j": 0})
         assert figure["dynamic_j"] > 0 and figure["idle_j"] >= 0
+
+
+def test_without_its_packages_what_memory_used_is_no_figure_of_the_machine(judged, flexwatt):
+    """The package's counter alone fails: measured joules of memory stand there, and the model stands in for the machine."""
+    invocations = judged(TURNS, [(0.3, "garble intel-rapl:0")])
+    alone = [one.record for one in invocations if not one.figure() and one.figure("dram")]
+    assert alone
+    for record in alone:
+        grams = record["grid_gco2e_per_kwh"] * record["pue"] / 3.6e6
+        model_j = sum(row["joules"] for row in record["energy"] if row["source"] == "model" and row["domain"] in ("package", "dram"))
+        assert record["operational_gco2e"] == pytest.approx(model_j * grams, rel=1e-6)
 
 
 @pytest.mark.parametrize("options", [{"unit_nj": 15_258_789}, {"jitter_us": 900}], ids=["coarse", "jitter"])

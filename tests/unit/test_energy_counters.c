@@ -479,6 +479,33 @@ static void mistake_22_a_clock_that_jumps_back_makes_nothing_negative(void **sta
 	bench_close(&bench);
 }
 
+static void a_clock_that_jumps_back_during_a_run_is_a_gap_with_its_reason(void **state)
+{
+	struct bench bench;
+	uint64_t deadline_ns = fw_monotonic_ns() + 20 * FW_NS_PER_S;
+	bool is_told = false;
+
+	(void)state;
+	bench_open(&bench);
+	unsigned reads = script.reads;
+
+	while (script.reads < reads + 2 && fw_monotonic_ns() < deadline_ns)
+		usleep(1000);
+	script.step_back_ns = 2 * (long long)FW_NS_PER_S;
+	while (!is_told && fw_monotonic_ns() < deadline_ns) {
+		fw_cleanup_json json_t *books = fw_energy_manager_books(bench.fixture.manager);
+		const json_t *domain = json_array_get(json_object_get(books, "domains"), 0);
+		const char *reason = json_string_value(json_object_get(domain, "reason"));
+
+		is_told = reason && strcmp(reason, "the clock went back") == 0 &&
+		          strstr(json_string_value(json_object_get(domain, "flags")), "gap");
+		assert_true(json_number_value(json_object_get(domain, "measured_j")) >= 0);
+		usleep(1000);
+	}
+	assert_true(is_told);
+	bench_close(&bench);
+}
+
 static void flags_of_readings_reach_the_records(void **state)
 {
 	static const struct {
@@ -868,7 +895,7 @@ int main(void)
 		a_device_that_goes_during_a_run_is_a_gap_with_its_reason,
 		a_counter_that_is_closed_during_a_run_is_a_gap_with_its_reason, mistake_17_failed_reads_during_a_run_are_gaps_and_no_zeros,
 		a_zone_that_vanishes_leaves_the_model_and_stops_nothing,
-		mistake_22_a_clock_that_jumps_back_makes_nothing_negative, flags_of_readings_reach_the_records,
+		mistake_22_a_clock_that_jumps_back_makes_nothing_negative, a_clock_that_jumps_back_during_a_run_is_a_gap_with_its_reason, flags_of_readings_reach_the_records,
 		joules_of_a_virtual_counter_are_never_ok,
 		figures_of_a_machine_that_is_promised_twice_are_contended,
 		mistake_31_the_last_interval_of_a_worker_that_goes_is_handed_out, counters_are_read_without_workers_too,

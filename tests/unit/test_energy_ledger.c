@@ -4,7 +4,10 @@
  * did; edges inside a slice; intervals; the idle floor.
  */
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/time.h"
 #include "energy/floor.h"
@@ -30,6 +33,37 @@ static void a_floor_above_the_measured_makes_no_negative_energy(void **state)
 	(void)state;
 	assert_near(price.idle_j, 5, 1e-12);
 	assert_near(price.dynamic_j, 0, 1e-12);
+}
+
+/* In a process of its own: whoever hands out more than was measured does not go on. */
+static void a_joule_that_is_handed_out_twice_ends_a_debug_build(void **state)
+{
+	struct fw_slice slice = {.seconds = 1, .joules = 10, .work = 1e9};
+	struct fw_slice_price price = fw_price_of(&slice, 0);
+	const struct {
+		double dynamic_j, idle_j;
+		bool ends;
+	} cases[] = {{price.dynamic_j, price.idle_j, false}, {2 * price.dynamic_j, 0, true}, {0, price.idle_j + 1, true}};
+
+	(void)state;
+#ifdef NDEBUG
+	print_message("skipped: built without assertions\n");
+	skip();
+#endif
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid == 0) {
+			struct fw_books books = {0};
+
+			close(STDERR_FILENO);
+			fw_books_add(&books, &price, cases[i].dynamic_j, cases[i].idle_j);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(cases[i].ends ? WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT : WIFEXITED(status));
+	}
 }
 
 static void a_hole_hands_out_nothing(void **state)
@@ -350,7 +384,7 @@ static void a_floor_that_has_risen_is_followed_by_the_line(void **state)
 FW_TESTS(the_floor_of_an_earlier_run_is_in_force_until_there_is_better, a_floor_of_last_month_is_not_taken,
          a_floor_that_has_sunk_is_followed_under_load, a_floor_that_has_risen_is_followed_by_the_line,
          a_slice_is_idle_up_to_the_floor_and_dynamic_above, a_floor_above_the_measured_makes_no_negative_energy,
-         a_hole_hands_out_nothing, mistake_26_shares_never_exceed_the_measured_total,
+         a_joule_that_is_handed_out_twice_ends_a_debug_build, a_hole_hands_out_nothing, mistake_26_shares_never_exceed_the_measured_total,
          what_is_handed_out_and_what_is_left_is_what_was_measured, mistake_24_edges_inside_a_slice_leave_no_gap,
          an_interval_encloses_the_figure_and_is_never_negative, an_uncertain_floor_widens_the_parts_and_not_the_sum,
          what_a_gap_may_hide_raises_the_upper_end_alone, an_edge_is_as_uncertain_as_prices_are_uneven,

@@ -240,6 +240,37 @@ static void a_worker_that_rests_gets_nothing_of_a_package_that_begins_to_work(vo
 		assert_near(now.ns[i], before.ns[i], 1);
 }
 
+/* A CPU that is taken out goes with what it has counted: one gap with its reason, and work goes on. */
+static void a_cpu_that_is_taken_out_is_a_gap_and_no_negative_work(void **state)
+{
+	static const struct fw_domain domain = {.source = "rapl", .kind = FW_DOMAIN_PACKAGE, .package = 0, .is_root = true, .update_s = 0.001};
+	cleanup_meter struct meter meter = {0};
+	uint64_t cpus[SOCKETS] = {1000000000, 1000000000, 9000000000};
+	struct fw_domain_reading reading = {.before_ns = FW_NS_PER_S, .after_ns = FW_NS_PER_S};
+	struct fw_pool_books books;
+
+	(void)state;
+	sockets_open(&meter);
+	FW_CLEANUP(fw_attribution_free) struct fw_attribution *attribution =
+		fw_attribution_new(fw_work_meter_machine(meter.work), &domain, 1);
+
+	for (unsigned i = 0; i < 8; i++) {
+		struct fw_work_now now;
+
+		cpus[0] += 50000000;
+		write_cpus(&meter.tree, cpus, i < 4 ? SOCKETS : SOCKETS - 1);
+		now = look(&meter);
+		fw_attribution_tick(attribution, &reading, &now);
+		reading.before_ns = reading.after_ns += FW_NS_PER_S / 10;
+		reading.joules += 3;
+	}
+	assert_int_equal(fw_attribution_books(attribution, &books, 1), 1);
+	assert_true(books.flags & FW_DOMAIN_GAP);
+	assert_int_equal(books.reason, FW_REASON_CPU_GONE);
+	assert_near(books.books.measured_j, 7 * 3, 1e-9);
+	assert_near(fw_attribution_residual_j(attribution), 0, 1e-9);
+}
+
 /* A child that nobody waits for takes its CPU time along: the sum of the tree falls, and goes on from there. */
 static void a_sum_that_falls_is_unknown_once_and_goes_on(void **state)
 {
@@ -292,6 +323,6 @@ static void many_small_falls_are_one(void **state)
 
 FW_TESTS(work_of_several_packages_is_told_once_and_never_taken_back,
          a_worker_that_rests_gets_nothing_of_a_package_that_begins_to_work, a_sum_that_falls_is_unknown_once_and_goes_on,
-         many_small_falls_are_one, what_cannot_be_read_is_unknown_and_what_has_ended_does_nothing,
+         many_small_falls_are_one, a_cpu_that_is_taken_out_is_a_gap_and_no_negative_work, what_cannot_be_read_is_unknown_and_what_has_ended_does_nothing,
          a_tree_of_very_many_processes_is_unknown, without_groups_the_machines_clock_ticks_tell_its_work,
          the_machines_memory_is_not_summed_up_at_every_reading, without_a_counter_of_memory_the_machines_memory_is_not_read)
