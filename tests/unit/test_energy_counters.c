@@ -13,6 +13,7 @@
 
 #include "base/time.h"
 #include "energy/attribution.h"
+#include "energy/counters.h"
 #include "energy/manager_internal.h"
 #include "tests/unit/energy_support.h"
 
@@ -769,6 +770,59 @@ static void a_worker_that_goes_makes_nobody_read_the_others(void **state)
 	child_end(&child);
 }
 
+static double idle_j(const struct bench *bench, double *all_j)
+{
+	fw_cleanup_json json_t *books = fw_energy_manager_books(bench->fixture.manager);
+	const json_t *domain = json_array_get(json_object_get(books, "domains"), 0);
+	double workers_j = json_number_value(json_object_get(domain, "workers_idle_j"));
+
+	*all_j = workers_j + json_number_value(json_object_get(domain, "system_idle_j"));
+	return workers_j;
+}
+
+/* Its part of the floor is of the time in which it had an invocation, wherever the next tick lies. */
+static void a_worker_that_goes_between_two_ticks_reserved_until_then(void **state)
+{
+	struct bench bench;
+	struct fw_record record;
+	double all_before_j, all_after_j;
+
+	(void)state;
+	bench_open(&bench);
+	struct fw_energy_manager *manager = bench.fixture.manager;
+
+	fw_energy_sampler_stop(manager);
+	manager->has_sampler = true; /* whose turn never comes */
+	fw_record_init(&record);
+	record.duration_ms = 1;
+	fw_counters_tick(manager->counters);
+	uint64_t tick_ns = fw_monotonic_ns();
+	double before_j = idle_j(&bench, &all_before_j);
+
+	fw_energy_begin(bench.worker);
+	fw_sleep_until(fw_monotonic_ns() + 60 * FW_NS_PER_MS);
+	fw_energy_end(bench.worker, true, &record, fixture_count, &bench.fixture);
+	fw_energy_worker_free(bench.worker);
+	bench.worker = NULL;
+	uint64_t gone_ns = fw_monotonic_ns();
+
+	fw_sleep_until(tick_ns + 4 * (gone_ns - tick_ns));
+	fw_counters_tick(manager->counters);
+	double part = (idle_j(&bench, &all_after_j) - before_j) / (all_after_j - all_before_j);
+	double held = (double)(gone_ns - tick_ns) / (double)(fw_monotonic_ns() - tick_ns);
+
+	manager->has_sampler = false;
+	unsigned cpus = 0;
+
+	for (unsigned i = 0; i < world.machine.cpu_count; i++)
+		cpus += world.machine.cpus[i].online;
+	assert_true(part > 0);
+	assert_true(part <= 1.1 * held / cpus); /* one of them was its own */
+	fw_energy_flush(manager);
+	fw_record_done(&record);
+	bench_close(&bench);
+}
+
 /* The first readings of many workers that start at once must be, and leave a debt of seconds: joules are told apart from the
  * first moment on all the same. */
 static void ticks_go_on_while_the_first_readings_of_many_workers_are_paid_back(void **state)
@@ -901,7 +955,7 @@ int main(void)
 		mistake_31_the_last_interval_of_a_worker_that_goes_is_handed_out, counters_are_read_without_workers_too,
 		the_rate_follows_what_runs, a_reading_of_all_counters_allocates_nothing,
 		a_record_is_final_one_sample_after_its_end, a_slow_counter_lowers_the_rate_and_the_budget_wins,
-		the_reading_of_a_flush_is_paid, a_worker_that_goes_makes_nobody_read_the_others,
+		a_worker_that_goes_between_two_ticks_reserved_until_then, the_reading_of_a_flush_is_paid, a_worker_that_goes_makes_nobody_read_the_others,
 		ticks_go_on_while_the_first_readings_of_many_workers_are_paid_back, expirations_that_come_too_late_are_counted, the_sampler_allocates_nothing_while_an_invocation_runs)};
 
 	return cmocka_run_group_tests(tests, energy_set_up, energy_tear_down);
