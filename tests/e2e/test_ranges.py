@@ -7,10 +7,12 @@ import json
 import os
 import random
 import re
+import signal
+import time
 
 import pytest
 
-from conftest import events_of, query, run_ids
+from conftest import events_of, kill, query, run_ids, wait_until
 
 # What the task was given, and the bytes of it.
 TELL = """
@@ -362,3 +364,46 @@ def test_cuts_of_a_command_do_not_stay_in_its_worker(flexwatt):
     flexwatt.workflow(COMMAND % (", tmp: 16", 2, "range: bytes"))
     done = flexwatt("run", "workflow.yaml", status=1)
     assert "/tmp has no room for a range of 20971520 bytes" in done.stderr
+
+
+ENDLESS = """
+    name: endless
+    storage: ./data
+    function: {package: %s}
+    stages:
+      read: {handler: noop, workers: 2, inputs: {rows: {keys: "in/*", range: lines}}}
+"""
+
+
+def endless_line(flexwatt):
+    """A line of a terabyte that takes no disk: its end is looked for until somebody has enough of it."""
+    put(flexwatt, "a.txt", b"")
+    os.truncate(flexwatt.data / "in/a.txt", 1 << 40)
+
+
+def is_planning(flexwatt):
+    return any(event["event"] == "listed" for event in events_of(flexwatt))
+
+
+def test_a_run_is_cancelled_while_it_plans(flexwatt, functions):
+    endless_line(flexwatt)
+    flexwatt.workflow(ENDLESS % functions)
+    process = flexwatt.start("run", "workflow.yaml")
+    wait_until(lambda: is_planning(flexwatt))
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130 and time.monotonic() - began < 10
+
+
+def test_an_engine_that_is_killed_while_it_plans_plans_again(flexwatt, functions):
+    endless_line(flexwatt)
+    flexwatt.workflow(ENDLESS % functions)
+    process = flexwatt.start("run", "workflow.yaml")
+    wait_until(lambda: is_planning(flexwatt))
+    kill(process)
+    process.communicate()
+    put(flexwatt, "a.txt", b"1\n2\n3\n4\n")
+    run, = run_ids(flexwatt)
+    flexwatt("run", "--resume", run)
+    assert [event["ranges"] for event in events_of(flexwatt) if event["event"] == "planned"] == [[[0, 0, 0, 4], [1, 0, 4, 4]]]

@@ -40,6 +40,15 @@ uint32_t listed_count(const struct run *run, uint32_t stage, uint32_t input)
 	return 1 + fate(run->seed, stage, input, 99, 8);
 }
 
+enum planned plan_fate(const struct run *run, uint32_t stage)
+{
+	const struct fw_input *input = fw_stage_partitioned(&run->world.workflow.stages.items[stage]);
+	uint32_t kind = fate(run->seed, stage, 0, 77, 8);
+
+	/* That nothing is in listed keys would end the whole run. */
+	return kind == 0 ? PLANNED_FAILURE : kind == 1 && !input->keys ? PLANNED_NOTHING : PLANNED_OBJECTS;
+}
+
 void run_done(struct run *run)
 {
 	for (size_t i = 0; i < run->jobs.count; i++)
@@ -82,6 +91,8 @@ static void random_inputs(struct world *world, struct fw_stage *stage, uint32_t 
 		else
 			add_from(world, stage, world->workflow.stages.items[draw(chance, 2) ? index - 1 : draw(chance, index)].name,
 			         draw(chance, 4) ? "out" : "more", edge);
+		if (edge == FW_EDGE_SCATTER && draw(chance, 2))
+			stage->inputs.items[i].range.kind = draw(chance, 4) ? FW_RANGE_LINES : FW_RANGE_SECONDS;
 	}
 }
 
@@ -162,7 +173,9 @@ static char *describe_inputs(struct run *run, uint32_t stage, uint32_t task)
 	fw_engine_task_inputs(run->world.engine, stage, task, &inputs);
 	for (size_t i = 0; i < inputs.count; i++) {
 		fw_buffer_text(&text, "|");
-		for (size_t k = 0; k < inputs.inputs[i].count; k++) {
+		for (size_t k = 0; inputs.inputs[i].ranges && k < inputs.inputs[i].range_count; k++)
+			fw_buffer_printf(&text, " %s", inputs.inputs[i].objects[inputs.inputs[i].ranges[k].object].key);
+		for (size_t k = 0; !inputs.inputs[i].ranges && k < inputs.inputs[i].count; k++) {
 			check_object(run, inputs.inputs[i].objects[k].key);
 			fw_buffer_printf(&text, " %s", inputs.inputs[i].objects[k].key);
 		}
@@ -180,7 +193,7 @@ static bool is_whole(const struct run *run, uint32_t stage)
 
 	if (!progress.ended || progress.status == FW_STATUS_SKIPPED)
 		return false;
-	if (progress.failed && plan->on_failure == FW_FAILURE_STOP)
+	if (progress.status != FW_STATUS_OK && plan->on_failure == FW_FAILURE_STOP)
 		return false;
 	return !fw_stage_is_each(plan) || partitioned->keys || is_whole(run, (uint32_t)partitioned->from_stage);
 }
@@ -326,6 +339,30 @@ static void list_ends(struct run *run, const struct item *item)
 	                                       .objects = objects, .object_count = count});
 }
 
+/* The objects in turn over the parts, each as one range. */
+static void plan_ends(struct run *run, const struct item *item)
+{
+	struct fw_engine_event event = {.kind = FW_EV_PLANNED, .stage = item->stage, .input = item->input};
+	size_t count = 0, workers = (size_t)run->world.workflow.stages.items[item->stage].workers;
+	enum planned fate_of = plan_fate(run, item->stage);
+
+	fw_engine_input(run->world.engine, item->stage, item->input, &count);
+	fw_cleanup_free struct fw_range *ranges = fw_alloc_array(count, sizeof *ranges);
+	size_t parts = count < workers ? count : workers;
+
+	for (size_t i = 0; i < count; i++)
+		ranges[i] = (struct fw_range){(uint32_t)(i * parts / count), (uint32_t)i, 0, 1, NULL};
+	if (fate_of == PLANNED_FAILURE) {
+		event.kind = FW_EV_PLAN_FAILED;
+		event.status = FW_STATUS_FUNCTION_ERROR;
+		event.error_message = "as drawn";
+	} else if (fate_of == PLANNED_OBJECTS) {
+		event.ranges = ranges;
+		event.range_count = count;
+	}
+	happens(run, &event);
+}
+
 /* One task in eight never succeeds, one in eight only at the second or third call, one in eight needs more memory. */
 static enum fw_status verdict(struct run *run, const struct job *job)
 {
@@ -374,6 +411,8 @@ static void something_ends(struct run *run)
 	run->outstanding.items[index] = run->outstanding.items[--run->outstanding.count];
 	if (item.kind == FW_EV_LISTED)
 		list_ends(run, &item);
+	else if (item.kind == FW_EV_PLANNED)
+		plan_ends(run, &item);
 	else if (item.kind == FW_EV_TIMER)
 		happens(run, &(struct fw_engine_event){.kind = FW_EV_TIMER, .timer = item.timer});
 	else if (draw(&run->chance, 2) || run->jobs.items[item.job].errors > 100)

@@ -50,6 +50,10 @@ uint32_t published_count(const struct run *run, uint32_t stage, uint32_t task);
 uint32_t published_output(const struct run *run, uint32_t stage, uint32_t task, uint32_t object);
 uint32_t listed_count(const struct run *run, uint32_t stage, uint32_t input);
 
+/* What becomes of the plan of an input that is cut: its objects are one range each, or there is no record, or it fails. */
+enum planned { PLANNED_OBJECTS, PLANNED_NOTHING, PLANNED_FAILURE };
+enum planned plan_fate(const struct run *run, uint32_t stage);
+
 void run_init(struct run *run, uint64_t seed, uint64_t chance);
 void run_done(struct run *run);
 #define cleanup_run __attribute__((cleanup(run_done)))

@@ -25,6 +25,9 @@ static void check_delivery(struct run *run, uint32_t stage)
 
 	if (!input || fw_engine_stage(run->world.engine, stage).status == FW_STATUS_SKIPPED)
 		return;
+	if (input->range.kind == FW_RANGE_SECONDS || /* every task has all */
+	    (input->range.kind != FW_RANGE_NONE && plan_fate(run, stage) != PLANNED_OBJECTS))
+		return;
 	for (size_t i = 0; i < run->jobs.count; i++) {
 		const struct job *job = &run->jobs.items[i];
 

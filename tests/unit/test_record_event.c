@@ -38,6 +38,27 @@ static void an_event_is_these_bytes(void **state)
 	assert_int_equal(length, strlen(text));
 }
 
+static void a_range_says_its_bytes_its_header_or_its_part(void **state)
+{
+	struct fw_object_ref ranges[] = {
+		{.uri = "file:/d/a.csv", .path = "/d/a.csv", .bytes = 90, .offset = 4, .length = 8, .header = "a;\"b\"", .delimiter = ';'},
+		{.uri = "file:/d/a.csv", .path = "/d/a.csv", .bytes = 90, .offset = 0, .length = 8},
+		{.uri = "file:/d/f.mp4", .path = "/d/f.mp4", .bytes = 7, .offset = -1, .part = 2, .parts = 5},
+	};
+	struct fw_event_input cut = {.name = "rows", .objects = {ranges, 3, 3}};
+	struct fw_event event = small_event();
+	size_t length = 0;
+	(void)state;
+
+	event.inputs.items = &cut;
+	fw_cleanup_free char *text = fw_event_encode(&event, &length);
+	assert_non_null(strstr(text,
+		"\"rows\":[{\"uri\":\"file:/d/a.csv\",\"path\":\"/d/a.csv\",\"bytes\":90,\"offset\":4,\"length\":8,"
+		"\"header\":\"a;\\\"b\\\"\",\"delimiter\":\";\"},"
+		"{\"uri\":\"file:/d/a.csv\",\"path\":\"/d/a.csv\",\"bytes\":90,\"offset\":0,\"length\":8},"
+		"{\"uri\":\"file:/d/f.mp4\",\"path\":\"/d/f.mp4\",\"bytes\":7,\"part\":2,\"parts\":5}]"));
+}
+
 static void params_are_an_object_even_when_there_are_none(void **state)
 {
 	struct fw_event event = small_event();
@@ -92,5 +113,5 @@ static void an_event_past_the_limit_of_lambda_is_not_made(void **state)
 	assert_null(fw_event_encode(&event, &length));
 }
 
-FW_TESTS(an_event_is_these_bytes, params_are_an_object_even_when_there_are_none, a_long_list_goes_by_manifest,
+FW_TESTS(an_event_is_these_bytes, a_range_says_its_bytes_its_header_or_its_part, params_are_an_object_even_when_there_are_none, a_long_list_goes_by_manifest,
          an_event_past_the_limit_of_lambda_is_not_made)
