@@ -13,8 +13,10 @@ static struct fw_input from_glob = {.name = "in", .keys = "*", .from_stage = SIZ
 static struct fw_input from_first = {.name = "in", .from_stage = 0, .from_output = "out", .edge = FW_EDGE_EACH};
 static struct fw_input from_second = {.name = "in", .from_stage = 1, .from_output = "out", .edge = FW_EDGE_EACH};
 static struct fw_input from_third = {.name = "in", .from_stage = 2, .from_output = "out", .edge = FW_EDGE_SCATTER};
+static struct fw_input cut_first = {
+	.name = "in", .from_stage = 0, .from_output = "out", .edge = FW_EDGE_SCATTER, .range = {FW_RANGE_LINES, ',', false}};
 static struct fw_output out = {.name = "out"};
-static size_t order[] = {0, 1, 2, 3};
+static size_t order[] = {0, 1, 2, 3, 4};
 
 static void set_stage(struct fw_stage *stage, char *name, int64_t workers, struct fw_input *input, size_t *producer)
 {
@@ -54,6 +56,8 @@ static void take(struct fw_engine *engine, struct fw_engine_actions *actions, co
 		fw_engine_task_inputs(engine, actions->list.items[i].stage, actions->list.items[i].task, &inputs);
 		if (inputs.inputs[0].count == 0) /* a task of a partitioned input has objects */
 			abort();
+		if (inputs.inputs[0].ranges && inputs.inputs[0].range_count == 0) /* none is empty */
+			abort();
 		fw_task_inputs_done(&inputs);
 	}
 	fw_buffer_done(&once);
@@ -64,8 +68,8 @@ static void take(struct fw_engine *engine, struct fw_engine_actions *actions, co
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct fw_stage stages[4];
-	struct fw_workflow workflow = {.name = "fuzz", .stages = {stages, 4, 4}, .order = {order, 4, 4}};
+	struct fw_stage stages[5];
+	struct fw_workflow workflow = {.name = "fuzz", .stages = {stages, 5, 5}, .order = {order, 5, 5}};
 	struct fw_engine_actions actions = {0};
 	struct fw_engine *engine = NULL;
 	const char *text = (const char *)data, *end = text + size;
@@ -74,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	set_stage(&stages[1], "b", FW_WORKERS_AUTO, &from_first, &order[0]);
 	set_stage(&stages[2], "c", FW_WORKERS_AUTO, &from_second, &order[1]);
 	set_stage(&stages[3], "d", 2, &from_third, &order[2]);
+	set_stage(&stages[4], "e", 3, &cut_first, &order[0]);
 	if (fw_engine_new(&workflow, &engine, NULL) != FW_OK)
 		abort();
 	while (text < end) {
