@@ -4,7 +4,7 @@ CHECKED := build/test
 PYTEST := /usr/bin/python3 -m pytest -q -p no:cacheprovider
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help build demo test test-slow test-clients test-s3 test-languages test-vm test-fresh bench lint fuzz docs install install-caps clean
+.PHONY: help build demo test test-slow test-clients test-apps test-s3 test-languages test-vm test-fresh bench lint fuzz docs install install-caps clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -32,6 +32,9 @@ test-s3: ## S3 against MinIO and versitygw, which check signatures, and against 
 
 test-languages: build ## one function of each language: our Python, Node, Go, shell; interpreters wherever they lie
 	@scripts/setup test languages && FLEXWATT_BUILD=$(RELEASE) $(PYTEST) tests/languages
+
+test-apps: build ## the applications against the Python libraries that they are compared with
+	@scripts/setup test && FLEXWATT_BUILD=$(RELEASE) $(PYTEST) tests/apps
 
 test-vm: ## the sandbox on cgroup v2, as root and as a normal user, in a QEMU guest
 	@scripts/setup vm test && scripts/build vm && scripts/test-vm build/vm
