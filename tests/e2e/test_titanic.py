@@ -2,6 +2,7 @@
 """The Titanic application: every row goes to one worker, the forests are good, bad lists are named."""
 import csv
 import json
+import re
 import shutil
 import subprocess
 
@@ -71,12 +72,12 @@ def test_the_same_seed_grows_the_same_forest(application):
     assert models[0] == models[1] != models[2]
 
 
-BAD = {  # what is wrong: (what becomes of a good line, what the error names)
+BAD = {  # what is wrong: (how it comes about, what the error names)
     "a column that is missing": (lambda text: text.replace("Age", "Years", 1), "Age"),
     "no label column": (lambda text: text.replace("Survived", "Alive", 1), "Survived"),
-    "a cell that is no number": (lambda text: text.replace("12.35", "cheap", 1), "cheap"),
-    "a sex that is none": (lambda text: text.replace(",female,", ",unknown,", 1), "unknown"),
-    "a label that is none": (lambda text: text.replace("\n7,0,", "\n7,2,", 1).replace("\n7,1,", "\n7,2,", 1), "'2'"),
+    "a cell that is no number": (lambda text: re.sub(r"(male,\d+,\d),\d,", r"\1,few,", text, count=1), "few"),
+    "a sex that is none": (lambda text: re.sub(r",female,(\d)", r",unknown,\1", text, count=1), "unknown"),
+    "a label that is none": (lambda text: re.sub(r"\n(\d+),[01](,\d,[^\n]*male,\d)", r"\n\1,2\2", text, count=1), "'2'"),
     "a row that is cut": (lambda text: text.rstrip("\n") + "\n1,0,3\n", "3 cells"),
 }
 
