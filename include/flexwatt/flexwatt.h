@@ -16,7 +16,16 @@
  *
  * Link with `pkg-config --cflags --libs flexwatt`. A meter has a thread of its own, which takes no signals and at most 0.5 % of a
  * CPU. One thread at a time may use a meter; a program may have several, also for the same process. A meter does not
- * survive fork(): the child may call fw_meter_stop(), which frees it and fails.
+ * survive fork(): in the child fw_meter_read() fails, fw_meter_energies() has none, and fw_meter_stop() frees it and fails.
+ * Capabilities of the process are left as they are: what it may read, the meter reads.
+ *
+ * Time: fw_meter_start() opens and tries all counters that there are, about 0.1 s, each time: keep a meter and take differences
+ * where that is too long. fw_meter_read() and fw_meter_stop() wait until the counters have told of all the time up to the call:
+ * milliseconds with RAPL, up to a second with sensors that are updated seldom (hwmon averages, GPUs). That wait is after the end
+ * of what is metered, never in it.
+ *
+ * Read from the environment: FLEXWATT_COUNTERS_ROOT, the directory that stands for / for energy counters (the host's /sys in a
+ * container); FLEXWATT_DATA, the directory of the tables of processors, grids and prices; FLEXWATT_NVML, another library for NVIDIA's.
  *
  * What is not known is NAN. Energy is that of the process and all its children: the dynamic part by its share of all work
  * on the machine, and of the idle power the share of the CPUs that are its own (`cpus`).
@@ -70,18 +79,22 @@ struct fw_meter_energy {
 	size_t size;
 	char source[32]; /**< "rapl", "model", … */
 	char domain[16]; /**< package, core, uncore, dram, psys or gpu */
-	char flags[64];  /**< measured or modelled; ok, wrap, reset, gap, skew: separated by spaces */
+	/** measured or modelled; ok, virtual, wrap, reset, gap, skew, early, contended: separated by spaces */
+	char flags[64];
 	double joules, low, high, dynamic_j, idle_j;
 };
 #define FW_METER_ENERGY {sizeof(struct fw_meter_energy), "", "", "", 0, 0, 0, 0, 0}
 
 /**
  * Starts a meter. `options` may be NULL. Returns 0 and the meter, which fw_meter_stop() frees; or -1 and, in error[size], one
- * line on what failed and what would help. The first start of a program takes some milliseconds: it probes all counters.
+ * line on what failed and what would help.
  */
 FW_METER_API int fw_meter_start(const struct fw_meter_options *options, struct fw_meter **meter, char *error, size_t size);
 
-/** The figures so far; the meter runs on. 0, or -1 with the error. */
+/**
+ * The figures so far (not NULL); the meter runs on. 0; or -1 with the error, and *figures as it was. Of a process that has ended they
+ * are the last, now and at each later call: its CPU time and memory as they were seen last, up to 0.1 s before its end.
+ */
 FW_METER_API int fw_meter_read(struct fw_meter *meter, struct fw_meter_figures *figures, char *error, size_t size);
 
 /**
@@ -90,7 +103,10 @@ FW_METER_API int fw_meter_read(struct fw_meter *meter, struct fw_meter_figures *
  */
 FW_METER_API size_t fw_meter_energies(const struct fw_meter *meter, struct fw_meter_energy *energies, size_t count);
 
-/** The last figures (NULL: not wanted); frees the meter whatever it returns. NULL is no meter: 0. */
+/**
+ * The last figures (NULL: not wanted, then nothing is waited for); frees the meter whatever it returns. On -1 *figures is as it was.
+ * NULL is no meter: 0.
+ */
 FW_METER_API int fw_meter_stop(struct fw_meter *meter, struct fw_meter_figures *figures, char *error, size_t size);
 
 /** "0.1.0" */

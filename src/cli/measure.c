@@ -29,7 +29,7 @@
 #include "report/measured.h"
 #include "runtime/error_document.h"
 
-enum { OWN_FAILURE = 125, CANNOT_EXECUTE = 126, NOT_FOUND = 127, REPORT_MAX = 16 << 20 };
+enum { OWN_FAILURE = 125, CANNOT_EXECUTE = 126, NOT_FOUND = 127, REPORT_MAX = 16 << 20, MOST_TROUBLES = 8 };
 
 struct wishes {
 	int64_t repeat, memory_mb, pid;
@@ -245,6 +245,11 @@ static int measure_system(struct session *session, struct fw_error **err)
 		return rc;
 	fw_wait(&waiting, whole_totals, whole);
 	take_totals(fw_whole_cut(whole), session);
+	char *notes[MOST_TROUBLES];
+	size_t count = fw_whole_troubles(whole, notes, FW_COUNT_OF(notes));
+
+	for (size_t i = 0; i < count; i++)
+		fw_measured_note(&session->measured, notes[i]);
 	return FW_OK;
 }
 

@@ -76,7 +76,12 @@ static uint64_t middle_ns(const struct fw_domain_reading *reading)
 	return reading->before_ns + (reading->after_ns - reading->before_ns) / 2;
 }
 
-static double least_s(const struct fw_attribution *attribution, const struct fw_pool *pool)
+double fw_pool_update_s(const struct fw_pool *pool)
+{
+	return pool->domain.update_s > 0 ? pool->domain.update_s : UNKNOWN_UPDATE_S;
+}
+
+double fw_pool_least_s(const struct fw_attribution *attribution, const struct fw_pool *pool)
 {
 	const struct fw_domain *domain = &pool->domain;
 	double steps_s = pool->watts > 0 && domain->quantum_j > 0 ? LEAST_STEPS * domain->quantum_j / pool->watts : 0;
@@ -141,7 +146,7 @@ static struct fw_slice slice_of(struct fw_attribution *attribution, struct fw_po
                                 const struct fw_domain_reading *reading)
 {
 	double skew_s = (double)(reading->after_ns - reading->before_ns) / 2e9;
-	double update_s = pool->domain.update_s > 0 ? pool->domain.update_s : UNKNOWN_UPDATE_S;
+	double update_s = fw_pool_update_s(pool);
 	struct fw_slice slice = {
 		.seconds = (double)(middle_ns(reading) - pool->until_ns) / 1e9,
 		.joules = fmax(reading->joules - pool->joules, 0),
@@ -303,7 +308,7 @@ static void tick_pool(struct fw_attribution *attribution, size_t index, const st
 		set_base(attribution, pool, reading);
 	} else if (now_ns < pool->until_ns) {
 		begin_anew(attribution, index, now_ns);
-	} else if (!stands_still(pool, reading) && (double)(now_ns - pool->until_ns) >= least_s(attribution, pool) * 1e9) {
+	} else if (!stands_still(pool, reading) && (double)(now_ns - pool->until_ns) >= fw_pool_least_s(attribution, pool) * 1e9) {
 		close_slice(attribution, index, reading);
 	}
 }
@@ -427,7 +432,7 @@ uint64_t fw_attribution_due_ns(const struct fw_attribution *attribution)
 
 	for (size_t i = 0; i < attribution->count; i++) {
 		const struct fw_pool *pool = &attribution->pools[i];
-		uint64_t own_ns = pool->until_ns + (uint64_t)(least_s(attribution, pool) * 1e9);
+		uint64_t own_ns = pool->until_ns + (uint64_t)(fw_pool_least_s(attribution, pool) * 1e9);
 
 		if (pool->counts && pool->has_baseline && !pool->is_hole && own_ns > due_ns)
 			due_ns = own_ns;

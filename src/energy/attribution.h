@@ -112,5 +112,13 @@ struct fw_pool_books {
 size_t fw_attribution_books(const struct fw_attribution *attribution, struct fw_pool_books *books, size_t capacity);
 /* From when on a tick closes a slice of every domain that counts and can be read; sooner it would say nothing. */
 uint64_t fw_attribution_due_ns(const struct fw_attribution *attribution);
+/* What the pool of one domain knows about its counter at the latest tick. */
+struct fw_pool_look {
+	bool is_hole;   /* it cannot be read, or stands still for longer than it may */
+	double most_w;  /* that it may have drawn while it could not be read; NAN unknown */
+	double least_s; /* of less time than this the counter tells nothing */
+	double update_s; /* how old what it shows can be */
+};
+struct fw_pool_look fw_attribution_look(const struct fw_attribution *attribution, size_t index);
 /* measured - (all parts), summed over the domains that count: rounding errors and nothing else. */
 double fw_attribution_residual_j(const struct fw_attribution *attribution);

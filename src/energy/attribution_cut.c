@@ -211,7 +211,7 @@ static double highest_watts(const struct fw_pool *pool)
 
 /* The most that the pool may have drawn: what its domain can, or, where that is unknown, a multiple of the highest power of
  * late: what a hole hides need not be like the moment before it. */
-static double most_watts(const struct fw_pool *pool)
+double fw_pool_most_watts(const struct fw_pool *pool)
 {
 	return pool->domain.most_w > 0 ? pool->domain.most_w : HOLE_FACTOR * highest_watts(pool);
 }
@@ -234,7 +234,7 @@ static void add_hole(const struct fw_holder *holder, const struct fw_pool *pool,
 	double rest_s = (double)(end->at_ns - stake->until_ns) / 1e9;
 
 	if (rest_s > 0)
-		account->lost_j += most_watts(pool) * share_in_hole(holder, pool, stake, end, rest_s) * rest_s;
+		account->lost_j += fw_pool_most_watts(pool) * share_in_hole(holder, pool, stake, end, rest_s) * rest_s;
 	account->flags |= FW_DOMAIN_GAP;
 }
 
@@ -327,7 +327,7 @@ static void cut_group(const struct fw_holder *holder, const char *source, enum f
 			group->is_virtual |= pool->domain.is_virtual;
 			group->any = true;
 		} else if (pool->number > 0) {
-			group->account.lost_j += most_watts(pool) * (double)(end->at_ns - begin->at_ns) / 1e9;
+			group->account.lost_j += fw_pool_most_watts(pool) * (double)(end->at_ns - begin->at_ns) / 1e9;
 			group->missing = true;
 		}
 	}

@@ -100,6 +100,11 @@ struct fw_attribution {
 	struct fw_pool pools[];
 };
 
+/* The most that the pool may have drawn while it could not be read. */
+double fw_pool_most_watts(const struct fw_pool *pool);
+/* A slice of it holds at least so much time. */
+double fw_pool_least_s(const struct fw_attribution *attribution, const struct fw_pool *pool);
+double fw_pool_update_s(const struct fw_pool *pool);
 /* The holder's work in a pool, cumulative. */
 double fw_holder_work(const struct fw_holder *holder, const struct fw_pool *pool, const struct fw_work_now *now);
 /* The part of the machine that it reserves, in that pool. */

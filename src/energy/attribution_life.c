@@ -91,6 +91,15 @@ size_t fw_attribution_books(const struct fw_attribution *attribution, struct fw_
 	return count;
 }
 
+struct fw_pool_look fw_attribution_look(const struct fw_attribution *attribution, size_t index)
+{
+	const struct fw_pool *pool = &attribution->pools[index];
+	double most_w = fw_pool_most_watts(pool);
+
+	return (struct fw_pool_look){pool->is_hole, most_w > 0 ? most_w : (double)NAN, fw_pool_least_s(attribution, pool),
+	                             fw_pool_update_s(pool)};
+}
+
 double fw_attribution_residual_j(const struct fw_attribution *attribution)
 {
 	double sum = 0;

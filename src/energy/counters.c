@@ -18,6 +18,14 @@
 
 #define MISSES_NS (100 * FW_NS_PER_MS)
 
+/* Of one counter, for whoever looks. */
+struct known {
+	uint64_t at_ns; /* when it moved last; 0: never */
+	double joules, lost_j;
+	unsigned flags; /* since the last look */
+	enum fw_domain_reason reason;
+};
+
 struct fw_energy_counters {
 	struct fw_energy_manager *manager;
 	struct fw_feed *feed;
@@ -30,6 +38,7 @@ struct fw_energy_counters {
 	size_t count;
 	size_t first[FW_MONITOR_COUNT], counts[FW_MONITOR_COUNT]; /* domains of each monitor */
 	struct fw_domain_reading readings[FW_ATTRIBUTION_POOLS];
+	struct known known[FW_ATTRIBUTION_POOLS];
 	atomic_ullong tick_ns, youngest_ns;
 	atomic_size_t active;
 };
@@ -270,6 +279,52 @@ void fw_counters_tick_all(struct fw_energy_counters *counters)
 	fw_counters_tick(counters);
 }
 
+static uint64_t middle_ns(const struct fw_domain_reading *reading)
+{
+	return reading->before_ns + (reading->after_ns - reading->before_ns) / 2;
+}
+
+static void know(struct fw_energy_counters *counters)
+{
+	for (size_t i = 0; i < counters->count; i++) {
+		const struct fw_domain_reading *now = &counters->readings[i];
+		struct known *known = &counters->known[i];
+
+		known->flags |= now->flags;
+		if (now->reason != FW_REASON_NONE)
+			known->reason = now->reason;
+		if (!isnan(now->joules) && (known->at_ns == 0 || now->joules > known->joules)) {
+			known->at_ns = middle_ns(now);
+			known->joules = now->joules;
+			known->lost_j = now->lost_j;
+		}
+	}
+}
+
+size_t fw_counters_look(struct fw_energy_counters *counters, struct fw_counter_look *looks, size_t capacity)
+{
+	struct fw_attribution *attribution = fw_feed_attribution(counters->feed);
+	size_t count = counters->count < capacity ? counters->count : capacity;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct fw_domain_reading *now = &counters->readings[i];
+		struct fw_pool_look pool = fw_attribution_look(attribution, i);
+		struct known *known = &counters->known[i];
+
+		looks[i] = (struct fw_counter_look){.domain = fw_attribution_domain(attribution, i), .reading = *now, .known_ns = known->at_ns,
+		                                    .known_j = known->joules, .known_lost_j = known->lost_j, .flags = known->flags,
+		                                    .reason = known->reason, .most_w = pool.most_w, .least_s = pool.least_s,
+		                                    .update_s = pool.update_s};
+		looks[i].is_unknown = isnan(now->joules) || pool.is_hole || (now->flags & FW_DOMAIN_STALE) ||
+		                      middle_ns(now) < fw_counters_tick_ns(counters);
+		if (looks[i].is_unknown && known->reason == FW_REASON_NONE)
+			looks[i].reason = isnan(now->joules) ? FW_REASON_UNREADABLE : FW_REASON_STILL;
+		known->flags = 0;
+		known->reason = FW_REASON_NONE;
+	}
+	return count;
+}
+
 void fw_counters_tick(struct fw_energy_counters *counters)
 {
 	struct fw_energy_manager *manager = counters->manager;
@@ -288,6 +343,7 @@ void fw_counters_tick(struct fw_energy_counters *counters)
 	for (size_t i = 0; i < FW_MONITOR_COUNT; i++)
 		if (counters->counts[i] > 0)
 			manager->reports[i].ops->read(manager->monitors[i], counters->readings + counters->first[i]);
+	know(counters);
 	fw_feed_tick(counters->feed, counters->readings);
 	open_invocations(counters);
 	manager->ticks++;

@@ -28,6 +28,8 @@ void fw_counters_forget(struct fw_energy_worker *worker);
 void fw_counters_tick(struct fw_energy_counters *counters);
 /* The same with what else is read more seldom. */
 void fw_counters_tick_all(struct fw_energy_counters *counters);
+/* What they showed at the latest tick. */
+size_t fw_counters_look(struct fw_energy_counters *counters, struct fw_counter_look *looks, size_t capacity);
 /* When the latest tick was; any thread. */
 uint64_t fw_counters_tick_ns(const struct fw_energy_counters *counters);
 /* When the next one closes a slice. */

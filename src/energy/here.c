@@ -60,11 +60,6 @@ void fw_energy_here_close(struct fw_energy_here *here)
 	free(here);
 }
 
-const struct fw_root *fw_energy_here_root(const struct fw_energy_here *here, const struct fw_monitor_ops *ops)
-{
-	return ops->domains && here->counters_root.fd >= 0 ? &here->counters_root : &here->root;
-}
-
 void fw_energy_here_reserve(const struct fw_energy_here *here, double cpus, struct fw_metered *metered)
 {
 	metered->vcpus = isnan(cpus) ? here->machine.cpus_allowed : cpus;

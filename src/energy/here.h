@@ -21,9 +21,6 @@ int fw_energy_here_open(bool sampled, const char *counters_root, struct fw_energ
 void fw_energy_here_close(struct fw_energy_here *here);
 FW_DEFINE_CLEANUP(struct fw_energy_here *, fw_energy_here_close)
 
-/* The root of a monitor's readings. */
-const struct fw_root *fw_energy_here_root(const struct fw_energy_here *here, const struct fw_monitor_ops *ops);
-
 /* What a program reserves that shares this machine with nobody by contract: `cpus` of its CPUs (NAN: all that we may use), and
  * of its memory what it uses. */
 void fw_energy_here_reserve(const struct fw_energy_here *here, double cpus, struct fw_metered *metered);

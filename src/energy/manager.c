@@ -207,6 +207,19 @@ json_t *fw_energy_manager_books(struct fw_energy_manager *manager)
 	return books;
 }
 
+size_t fw_energy_manager_look(struct fw_energy_manager *manager, struct fw_counter_look *looks, size_t capacity)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&manager->pass);
+	if (manager->counters) {
+		fw_counters_tick(manager->counters);
+		count = fw_counters_look(manager->counters, looks, capacity);
+	}
+	pthread_mutex_unlock(&manager->pass);
+	return count;
+}
+
 void fw_energy_manager_inherit(struct fw_energy_manager *manager, const json_t *books, double age_s)
 {
 	pthread_mutex_lock(&manager->pass);

@@ -49,6 +49,20 @@ json_t *fw_energy_manager_metrics(struct fw_energy_manager *manager);
  * there are none. New reference. After fw_energy_flush() nothing is in the open. */
 json_t *fw_energy_manager_books(struct fw_energy_manager *manager);
 
+/* One counter as it counts, without attribution. Joules are cumulative. */
+struct fw_counter_look {
+	const struct fw_domain *domain;
+	struct fw_domain_reading reading; /* at the latest tick */
+	bool is_unknown;                  /* it tells nothing now */
+	uint64_t known_ns;                /* when it moved last, and what it showed then; 0: never */
+	double known_j, known_lost_j;
+	unsigned flags;                   /* of all readings since the last look */
+	enum fw_domain_reason reason;     /* of the latest of them that had one */
+	double most_w, least_s, update_s; /* as fw_attribution_look() */
+};
+/* Reads all counters now. One caller at a time. Returns how many there are, at most `capacity`. */
+size_t fw_energy_manager_look(struct fw_energy_manager *manager, struct fw_counter_look *looks, size_t capacity);
+
 /* The floors of an earlier run on this machine, as its books tell them; it ended so long ago. */
 void fw_energy_manager_inherit(struct fw_energy_manager *manager, const json_t *books, double age_s);
 

@@ -1,51 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Domains are added up by source and kind, so that two packages are one figure; a kind that is held in another (core in
- * package) stays a figure of its own, which nobody adds to it. A counter that shows what another counts already is left out,
- * and one of which nothing is known gives no joules. Joules come with the step of the counter at both edges, and with what
- * gaps may have hidden, as the upper end.
+ * The manager's own counters, looked at when the span begins and at each cut; nothing is opened a second time. Each figure is of
+ * all the time since the begin, so that the doubt at its two edges is in it once. Domains are added up by source and kind, so
+ * that two packages are one figure; a kind that is held in another (core in package) stays a figure of its own, which nobody adds
+ * to it. A counter that shows what another counts already is left out, and one of which nothing is known gives no joules.
  */
 #include "energy/whole.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/time.h"
+#include "energy/attribution.h"
 #include "energy/books.h"
 #include "host/procfs.h"
 
 #define MIB (1024.0 * 1024.0)
 
-struct source { /* a monitor with counters */
-	const struct fw_monitor_ops *ops;
-	struct fw_monitor *monitor;
-	const struct fw_domain *domains;
-	struct fw_domain_reading *last;
-	size_t count;
+/* Of one counter. */
+struct since {
+	uint64_t first_ns; /* from when on it is known; 0: not yet */
+	double first_j, first_lost_j;
+	unsigned flags;
+	enum fw_domain_reason reason;
+};
+
+/* A figure: all counters of one source and kind. */
+struct row {
+	const struct fw_domain *domain; /* one of them */
+	double joules, low, high;
+	double before_j; /* at the cut before this one; NAN: unknown */
+	unsigned flags;
+	bool is_virtual, is_known, is_open; /* open: one of them tells nothing now */
 };
 
 struct fw_whole {
 	const struct fw_energy_here *here;
 	struct fw_metered metered;
 	struct fw_monitor *model; /* NULL: no tables */
-	FW_VECTOR(struct source) sources;
+	size_t count, row_count;
+	struct fw_counter_look looks[FW_ATTRIBUTION_POOLS];
+	struct since since[FW_ATTRIBUTION_POOLS];
+	struct row rows[FW_ATTRIBUTION_POOLS];
 	struct fw_cpu_times times;
 	bool has_times;
-	uint64_t since_ns;
+	uint64_t begin_ns, cut_ns;
 	struct fw_span_totals totals;
 };
-
-static void add_source(struct fw_whole *whole, const struct fw_monitor_ops *ops)
-{
-	struct fw_monitor_context context = {fw_energy_here_root(whole->here, ops), &whole->here->machine, whole->here->catalogue};
-	struct source source = {.ops = ops};
-
-	if (!ops->domains || fw_energy_open_monitor(ops, &context, &source.monitor, NULL) != FW_OK)
-		return;
-	source.count = ops->domains(source.monitor, &source.domains);
-	source.last = fw_alloc_array(source.count ? source.count : 1, sizeof *source.last);
-	FW_PUSH(&whole->sources, source);
-}
 
 static bool read_times(const struct fw_whole *whole, struct fw_cpu_times *times)
 {
@@ -55,36 +57,45 @@ static bool read_times(const struct fw_whole *whole, struct fw_cpu_times *times)
 	return length > 0 && fw_cpu_times_parse((struct fw_str){text, (size_t)length}, -1, times);
 }
 
-static void open_monitors(struct fw_whole *whole)
+static uint64_t middle_ns(const struct fw_domain_reading *reading)
 {
-	const struct fw_energy_here *here = whole->here;
-	struct fw_monitor_context context = {&here->root, &here->machine, here->catalogue};
-	const struct fw_monitor_report *reports;
-	size_t count = fw_energy_manager_monitors(here->manager, &reports);
-
-	if (fw_monitor_model.open(&context, &whole->model, NULL) != FW_OK)
-		whole->model = NULL;
-	for (size_t i = 0; i < count; i++)
-		if (reports[i].works)
-			add_source(whole, reports[i].ops);
+	return reading->before_ns + (reading->after_ns - reading->before_ns) / 2;
 }
 
-/* All monitors are open: what that took is in no slice. */
-static bool read_baselines(struct fw_whole *whole)
+/* Until it is known for the first time, what it counts is another's time. */
+static void take_first(const struct fw_counter_look *look, struct since *since)
 {
-	for (size_t i = 0; i < whole->sources.count; i++) {
-		struct source *source = &whole->sources.items[i];
+	if (since->first_ns > 0 || look->is_unknown)
+		return;
+	*since = (struct since){middle_ns(&look->reading), look->reading.joules, look->reading.lost_j, 0, since->reason};
+}
 
-		if (source->count > 0)
-			source->ops->read(source->monitor, source->last);
+static void look(struct fw_whole *whole)
+{
+	whole->count = fw_energy_manager_look(whole->here->manager, whole->looks, FW_ATTRIBUTION_POOLS);
+	for (size_t i = 0; i < whole->count; i++) {
+		whole->since[i].flags |= whole->looks[i].flags & ~(unsigned)FW_DOMAIN_STALE;
+		if (whole->looks[i].reason != FW_REASON_NONE)
+			whole->since[i].reason = whole->looks[i].reason;
+	}
+}
+
+/* What monitors showed before it is over. */
+static bool begin(struct fw_whole *whole)
+{
+	look(whole);
+	for (size_t i = 0; i < whole->count; i++) {
+		whole->since[i] = (struct since){0};
+		take_first(&whole->looks[i], &whole->since[i]);
 	}
 	whole->has_times = read_times(whole, &whole->times);
-	whole->since_ns = fw_monotonic_ns();
+	whole->begin_ns = whole->cut_ns = fw_monotonic_ns();
 	return whole->has_times;
 }
 
 int fw_whole_begin(const struct fw_energy_here *here, struct fw_whole **whole, struct fw_error **err)
 {
+	struct fw_monitor_context context = {&here->root, &here->machine, here->catalogue};
 	struct fw_whole *fresh = fw_alloc(sizeof *fresh);
 
 	fresh->here = here;
@@ -94,8 +105,9 @@ int fw_whole_begin(const struct fw_energy_here *here, struct fw_whole **whole, s
 	fresh->totals.record.duration_ms = 0;
 	fresh->totals.record.vcpus = fresh->metered.vcpus;
 	fresh->totals.watts = fresh->totals.peak_w = fresh->totals.peak_over_s = NAN;
-	open_monitors(fresh);
-	if (!read_baselines(fresh)) {
+	if (fw_monitor_model.open(&context, &fresh->model, NULL) != FW_OK)
+		fresh->model = NULL;
+	if (!begin(fresh)) {
 		fw_whole_free(fresh);
 		return fw_fail(err, FW_E_ENVIRONMENT, "the CPU times of the system: /proc/stat cannot be read");
 	}
@@ -103,97 +115,140 @@ int fw_whole_begin(const struct fw_energy_here *here, struct fw_whole **whole, s
 	return FW_OK;
 }
 
-static struct fw_energy *find_energy(const struct fw_record *record, const struct fw_domain *domain)
-{
-	const char *kind = fw_domain_kind_names[domain->kind];
-
-	for (size_t i = 0; i < record->energy.count; i++) {
-		struct fw_energy *energy = &record->energy.items[i];
-
-		if (strcmp(energy->source, domain->source) == 0 && strcmp(energy->domain, kind) == 0)
-			return energy;
-	}
-	return NULL;
-}
-
-static struct fw_energy *energy_of(struct fw_record *record, const struct source *source, const struct fw_domain *domain)
-{
-	struct fw_energy *energy = find_energy(record, domain);
-
-	if (energy)
-		return energy;
-	energy = fw_record_add_energy(record);
-	fw_record_set_text(&energy->source, domain->source);
-	fw_record_set_text(&energy->domain, fw_domain_kind_names[domain->kind]);
-	fw_record_set_text(&energy->method, source->ops->method);
-	fw_record_set_text(&energy->flags, "measured");
-	energy->joules = energy->low = energy->high = 0;
-	return energy;
-}
+/* ---- counters ---- */
 
 /* Where one of a kind counts in the machine's total, those that do not show the same once more: a mirrored die, a card beside
  * its package. What a name that we do not know counts may be anything. */
-static bool is_added(const struct source *source, const struct fw_domain *domain)
+static bool is_added(const struct fw_whole *whole, const struct fw_domain *domain)
 {
-	for (size_t i = 0; i < source->count && !domain->is_root; i++)
-		if (source->domains[i].kind == domain->kind && source->domains[i].is_root)
+	for (size_t i = 0; i < whole->count && !domain->is_root; i++) {
+		const struct fw_domain *other = whole->looks[i].domain;
+
+		if (other->is_root && other->kind == domain->kind && strcmp(other->source, domain->source) == 0)
 			return false;
+	}
 	return domain->kind != FW_DOMAIN_OTHER;
 }
 
-/* NAN: not known now. A counter that stands still although it should move has counted nothing, which is not nothing used. */
-static double joules_since(const struct source *source, size_t index, const struct fw_domain_reading *now)
+static struct row *row_of(struct fw_whole *whole, const struct fw_domain *domain)
 {
-	return now->flags & FW_DOMAIN_STALE ? (double)NAN : now->joules - source->last[index].joules;
+	for (size_t i = 0; i < whole->row_count; i++)
+		if (whole->rows[i].domain->kind == domain->kind && strcmp(whole->rows[i].domain->source, domain->source) == 0)
+			return &whole->rows[i];
+	whole->rows[whole->row_count] = (struct row){.domain = domain, .before_j = NAN};
+	return &whole->rows[whole->row_count++];
 }
 
-static void add_known(struct source *source, const struct fw_domain_reading *now, struct fw_record *slice)
+static void miss(double watts, uint64_t from_ns, uint64_t until_ns, struct row *row)
 {
-	for (size_t i = 0; i < source->count; i++) {
-		const struct fw_domain *domain = &source->domains[i];
-		double joules = joules_since(source, i, &now[i]);
+	if (until_ns > from_ns)
+		row->high += watts * (double)(until_ns - from_ns) / 1e9;
+	row->flags |= FW_DOMAIN_GAP;
+}
 
-		if (!is_added(source, domain) || isnan(joules))
+/* Its steps and updates at both edges are in doubt, and what it hid while it could not be read. */
+static void add_counter(const struct fw_whole *whole, size_t index, uint64_t now_ns, struct row *row)
+{
+	const struct fw_counter_look *look = &whole->looks[index];
+	const struct since *since = &whole->since[index];
+	uint64_t known_ns = look->is_unknown ? look->known_ns : middle_ns(&look->reading);
+	double known_j = look->is_unknown ? look->known_j : look->reading.joules;
+	double lost_j = (look->is_unknown ? look->known_lost_j : look->reading.lost_j) - since->first_lost_j;
+
+	row->is_open |= look->is_unknown;
+	if (since->first_ns == 0 || known_ns <= since->first_ns) {
+		miss(look->most_w, whole->begin_ns, now_ns, row);
+		return;
+	}
+	double joules = fmax(known_j - since->first_j, 0), seconds = (double)(known_ns - since->first_ns) / 1e9;
+	double skew_s = (double)(look->reading.after_ns - look->reading.before_ns) / 2e9;
+	double half_j = look->domain->quantum_j + (look->update_s + skew_s) * joules / seconds;
+
+	row->is_known = true;
+	row->is_virtual |= look->domain->is_virtual;
+	row->flags |= since->flags;
+	row->joules += joules;
+	row->low += fmax(0, joules - half_j);
+	row->high += joules + half_j + fmax(lost_j, 0);
+	if (look->is_unknown)
+		miss(look->most_w, known_ns, now_ns, row);
+	if (since->first_ns > whole->begin_ns)
+		miss(look->most_w, whole->begin_ns, since->first_ns, row);
+}
+
+/* So short a time says nothing of this counter. */
+static bool is_too_short(const struct fw_whole *whole, size_t index, uint64_t now_ns)
+{
+	return (double)(now_ns - whole->begin_ns) / 1e9 < whole->looks[index].least_s;
+}
+
+static void add_up(struct fw_whole *whole, uint64_t now_ns)
+{
+	for (size_t i = 0; i < whole->row_count; i++) {
+		double before_j = whole->rows[i].is_known && !whole->rows[i].is_open ? whole->rows[i].joules : (double)NAN;
+
+		whole->rows[i] = (struct row){.domain = whole->rows[i].domain, .before_j = before_j};
+	}
+	for (size_t i = 0; i < whole->count; i++)
+		if (is_added(whole, whole->looks[i].domain) && !is_too_short(whole, i, now_ns))
+			add_counter(whole, i, now_ns, row_of(whole, whole->looks[i].domain));
+}
+
+static void describe(const struct row *row, struct fw_energy *energy)
+{
+	char *flags = fw_strdup("measured");
+
+	if (row->is_virtual)
+		fw_record_flag(&flags, FW_BOOKS_VIRTUAL);
+	if (row->flags == 0 && !row->is_virtual)
+		fw_record_flag(&flags, "ok");
+	fw_books_flag_words(row->flags, &flags);
+	fw_record_set_text(&energy->source, row->domain->source);
+	fw_record_set_text(&energy->domain, fw_domain_kind_names[row->domain->kind]);
+	fw_record_set_text(&energy->method, row->domain->method);
+	fw_record_set_text(&energy->flags, flags);
+	energy->joules = row->joules;
+	energy->low = row->low;
+	energy->high = row->high;
+	free(flags);
+}
+
+/* For the power of the slice: a row of which a part was unknown then or is now has none. */
+static void add_to_slice(const struct fw_whole *whole, struct fw_record *slice)
+{
+	for (size_t i = 0; i < whole->row_count; i++) {
+		const struct row *row = &whole->rows[i];
+		bool is_first = whole->totals.record.duration_ms <= 0;
+
+		if (!row->is_known || row->is_open || (isnan(row->before_j) && !is_first))
 			continue;
-		struct fw_energy *energy = energy_of(slice, source, domain);
+		struct fw_energy *energy = fw_record_add_energy(slice);
 
-		fw_books_flag_words(now[i].flags, &energy->flags);
-		if (domain->is_virtual)
-			fw_record_flag(&energy->flags, FW_BOOKS_VIRTUAL);
-		energy->joules += joules;
-		energy->low += fmax(0, joules - domain->quantum_j);
-		energy->high += joules + domain->quantum_j + (now[i].lost_j - source->last[i].lost_j);
+		describe(row, energy);
+		if (!is_first)
+			energy->joules = energy->low = energy->high = fmax(row->joules - row->before_j, 0);
 	}
 }
 
-/* One of several that is unknown takes the upper end from their sum. Where all are, the slice has no row of this kind. */
-static void mark_unknown(const struct source *source, const struct fw_domain_reading *now, struct fw_record *slice)
+static struct fw_energy *energy_of(struct fw_record *record, const struct fw_domain *domain)
 {
-	for (size_t i = 0; i < source->count; i++) {
-		struct fw_energy *energy = is_added(source, &source->domains[i]) && isnan(joules_since(source, i, &now[i]))
-		                               ? find_energy(slice, &source->domains[i])
-		                               : NULL;
+	for (size_t i = 0; i < record->energy.count; i++) {
+		struct fw_energy *energy = &record->energy.items[i];
 
-		if (!energy)
-			continue;
-		fw_record_flag(&energy->flags, "gap");
-		energy->high = NAN;
+		if (strcmp(energy->source, domain->source) == 0 && strcmp(energy->domain, fw_domain_kind_names[domain->kind]) == 0)
+			return energy;
 	}
+	return fw_record_add_energy(record);
 }
 
-/* A counter that is unknown now is unknown in this slice; the next one in which it is known covers the hole. */
-static void read_source(struct source *source, struct fw_record *slice)
+static void write_rows(struct fw_whole *whole)
 {
-	fw_cleanup_free struct fw_domain_reading *now = fw_alloc_array(source->count ? source->count : 1, sizeof *now);
-
-	if (source->count > 0)
-		source->ops->read(source->monitor, now);
-	add_known(source, now, slice);
-	mark_unknown(source, now, slice);
-	for (size_t i = 0; i < source->count; i++)
-		if (isnan(source->last[i].joules) || !isnan(joules_since(source, i, &now[i])))
-			source->last[i] = now[i];
+	for (size_t i = 0; i < whole->row_count; i++)
+		if (whole->rows[i].is_known)
+			describe(&whole->rows[i], energy_of(&whole->totals.record, whole->rows[i].domain));
 }
+
+/* ---- the rest ---- */
 
 static void read_cpu(struct fw_whole *whole, struct fw_record *slice)
 {
@@ -236,18 +291,23 @@ static void apply_model(struct fw_whole *whole, struct fw_record *slice)
 const struct fw_span_totals *fw_whole_cut(struct fw_whole *whole)
 {
 	struct fw_record slice;
+
+	look(whole);
 	uint64_t now_ns = fw_monotonic_ns();
 
 	fw_record_init(&slice);
-	slice.duration_ms = fw_ns_to_ms(now_ns - whole->since_ns);
+	slice.duration_ms = fw_ns_to_ms(now_ns - whole->cut_ns);
 	slice.vcpus = whole->metered.vcpus;
-	whole->since_ns = now_ns;
-	for (size_t i = 0; i < whole->sources.count; i++)
-		read_source(&whole->sources.items[i], &slice);
+	whole->cut_ns = now_ns;
+	for (size_t i = 0; i < whole->count; i++)
+		take_first(&whole->looks[i], &whole->since[i]);
+	add_up(whole, now_ns);
+	add_to_slice(whole, &slice);
 	read_cpu(whole, &slice);
 	read_memory(whole, &slice);
 	apply_model(whole, &slice);
 	fw_span_total(&whole->totals, &slice);
+	write_rows(whole);
 	fw_record_done(&slice);
 	return &whole->totals;
 }
@@ -257,15 +317,40 @@ const struct fw_span_totals *fw_whole_look(const struct fw_whole *whole)
 	return &whole->totals;
 }
 
+static char *trouble_of(const struct fw_whole *whole, size_t index)
+{
+	const struct fw_counter_look *look = &whole->looks[index];
+	const struct since *since = &whole->since[index];
+	const char *reason = fw_domain_reason_text(since->reason);
+
+	if (!look->domain->is_root)
+		return NULL;
+	if (is_too_short(whole, index, whole->cut_ns))
+		return fw_printf("%s (%s) is not among the joules: it tells nothing of less than %.3g s", look->domain->name, look->domain->source,
+		                 look->least_s);
+	if (look->is_unknown || since->first_ns == 0 || since->first_ns > whole->begin_ns ||
+	    since->flags & (FW_DOMAIN_GAP | FW_DOMAIN_RESET))
+		return fw_printf("%s (%s) was not read whole: %s", look->domain->name, look->domain->source, reason ? reason : "it was unknown for a while");
+	return NULL;
+}
+
+size_t fw_whole_troubles(const struct fw_whole *whole, char **notes, size_t capacity)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < whole->count && count < capacity; i++) {
+		char *note = trouble_of(whole, i);
+
+		if (note)
+			notes[count++] = note;
+	}
+	return count;
+}
+
 void fw_whole_free(struct fw_whole *whole)
 {
 	if (!whole)
 		return;
-	for (size_t i = 0; i < whole->sources.count; i++) {
-		whole->sources.items[i].ops->close(whole->sources.items[i].monitor);
-		free(whole->sources.items[i].last);
-	}
-	free(whole->sources.items);
 	if (whole->model)
 		fw_monitor_model.close(whole->model);
 	fw_record_done(&whole->totals.record);

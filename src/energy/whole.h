@@ -10,10 +10,11 @@
 
 struct fw_whole;
 
-/* Opens counters of its own beside those of the manager. */
 int fw_whole_begin(const struct fw_energy_here *here, struct fw_whole **whole, struct fw_error **err);
 /* A slice has ended, the next one begins. */
 const struct fw_span_totals *fw_whole_cut(struct fw_whole *whole);
 const struct fw_span_totals *fw_whole_look(const struct fw_whole *whole);
+/* What the counters in the machine's total could not tell, and why: a sentence each, to be freed. Returns how many. */
+size_t fw_whole_troubles(const struct fw_whole *whole, char **notes, size_t capacity);
 void fw_whole_free(struct fw_whole *whole);
 FW_DEFINE_CLEANUP(struct fw_whole *, fw_whole_free)

@@ -253,6 +253,27 @@ def test_a_process_that_runs_is_measured_until_it_ends(flexwatt):
     assert report["measured"] == f"process {process.pid} and its children" and "status" not in report
 
 
+@pytest.mark.parametrize("zombie", [False, True])
+def test_of_a_process_that_ends_what_was_seen_of_it_is_told(flexwatt, counters, zombie):
+    """Its parent waits for it at once, so that nothing is left to read, or not at all."""
+    burn = "import time\nwhile time.process_time() < 0.8: pass"
+    process = subprocess.Popen([sys.executable, "-c", burn])
+    measuring = flexwatt.start("measure", "--json", "--pid", process.pid, "--counters-root", counters.root)
+    if not zombie:
+        process.wait()
+    _, text = measuring.communicate(timeout=DEADLINE_S)
+    assert measuring.returncode == 0, text
+    process.wait()
+    report = json.loads(text)
+    cpu_ms = mean(report, "cpu_user_ms") + mean(report, "cpu_system_ms")
+    assert 200 < cpu_ms < 900 and mean(report, "memory_peak_mb") > 3
+    assert any("before its end" in note for note in report["notes"]) != zombie
+    assert mean(report, "joules_low") <= mean(report, "joules") <= mean(report, "joules_high")
+    for energy in report["energy"]:
+        if energy["source"] != "tdp":
+            assert energy["low"] <= energy["joules"]["mean"] <= energy["high"], energy
+
+
 def test_a_process_is_measured_for_a_while(flexwatt):
     process = subprocess.Popen([sys.executable, "-c", BURN.format(60)])
     try:
@@ -397,6 +418,38 @@ def test_counters_of_the_whole_system_are_handed_to_nobody(flexwatt, counters):
     assert 10 * seconds * 0.95 <= package["joules"]["mean"] <= (10 + 20 * os.cpu_count()) * seconds * 1.05
     assert package["joules"]["mean"] == pytest.approx(10 * seconds + 20 * cpu_s, rel=0.25, abs=late_j)  # clock ticks against switches
     assert package["low"] <= package["joules"]["mean"] <= package["high"]
+
+
+@pytest.mark.parametrize("trouble", ["stick intel-rapl:0", "garble intel-rapl:0", "vanish intel-rapl:0"])
+def test_what_a_lost_counter_of_the_system_had_counted_stays_with_a_bound(flexwatt, counters, trouble):
+    process = flexwatt.start("measure", "--json", "--system", "3s", "--counters-root", counters.root)
+    begun = time.monotonic()
+    wait_until(lambda: time.monotonic() > begun + 1.5)
+    assert counters(trouble)
+    _, text = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, text
+    report = json.loads(text)
+    package, = (energy for energy in report["energy"] if energy["domain"] == "package" and energy["flags"].startswith("measured"))
+    seconds, cpu_s = mean(report, "wall_ms") / 1000, (mean(report, "cpu_user_ms") + mean(report, "cpu_system_ms")) / 1000
+    assert package["low"] < 10 * seconds + 20 * cpu_s < package["high"], (package, seconds, cpu_s)
+    assert package["joules"]["mean"] > 5 and "gap" in package["flags"].split() and "ok" not in package["flags"].split()
+    assert any(note.startswith("package-0 (rapl) was not read whole: ") for note in report["notes"])
+
+
+def test_the_interval_of_the_system_holds_the_truth(flexwatt, counters):
+    """Ten times a moment: a counter that shows an older update, and clock edges, are in the doubt."""
+    for _ in range(10):
+        _, report = measure(flexwatt, "--system", "60ms", "--counters-root", counters.root)
+        package, = (energy for energy in report["energy"] if energy["domain"] == "package" and energy["flags"].startswith("measured"))
+        seconds = mean(report, "wall_ms") / 1000
+        assert package["high"] >= 10 * seconds and package["low"] <= (10 + 20 * os.cpu_count()) * seconds, (package, seconds)
+
+
+def test_a_moment_that_is_too_short_has_no_measured_joules_and_says_so(flexwatt, counters):
+    _, report = measure(flexwatt, "--system", "1ms", "--counters-root", counters.root)
+    if mean(report, "wall_ms") < 2:
+        assert not any(energy["flags"].startswith("measured") for energy in report["energy"])
+        assert any("tells nothing of less than" in note for note in report["notes"])
 
 
 @pytest.mark.parametrize("what", [["--", sys.executable, "-c", BURN.format(0.5)], ["--system", "500ms"]], ids=["command", "system"])

@@ -172,6 +172,50 @@ except flexwatt.MeterError as error:
     assert said in output
 
 
+def test_a_process_that_has_ended_is_not_lost(environment):
+    """Waited for and gone, and a zombie: what it used was seen while it ran."""
+    output = python(environment, """
+import flexwatt, subprocess, sys
+burn = "import time\\nwhile time.process_time() < 0.8: pass"
+for waited in True, False:
+    process = subprocess.Popen([sys.executable, "-S", "-c", burn])
+    meter = flexwatt.Meter(pid=process.pid).start()
+    if waited:
+        process.wait()
+    else:
+        import os
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    figures = meter.stop()
+    print(figures.cpu_seconds, figures.memory_peak_mb, figures.joules, figures.joules_low <= figures.joules <= figures.joules_high, len(meter.energies))
+    process.wait()
+""").split()
+    for words in (output[:5], output[5:]):
+        cpu_s, memory_mb, joules = map(float, words[:3])
+        assert 0.3 < cpu_s < 0.95 and memory_mb > 1 and joules > 0 and words[3] == "True" and int(words[4]) > 0
+
+
+def test_figures_after_the_end_do_not_change(environment):
+    python(environment, """
+import flexwatt, subprocess
+process = subprocess.Popen(["sleep", "0.3"])
+meter = flexwatt.Meter(pid=process.pid).start()
+process.wait()
+assert meter.read() == meter.read() == meter.stop()
+""")
+
+
+def test_the_capabilities_of_the_host_stay_its_own(environment):
+    """A user with an ambient capability, as a service manager gives it."""
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("needs root and setpriv")
+    script = ("import flexwatt\ndef sets(): return [l for l in open('/proc/self/status') if l.startswith('Cap')]\n"
+              "before = sets()\nflexwatt.Meter().start().stop()\nassert sets() == before\nprint(before[2].split()[1])")
+    done = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search",
+                           shutil.which("python3", path="/usr/bin"), "-c", script], env=environment, capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout, 16) & 4
+
+
 def test_a_meter_whose_options_are_wrong_leaves_no_second_error(environment):
     done = subprocess.run([sys.executable, "-c", "import flexwatt\ntry: flexwatt.Meter(region=5)\nexcept AttributeError: print('told')"],
                           env=environment, capture_output=True, text=True, timeout=DEADLINE_S)
