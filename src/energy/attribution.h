@@ -99,7 +99,7 @@ size_t fw_holder_so_far(const struct fw_holder *holder, uint64_t serial, const s
                         size_t capacity);
 
 const struct fw_domain *fw_attribution_domain(const struct fw_attribution *attribution, size_t index);
-/* The books of each domain that counts in the machine's total. */
+/* The books of each domain that counts in the machine's total. lost_j holds what a hole that is open may have hidden; NAN: unknown. */
 struct fw_pool_books {
 	const struct fw_domain *domain;
 	struct fw_books books;

@@ -76,6 +76,16 @@ const struct fw_domain *fw_attribution_domain(const struct fw_attribution *attri
 	return &attribution->pools[index].domain;
 }
 
+/* A hole that is open has hidden what the next slice would tell: NAN when nothing bounds it. */
+static double hidden_j(const struct fw_attribution *attribution, const struct fw_pool *pool)
+{
+	double most_w = fw_pool_most_watts(pool);
+
+	if (!pool->is_hole || attribution->tick_ns <= pool->until_ns)
+		return 0;
+	return pool->has_baseline && most_w > 0 ? most_w * (double)(attribution->tick_ns - pool->until_ns) / 1e9 : (double)NAN;
+}
+
 size_t fw_attribution_books(const struct fw_attribution *attribution, struct fw_pool_books *books, size_t capacity)
 {
 	size_t count = 0;
@@ -83,10 +93,12 @@ size_t fw_attribution_books(const struct fw_attribution *attribution, struct fw_
 	for (size_t i = 0; i < attribution->count && count < capacity; i++) {
 		const struct fw_pool *pool = &attribution->pools[i];
 
-		if (pool->counts)
-			books[count++] = (struct fw_pool_books){
-				&pool->domain, pool->books, pool->floor, fw_floor_age_s(&pool->floor, attribution->tick_ns), pool->all_flags, pool->reason, pool->number,
-				pool->holes};
+		if (!pool->counts)
+			continue;
+		books[count] = (struct fw_pool_books){
+			&pool->domain, pool->books, pool->floor, fw_floor_age_s(&pool->floor, attribution->tick_ns), pool->all_flags, pool->reason, pool->number,
+			pool->holes};
+		books[count++].books.lost_j += hidden_j(attribution, pool);
 	}
 	return count;
 }

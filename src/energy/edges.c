@@ -120,7 +120,7 @@ void fw_energy_begin(struct fw_energy_worker *worker)
 	if (worker->manager->counters)
 		worker->begin_edge = fw_counters_edge(worker, &worker->begin);
 	worker->memory = (struct fw_memory_samples){.peak_bytes = NAN, .until_ns = worker->begin_ns};
-	worker->seen.at_ns = 0;
+	worker->seen = (struct fw_seen){worker->begin_ns, worker->begin.stat};
 	worker->base_off_ns = read_since ? 0 : UINT64_MAX;
 	if (read_since)
 		worker->base = worker->last;

@@ -149,7 +149,7 @@ static void bound_memory(const struct fw_ended *ended, const struct fw_reading *
 /* It has gone with all that it could tell: what was seen of it last is the least that it used. */
 static bool is_unseen(const struct fw_ended *ended)
 {
-	return !ended->alive && ended->seen.at_ns > 0 && ended->end.stat.cpu_total_ns < 0;
+	return !ended->alive && ended->worker->metered.keeps_seen && ended->end.stat.cpu_total_ns < 0;
 }
 
 static void take_seen(const struct fw_ended *ended, struct fw_reading *end)
@@ -169,8 +169,10 @@ static double cpu_s_between(const struct fw_reading *begin, const struct fw_read
 	return from_ns >= 0 && until_ns >= from_ns ? (double)(until_ns - from_ns) / 1e9 : (double)NAN;
 }
 
-static void finish_memory(const struct fw_ended *ended, int64_t after_bytes, struct fw_interval *interval)
+/* after_bytes: at its end, or -1; seen_bytes: as it was seen last, by whichever reading. */
+static void finish_memory(const struct fw_ended *ended, int64_t after_bytes, int64_t seen_bytes, struct fw_interval *interval)
 {
+	bool as_seen = !ended->alive && ended->worker->metered.keeps_seen;
 	struct fw_memory_samples memory = ended->memory;
 	uint64_t begin_ns = ended->begin.after_ns, end_ns = ended->end.after_ns;
 	double elapsed_ns = end_ns > begin_ns ? (double)(end_ns - begin_ns) : 0;
@@ -179,7 +181,9 @@ static void finish_memory(const struct fw_ended *ended, int64_t after_bytes, str
 		fw_energy_add_sample(&memory, end_ns, after_bytes);
 		memory.final = true;
 	}
-	memory.final = memory.final || is_unseen(ended);
+	if (as_seen && isnan(memory.peak_bytes))
+		fw_energy_add_sample(&memory, end_ns, seen_bytes);
+	memory.final = memory.final || as_seen;
 	interval->memory_peak_mb = memory.final ? memory.peak_bytes / MIB : NAN;
 	interval->memory_average_mb = memory.final && elapsed_ns > 0 ? memory.byte_ns / elapsed_ns / MIB
 	                                                             : interval->memory_peak_mb;
@@ -222,7 +226,7 @@ static void fill_one(struct fw_energy_manager *manager, struct fw_ended *ended)
 	interval.cpu_s = cpu_s_between(&interval.begin, &interval.end);
 	interval.end.unique_bytes = ends_alone && ended->alive ? after.unique_bytes : -1;
 	interval.end.proportional_bytes = ends_alone && ended->alive ? after.proportional_bytes : -1;
-	finish_memory(ended, ends_alone && ended->alive ? after.stat.memory_bytes : -1, &interval);
+	finish_memory(ended, ends_alone && ended->alive ? after.stat.memory_bytes : -1, after.stat.memory_bytes, &interval);
 	if (manager->counters && knows_work(ended))
 		fw_counters_fill(manager->counters, ended);
 	attribute(manager, &interval, record);

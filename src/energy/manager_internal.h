@@ -30,7 +30,7 @@ struct fw_memory_samples {
 	bool final;            /* the last of them was taken at the end, while the worker still held what it had */
 };
 
-/* CPU time of a worker that keeps_seen, at its latest sample; at_ns 0: none yet. */
+/* CPU time of a worker that keeps_seen, at its begin or its latest sample. */
 struct fw_seen {
 	uint64_t at_ns;
 	struct fw_cgroup_stat stat;

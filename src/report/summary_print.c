@@ -138,27 +138,41 @@ static void print_kept(const struct fw_summary *summary, struct fw_buffer *out)
 		fw_buffer_text(out, "\n");
 }
 
+/* NAN: nothing bounds it. */
+static void print_lost(double lost_j, struct fw_buffer *out)
+{
+	char lost[FW_FORMAT_SIZE];
+
+	if (isnan(lost_j))
+		fw_buffer_text(out, "how much is missing is not known\n");
+	else if (lost_j > 0)
+		fw_buffer_printf(out, "up to %s may be missing\n", fw_format_joules(lost, lost_j));
+	else
+		fw_buffer_text(out, "nothing is missing in the sum, but whose it was is less sure\n");
+}
+
 /* Where something was not measured whole: what it may hide. Where all is well, no word. */
 static void print_books(const struct fw_summary *summary, struct fw_buffer *out)
 {
 	const json_t *domains = fw_json_at(summary->row.totals, "energy.domains"), *domain;
-	char lost[FW_FORMAT_SIZE];
 	size_t i;
 
 	json_array_foreach(domains, i, domain) {
 		const char *flags = json_string_value(json_object_get(domain, "flags"));
 		const char *reason = json_string_value(json_object_get(domain, "reason"));
-		double lost_j = json_number_value(json_object_get(domain, "lost_j"));
+		const json_t *lost = json_object_get(domain, "lost_j");
+		double lost_j = json_is_number(lost) ? json_number_value(lost) : (double)NAN;
 		double residual_j = fabs(json_number_value(json_object_get(domain, "residual_j")));
 		double measured_j = json_number_value(json_object_get(domain, "measured_j"));
 
 		if (residual_j > BOOKS_TOLERANCE * (measured_j + 1))
 			fw_buffer_printf(out, "  note: %s: what was handed out differs by %g J from what was measured\n",
 			                 json_string_value(json_object_get(domain, "name")), residual_j);
-		if (lost_j > 0 || fw_record_has_flag(flags, "gap") || fw_record_has_flag(flags, "reset"))
-			fw_buffer_printf(out, "  note: %s was not read whole (%s%s%s): up to %s may be missing\n",
-			                 json_string_value(json_object_get(domain, "name")), flags ? flags : "gap", reason ? ", " : "",
-			                 reason ? reason : "", fw_format_joules(lost, lost_j));
+		if (!(lost_j > 0) && !fw_record_has_flag(flags, "gap") && !fw_record_has_flag(flags, "reset"))
+			continue;
+		fw_buffer_printf(out, "  note: %s was not read whole (%s%s%s): ", json_string_value(json_object_get(domain, "name")),
+		                 flags ? flags : "gap", reason ? ", " : "", reason ? reason : "");
+		print_lost(lost_j, out);
 	}
 }
 

@@ -332,6 +332,25 @@ static void what_ends_in_a_hole_is_told_as_far_as_known_and_bounded_beyond(void 
 }
 
 /* It rested, the counter went, it worked: its own CPU time bounds what cannot be seen. */
+static void a_hole_that_is_open_at_the_end_is_in_the_books_with_its_bound(void **state)
+{
+	cleanup_machine struct machine machine;
+	struct fw_pool_books books[DOMAINS];
+
+	(void)state;
+	machine_init(&machine);
+	tick(&machine);
+	rest(&machine); /* 10 W */
+	assert_int_equal(fw_attribution_books(machine.attribution, books, DOMAINS), 3);
+	assert_near(books[PACKAGE_0].books.lost_j, 0, 1e-9);
+	machine.readings[PACKAGE_0].joules = NAN;
+	pass(&machine, 3);
+	tick(&machine);
+	fw_attribution_books(machine.attribution, books, DOMAINS);
+	assert_near(books[PACKAGE_0].books.lost_j, 2 * 10 * 3, 1);
+	assert_near(books[DRAM].books.lost_j, 0, 1e-9);
+}
+
 static void work_that_begins_in_a_hole_is_within_the_bound(void **state)
 {
 	cleanup_machine struct machine machine;
@@ -1067,7 +1086,7 @@ FW_TESTS(memory_is_shared_by_cache_misses_where_they_are_counted, what_goes_on_i
          packages_are_priced_apart, mistake_21_edges_inside_a_slice_follow_work_and_measured_time,
          mistake_19_a_hole_is_no_zero_and_its_energy_goes_to_the_work_since,
          what_ends_in_a_hole_is_told_as_far_as_known_and_bounded_beyond,
-         work_that_begins_in_a_hole_is_within_the_bound,
+         a_hole_that_is_open_at_the_end_is_in_the_books_with_its_bound, work_that_begins_in_a_hole_is_within_the_bound,
          what_waits_for_a_slow_counter_has_its_own_joules_of_a_fast_one, what_lies_in_a_hole_has_no_figure,
          a_counter_that_stands_still_under_work_gives_no_zero,
          mistake_22_a_clock_that_goes_back_makes_nothing_negative_and_loses_nothing,

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "energy/span.h"
 
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "base/memory.h"
-#include "tests/unit/support.h"
+#include "base/time.h"
+#include "tests/unit/energy_support.h"
 
 static struct fw_record slice_of(double ms, double cpu_ms, int64_t faults, double peak_mb)
 {
@@ -175,7 +180,100 @@ static void power_is_of_one_basis(void **state)
 	fw_record_done(&totals.record);
 }
 
-FW_TESTS(slices_add_up_by_the_nature_of_each_field, a_counter_unknown_in_one_slice_is_unknown_in_the_sum,
-         energy_adds_up_by_source_with_its_interval_and_flags, a_source_that_misses_in_a_slice_has_no_upper_end,
-         the_peak_is_of_a_slice_long_enough_to_have_a_power, what_is_flagged_in_one_slice_is_not_ok,
-         power_is_of_one_basis)
+/* ---- a counter that is updated seldom ---- */
+
+#define SLOW_S 0.2
+
+static struct fw_domain slow_domain = {.source = "rapl", .kind = FW_DOMAIN_PACKAGE, .package = -1, .gpu = -1, .quantum_j = 1e-6,
+                                       .update_s = SLOW_S, .most_w = 1000, .is_root = true};
+
+static int open_slow(const struct fw_monitor_context *context, struct fw_monitor **monitor, struct fw_error **err)
+{
+	(void)context;
+	(void)err;
+	*monitor = (struct fw_monitor *)&slow_domain;
+	return FW_OK;
+}
+
+static char *describe_slow(struct fw_monitor *monitor)
+{
+	(void)monitor;
+	return fw_strdup("slow");
+}
+
+static size_t slow_domains(struct fw_monitor *monitor, const struct fw_domain **domains)
+{
+	(void)monitor;
+	*domains = &slow_domain;
+	return 1;
+}
+
+/* 10 W. */
+static void read_slow(struct fw_monitor *monitor, struct fw_domain_reading *readings)
+{
+	static uint64_t first_ns;
+	uint64_t now_ns = fw_monotonic_ns();
+
+	(void)monitor;
+	first_ns = first_ns ? first_ns : now_ns;
+	*readings = (struct fw_domain_reading){.before_ns = now_ns, .after_ns = now_ns, .joules = 10 * (double)(now_ns - first_ns) / 1e9};
+}
+
+static void close_slow(struct fw_monitor *monitor)
+{
+	(void)monitor;
+}
+
+static const struct fw_monitor_ops slow = {.name = "rapl", .method = "rapl/1", .open = open_slow, .describe = describe_slow,
+                                           .domains = slow_domains, .read = read_slow, .close = close_slow};
+static const struct fw_monitor_ops *const monitors[] = {&fw_monitor_system, &slow, NULL};
+
+/* Its slices last 0.4 s: whoever cuts before does not wait, and at the end no slice is missing. */
+static void a_cut_waits_for_no_counter_and_the_end_has_all_slices(void **state)
+{
+	struct fw_energy_options options = {.context = {&world.root, &world.machine, world.catalogue}, .monitors = monitors};
+	struct fw_metered metered = {.pid = getpid(), .vcpus = 1};
+	FW_CLEANUP(fw_energy_manager_free) struct fw_energy_manager *manager = NULL;
+	struct fw_error *err = NULL;
+	uint64_t longest_ns = 0;
+
+	(void)state;
+	assert_ok(fw_energy_manager_new(&options, &manager, &err), err);
+	FW_CLEANUP(fw_span_free) struct fw_span *span = fw_span_begin(manager, &metered);
+	uint64_t begin_ns = fw_monotonic_ns();
+
+	for (int i = 0; i < 3; i++) {
+		burn_30_ms();
+		uint64_t before_ns = fw_monotonic_ns();
+
+		assert_true(fw_span_cut(span)->record.duration_ms < (double)(before_ns - begin_ns) / 1e6);
+		uint64_t took_ns = fw_monotonic_ns() - before_ns;
+
+		longest_ns = took_ns > longest_ns ? took_ns : longest_ns;
+	}
+	double whole_ms = fw_ns_to_ms(fw_monotonic_ns() - begin_ns);
+	const struct fw_span_totals *totals = fw_span_end(span, true);
+
+	assert_true(longest_ns < (uint64_t)(SLOW_S * 1e9));
+	assert_near(totals->record.duration_ms, whole_ms, 50);
+	assert_int_equal(totals->record.energy.count, 1);
+	assert_true(totals->record.energy.items[0].joules > 0);
+	assert_ptr_equal(fw_span_cut(span), totals);
+	assert_near(totals->record.duration_ms, whole_ms, 50); /* nothing comes after the end */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(slices_add_up_by_the_nature_of_each_field),
+		cmocka_unit_test(a_counter_unknown_in_one_slice_is_unknown_in_the_sum),
+		cmocka_unit_test(energy_adds_up_by_source_with_its_interval_and_flags),
+		cmocka_unit_test(a_source_that_misses_in_a_slice_has_no_upper_end),
+		cmocka_unit_test(the_peak_is_of_a_slice_long_enough_to_have_a_power),
+		cmocka_unit_test(what_is_flagged_in_one_slice_is_not_ok),
+		cmocka_unit_test(power_is_of_one_basis),
+		cmocka_unit_test(a_cut_waits_for_no_counter_and_the_end_has_all_slices),
+	};
+
+	return cmocka_run_group_tests(tests, energy_set_up, energy_tear_down);
+}
