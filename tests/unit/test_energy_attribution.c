@@ -345,6 +345,7 @@ static void a_hole_that_is_open_at_the_end_is_in_the_books_with_its_bound(void *
 	assert_near(books[PACKAGE_0].books.lost_j, 0, 1e-9);
 	machine.readings[PACKAGE_0].joules = NAN;
 	pass(&machine, 3);
+	use(&machine, DRAM, 6);
 	tick(&machine);
 	fw_attribution_books(machine.attribution, books, DOMAINS);
 	assert_near(books[PACKAGE_0].books.lost_j, 2 * 10 * 3, 1);
