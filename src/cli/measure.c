@@ -20,6 +20,7 @@
 #include "cli/measure_child.h"
 #include "cli/measure_floor.h"
 #include "cli/measure_group.h"
+#include "cli/measure_notes.h"
 #include "cli/measure_wait.h"
 #include "cli/scope.h"
 #include "cli/terminal.h"
@@ -276,6 +277,7 @@ static int report(struct session *session, struct fw_error **err)
 
 	if (rc != FW_OK)
 		return rc;
+	fw_measure_note(session->here, &session->measured);
 	fw_buffer_init(&text, REPORT_MAX);
 	if (session->wishes->json) {
 		fw_cleanup_json json_t *json = fw_measured_to_json(&session->measured);

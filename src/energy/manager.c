@@ -57,7 +57,8 @@ static void open_monitor(struct fw_energy_manager *manager, size_t index, const 
 	if (ops->domains && options->counters_root)
 		own.root = options->counters_root;
 	report->ops = ops;
-	report->works = fw_energy_open_monitor(ops, context, &manager->monitors[index], &err) == FW_OK;
+	report->rc = fw_energy_open_monitor(ops, context, &manager->monitors[index], &err);
+	report->works = report->rc == FW_OK;
 	if (report->works) {
 		report->detail = ops->describe(manager->monitors[index]);
 		return;

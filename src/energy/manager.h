@@ -38,6 +38,7 @@ int fw_energy_open_monitor(const struct fw_monitor_ops *ops, const struct fw_mon
 struct fw_monitor_report {
 	const struct fw_monitor_ops *ops;
 	bool works;
+	int rc;       /* FW_OK, or why not */
 	char *detail; /* what it reads here, or why not */
 	char *hint;   /* what would enable it, or NULL */
 };

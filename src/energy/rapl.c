@@ -73,6 +73,32 @@ static int explain(const struct fw_monitor_context *context, const struct fw_mon
 	return explain_missing(context, err);
 }
 
+/* A package that is there and tells nothing, by no other zone either. */
+static const struct fw_rapl_zone *unread_package(const struct fw_monitor *rapl)
+{
+	for (size_t i = 0; i < rapl->zone_count; i++) {
+		const struct fw_rapl_zone *zone = &rapl->zones[i];
+		bool is_read = !zone->unread || zone->domain.kind != FW_DOMAIN_PACKAGE || zone->parent != FW_RAPL_NO_ZONE;
+
+		for (size_t d = 0; d < rapl->domain_count && !is_read; d++)
+			is_read = rapl->domains[d].kind == FW_DOMAIN_PACKAGE && rapl->domains[d].package == zone->domain.package &&
+			          rapl->domains[d].die == zone->domain.die;
+		if (!is_read)
+			return zone;
+	}
+	return NULL;
+}
+
+/* Joules of the other packages would pass for the machine's. */
+static int explain_part(const struct fw_rapl_zone *zone, struct fw_error **err)
+{
+	if (zone->refused)
+		return fw_error_wrap(err, explain_refused(zone, err), "%s is missing, and a sum without it is no machine's", zone->domain.name);
+	fw_fail(err, FW_E_IO, "%s is missing, and a sum without it is no machine's: /sys/class/powercap/%s/energy_uj cannot be read",
+	        zone->domain.name, zone->entry);
+	return fw_error_hint(err, FW_E_IO, "cat that file tells what the kernel says; the power PMU (monitor perf) or the model stands in");
+}
+
 static bool list_domains(struct fw_monitor *rapl)
 {
 	bool package = false;
@@ -107,6 +133,10 @@ static int rapl_open(const struct fw_monitor_context *context, struct fw_monitor
 	fw_rapl_measure(rapl);
 	if (!list_domains(rapl))
 		return explain(context, rapl, err);
+	const struct fw_rapl_zone *unread = unread_package(rapl);
+
+	if (unread)
+		return explain_part(unread, err);
 	rapl->stat_fd = fw_root_open_file(context->root, "proc/stat");
 	*monitor = FW_TAKE(rapl);
 	return FW_OK;

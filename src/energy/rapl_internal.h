@@ -24,6 +24,7 @@ struct fw_rapl_zone {
 	int fd;                    /* energy_uj, kept open; -1 */
 	uint64_t first_uj;         /* read at open */
 	const char *left_out;      /* why it is no domain, or NULL */
+	bool unread;               /* left out because it could not be read */
 	bool refused;              /* by permissions */
 	int mirror_of;             /* zone that shows the same counter, or FW_RAPL_NO_ZONE */
 	size_t number;             /* of its domain */

@@ -89,6 +89,7 @@ static double highest_limit_w(const struct fw_root *root, const char *entry)
 static void note_unreadable(struct fw_rapl_zone *zone, int errnum)
 {
 	zone->left_out = errnum == EACCES || errnum == EPERM ? "not permitted" : "cannot be read";
+	zone->unread = true;
 	zone->refused = errnum == EACCES || errnum == EPERM;
 }
 

@@ -465,6 +465,19 @@ def test_joules_of_a_guest_are_told_as_one_grade_lower(flexwatt, tmp_path, what)
     assert package["joules"]["mean"] > 0 and "virtual" in package["flags"].split() and "ok" not in package["flags"].split()
 
 
+def test_packages_of_which_one_is_missing_are_not_told_as_the_machine(flexwatt, tmp_path):
+    for package in (0, 1):
+        zone = tmp_path / f"sys/class/powercap/intel-rapl:{package}"
+        zone.mkdir(parents=True)
+        (zone / "name").write_text(f"package-{package}\n")
+        (zone / "max_energy_range_uj").write_text("262143328850\n")
+        (zone / "energy_uj").write_text("" if package else "1000000\n")
+    _, report = measure(flexwatt, "--counters-root", tmp_path, "--", "true")
+    assert not any(energy["flags"].startswith("measured") for energy in report["energy"])
+    note, = (note for note in report["notes"] if note.startswith("modelled, "))
+    assert "package-1 is missing" in note and "stands in" in note
+
+
 @pytest.mark.parametrize("file", ["sys/class/powercap/intel-rapl:0/energy_uj", "sys/class/powercap/intel-rapl:0/name",
                                   "sys/class/hwmon/hwmon0/name", "proc/stat"])
 def test_a_pipe_among_the_counters_holds_nobody_up(flexwatt, tmp_path, file):

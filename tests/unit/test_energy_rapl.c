@@ -118,6 +118,25 @@ static void mmio_stands_in_where_the_other_cannot_be_read(void **state)
 	world_says(&world, "without intel-rapl:0 package-0: cannot be read");
 }
 
+static void packages_of_which_one_cannot_be_read_are_no_machine(void **state)
+{
+	(void)state;
+	for (int readable = 0; readable < 2; readable++) {
+		fw_cleanup_world struct world world;
+		struct fw_error *err = NULL;
+
+		world_init(&world);
+		world_zone(&world, "intel-rapl:0", "package-0", 100000000, RANGE);
+		world_zone(&world, "intel-rapl:1", "package-1", 100000000, RANGE);
+		world_zone(&world, "intel-rapl:1:0", "core", 100000000, RANGE);
+		world_zone_file(&world, readable ? "intel-rapl:1:0" : "intel-rapl:1", "energy_uj", "");
+		if (readable)
+			world_open(&world, &fw_monitor_rapl); /* what is within a package may be missing */
+		else
+			assert_error_is(world_try_open(&world, &fw_monitor_rapl, &err), &err, FW_E_IO, "package-1 is missing");
+	}
+}
+
 static void a_zone_that_two_drivers_register_counts_once(void **state)
 {
 	fw_cleanup_world struct world world;
@@ -578,7 +597,7 @@ static void a_machine_without_powercap_says_why(void **state)
 }
 
 FW_TESTS(mistake_05_zones_are_told_apart_by_name_not_by_number, mistake_06_unknown_names_are_kept_and_never_fatal,
-         mistake_07_a_package_comes_by_one_control_type, mmio_stands_in_where_the_other_cannot_be_read,
+         mistake_07_a_package_comes_by_one_control_type, mmio_stands_in_where_the_other_cannot_be_read, packages_of_which_one_cannot_be_read_are_no_machine,
          a_zone_that_two_drivers_register_counts_once, mistake_08_mirrored_dies_count_once,
          a_mirror_that_goes_its_own_way_is_told_as_lost, dies_with_counters_of_their_own_are_added,
          mistake_09_the_total_is_of_roots_alone, mistake_10_dram_stands_beside_its_package,

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the reader of a measurement must know of its joules: counters that do not serve, ends that are not known.
+ */
+#pragma once
+
+#include "energy/here.h"
+#include "report/measured.h"
+
+/* After the last repetition. */
+void fw_measure_note(const struct fw_energy_here *here, struct fw_measured *measured);
