@@ -19,8 +19,8 @@ static void note_counters(const struct fw_energy_here *here, struct fw_measured 
 	for (size_t i = 0; i < count; i++)
 		if (reports[i].ops->domains && (reports[i].rc == FW_E_PERMISSION || reports[i].rc == FW_E_IO))
 			fw_measured_note(measured, fw_printf("modelled, for the counters of %s do not serve: %s%s%s", reports[i].ops->name,
-			                                               reports[i].detail, reports[i].hint ? "; " : "",
-			                                               reports[i].hint ? reports[i].hint : ""));
+			                                     reports[i].detail, reports[i].hint ? "; " : "",
+			                                     reports[i].hint ? reports[i].hint : ""));
 }
 
 /* A figure without an end: which part of it is to blame. */
@@ -37,7 +37,7 @@ static void note_ends(struct fw_measured *measured)
 	for (size_t i = 0; i < record->energy.count; i++)
 		if (isnan(record->energy.items[i].high) && strcmp(record->energy.items[i].source, best.source) == 0)
 			fw_measured_note(measured, fw_printf("no upper end: nothing bounds what %s %s used while it was unknown",
-			                                               record->energy.items[i].source, record->energy.items[i].domain));
+			                                     record->energy.items[i].source, record->energy.items[i].domain));
 }
 
 void fw_measure_note(const struct fw_energy_here *here, struct fw_measured *measured)

@@ -148,9 +148,9 @@ int fw_meter_read(struct fw_meter *meter, struct fw_meter_figures *figures, char
 	struct fw_error *reason = NULL;
 	int rc = check_maker(meter, &reason);
 
-	if (rc == FW_OK && !figures)
+	if (rc == FW_OK && !figures) {
 		rc = fw_fail(&reason, FW_E_USAGE, "no place for the figures");
-	if (rc == FW_OK) {
+	} else if (rc == FW_OK) {
 		/* What has ended cannot be cut: its end, whose last reading is that of a moment ago, is the last of it. */
 		meter->totals = fw_process_runs(meter->pid) ? fw_span_read(meter->span) : fw_span_end(meter->span, false);
 		rc = fill(meter, figures, &reason);
