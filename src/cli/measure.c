@@ -35,7 +35,7 @@ enum { OWN_FAILURE = 125, CANNOT_EXECUTE = 126, NOT_FOUND = 127, REPORT_MAX = 16
 struct wishes {
 	int64_t repeat, memory_mb, pid;
 	const char *for_text, *system_text, *cpus_text, *region, *output, *counters_root;
-	bool watch, json;
+	bool watch, json, shares;
 	uint64_t for_ns;
 	double cpus;
 };
@@ -158,6 +158,7 @@ static int measure_once(struct session *session, const char *program, bool *inte
 	struct fw_cgroup *group = group_of(session, child.pid);
 
 	metered.cgroup = group;
+	metered.wants_shares = session->wishes->shares;
 	metered.pid = group ? child.pid : getpid();
 	fw_energy_here_reserve(session->here, session->wishes->cpus, &metered);
 	waiting.ended = child.pidfd;
@@ -207,7 +208,8 @@ static int measure_command(struct session *session, const char *program, struct 
 static int measure_process(struct session *session, struct fw_error **err)
 {
 	struct fw_waiting waiting = waiting_of(session);
-	struct fw_metered metered = {.pid = (pid_t)session->wishes->pid, .keeps_seen = true};
+	struct fw_metered metered = {.pid = (pid_t)session->wishes->pid, .keeps_seen = true,
+	                             .wants_shares = session->wishes->shares};
 	fw_cleanup_fd int pidfd = session->wishes->pid > INT32_MAX ? -1 : (int)syscall(SYS_pidfd_open, metered.pid, 0);
 
 	if (pidfd < 0) {
@@ -329,6 +331,8 @@ static int check_wishes(struct wishes *wishes, bool command, struct fw_error **e
 	if (!command && (wishes->repeat > 0 || wishes->memory_mb > 0))
 		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "measure: --repeat and --memory go with a command"),
 		                     "flexwatt measure --repeat 5 --memory 512 -- COMMAND");
+	if (wishes->shares && wishes->system_text)
+		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "measure: --shares goes with a command or --pid"), "the whole machine's memory is nobody's share");
 	if (wishes->for_text && wishes->pid == 0)
 		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "measure: --for goes with --pid"),
 		                     "flexwatt measure --pid PID --for 30s; a command is measured until it ends");
@@ -445,6 +449,7 @@ static int run(int argc, char **argv, struct fw_error **err)
 		{"counters-root", "DIR", "directory that stands for / for energy counters: the host's, in a container", FW_OPTION_TEXT, &wishes.counters_root,
 	     "FLEXWATT_COUNTERS_ROOT", 0},
 		{"output", "FILE", "the report goes there, not to standard error", FW_OPTION_TEXT, &wishes.output, NULL, 'o'},
+		{"shares", NULL, "unique and proportional memory (USS, PSS) too, each second: costs some 40 ms a GB", FW_OPTION_FLAG, &wishes.shares, NULL, 0},
 		{"json", NULL, "the report as JSON", FW_OPTION_FLAG, &wishes.json, NULL, 0},
 	};
 	int rc = fw_options_read(&fw_command_measure, options, FW_COUNT_OF(options), argc, argv, 0, SIZE_MAX, &words, &help, err);

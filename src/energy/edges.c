@@ -54,6 +54,8 @@ static bool may_share(const struct fw_energy_worker *worker, int64_t held_bytes)
 {
 	double cost_ns = (double)held_bytes * SHARES_NS_PER_BYTE;
 
+	if (worker->metered.wants_shares)
+		return true;
 	return held_bytes >= 0 && cost_ns <= SHARES_MOST_NS && cost_ns <= SHARES_PART * (double)worker->lasted_ns &&
 	       may_read(worker->manager, fw_monotonic_ns(), FW_KEEP_FOR_TICKS);
 }

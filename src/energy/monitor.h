@@ -32,6 +32,8 @@ struct fw_metered {
 	int64_t memory_mb;        /* reserved; 0: nothing, it has what it uses */
 	/* What was seen last of a tree stands for an end at which nothing is left to read (fw_energy_unseen_ns). */
 	bool keeps_seen;
+	/* USS and PSS at each end, whatever they cost. */
+	bool wants_shares;
 	/* Where it talks with flexwatt itself, IPv4 in network byte order, 0: nowhere. That is no network traffic of its own. */
 	uint32_t own_address;
 	uint16_t own_port;

@@ -72,6 +72,13 @@ static void print_memory(const struct page *page)
 	label(page, "memory");
 	figure(page, "memory_peak_mb", fw_format_mb);
 	fw_buffer_text(page->out, " peak");
+	if (!isnan(fw_measured_figure(page->measured, "memory_uss_mb").mean)) {
+		fw_buffer_text(page->out, ", ");
+		figure(page, "memory_uss_mb", fw_format_mb);
+		fw_buffer_text(page->out, " its own alone (USS), ");
+		figure(page, "memory_pss_mb", fw_format_mb);
+		fw_buffer_text(page->out, " with its part of the shared (PSS)");
+	}
 	if (!isnan(fw_measured_figure(page->measured, "faults_minor").mean)) {
 		fw_buffer_text(page->out, "; faults ");
 		figure(page, "faults_minor", format_count);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """flexwatt measure: what a command takes, and that the command does not notice."""
 import json
+import math
 import os
 import pathlib
 import pty
@@ -101,7 +102,7 @@ def test_while_it_opens_what_it_reads_a_signal_ends_it(flexwatt, number):
     ([], "nothing to measure"), (["--pid", "1", "true"], "one of them"), (["--system", "fast"], "is not a time"),
     (["--repeat", "0", "true"], "whole number"), (["--memory", "64", "true"], "128 to 10240"), (["--repeat", "2", "--system", "1s"], "go with a command"),
     (["--for", "1s", "true"], "--for goes with --pid"), (["--region", "mars-1", "true"], "mars-1"), (["--cpus", "-1", "true"], "no number of CPUs"),
-    (["--output", "/nowhere/x", "true"], "/nowhere/x"), (["--pid", "4194304"], "no process 4194304"), (["--sytem", "1s"], "did you mean --system")])
+    (["--output", "/nowhere/x", "true"], "/nowhere/x"), (["--pid", "4194304"], "no process 4194304"), (["--sytem", "1s"], "did you mean --system"), (["--system", "1s", "--shares"], "with a command or --pid")])
 def test_own_failures_are_125(flexwatt, arguments, said):
     done = flexwatt("measure", *arguments, status=125)
     assert done.stdout == "" and said in done.stderr
@@ -191,6 +192,15 @@ def test_repetitions_give_means_with_confidence(flexwatt):
     assert "±" in flexwatt("measure", "-r", "2", "--", "true").stderr
 
 
+@pytest.mark.parametrize("memory_mb", [128, 1769, 10240])
+def test_dollars_are_those_of_the_price_list(flexwatt, memory_mb):
+    _, report = measure(flexwatt, "--memory", memory_mb, "--", "sleep", "0.123")
+    prices = [line.split(",") for line in (SOURCE / "data/prices.csv").read_text().splitlines() if line.startswith("eu-central-1,")]
+    (_, _, gb_second, request, *_), = (line for line in prices if f", {line[1]}, " in report["price"]["basis"])
+    billed_s = math.ceil(mean(report, "wall_ms")) / 1000
+    assert mean(report, "total_usd") == pytest.approx(billed_s * memory_mb / 1024 * float(gb_second) + float(request), rel=1e-9)
+
+
 def test_the_first_failure_of_the_repetitions_is_the_status(flexwatt):
     script = flexwatt.write("once", "#!/bin/sh\n[ -e done ] && exit 0\ntouch done\nexit 9\n", 0o755)
     measure(flexwatt, "-r", "3", "--", script, status=9)
@@ -251,6 +261,22 @@ def test_a_process_that_runs_is_measured_until_it_ends(flexwatt):
     process.wait()
     assert 100 < mean(report, "wall_ms") < 20000 and mean(report, "joules") > 0 and report["price"] is None
     assert report["measured"] == f"process {process.pid} and its children" and "status" not in report
+
+
+def test_unique_and_proportional_memory_come_on_request(flexwatt):
+    hold = "x = bytearray(60 << 20)\nimport time\ntime.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", hold])
+    try:
+        wait_until(lambda: int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{process.pid}/status").read_text())[1]) > 60 << 10)
+        _, report = measure(flexwatt, "--pid", process.pid, "--for", "300ms", "--shares")
+        told = flexwatt("measure", "--pid", process.pid, "--for", "300ms", "--shares").stderr
+    finally:
+        process.kill()
+        process.wait()
+    assert 60 <= mean(report, "memory_uss_mb") <= mean(report, "memory_pss_mb") < 200
+    assert re.search(r"memory .* its own alone \(USS\), .* \(PSS\)", told)
+    _, report = measure(flexwatt, "--shares", "--", sys.executable, "-c", hold.replace("60)", "1.3)"))
+    assert mean(report, "memory_uss_mb") >= 60
 
 
 @pytest.mark.parametrize("zombie", [False, True])
@@ -405,6 +431,33 @@ def test_what_is_known_of_idle_power_serves_the_next(flexwatt, counters):
     path.write_text("{not json")
     package_of()
     assert json.loads(path.read_text())["books"]
+
+
+def test_the_true_joules_of_a_process_lie_in_the_interval(flexwatt, counters):
+    """It waits, works when it is told to, and goes on waiting: true is what its CPU time drew and the floor, as all CPUs are its own."""
+    work = "import sys, time\nsys.stdin.readline()\nend = time.process_time() + 0.8\nwhile time.process_time() < end: pass\nsys.stdin.readline()"
+    process = subprocess.Popen([sys.executable, "-c", work], stdin=subprocess.PIPE, text=True)
+    try:
+        assert counters(f"watch {process.pid} process")
+        measuring = flexwatt.start("measure", "--json", "--pid", process.pid, "--counters-root", counters.root, "--for", "6s")
+        wait_until(lambda: "pidfd" in subprocess.run(["ls", "-l", f"/proc/{measuring.pid}/fd"], capture_output=True, text=True).stdout)
+        seen = time.monotonic()
+        wait_until(lambda: time.monotonic() > seen + 0.3)
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        _, text = measuring.communicate(timeout=DEADLINE_S)
+    finally:
+        process.kill()
+        process.communicate()
+    counters.__exit__()
+    report = json.loads(text)
+    package, = (energy for energy in report["energy"] if energy["domain"] == "package" and energy["flags"].startswith("measured"))
+    cpu_s = (mean(report, "cpu_user_ms") + mean(report, "cpu_system_ms")) / 1000
+    assert cpu_s == pytest.approx(counters.truth.summary["trees"]["process"]["cpu_s"], abs=0.1)
+    true_j = counters.truth.summary["trees"]["process"]["dynamic_j"] + 10 * mean(report, "wall_ms") / 1000
+    late_j = counters.truth.summary["latest_ns"] / 1e9 * (10 + 20 * os.cpu_count())
+    assert package["low"] - late_j <= true_j <= package["high"] + late_j, (package, true_j, late_j)
+    assert package["high"] - package["low"] < 4 * true_j, "an interval that says nothing"
 
 
 def test_counters_of_the_whole_system_are_handed_to_nobody(flexwatt, counters):
