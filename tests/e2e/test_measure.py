@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from conftest import BINARY, DEADLINE_S, wait_until
+from conftest import BINARY, DEADLINE_S, SOURCE, wait_until
 from energy_machine import fixture_machine, known_machine
 from test_progress import Terminal
 
@@ -28,6 +28,11 @@ def measure(flexwatt, *arguments, status=0, text="", **options):
                           cwd=flexwatt.directory, input=text, capture_output=True, text=True, timeout=DEADLINE_S, **options)
     assert done.returncode == status, f"exit status {done.returncode}\n{done.stderr}"
     return done, json.loads(path.read_text())
+
+
+def holds(process, what):
+    """Whether it has something of that name open: so far it has come."""
+    return what in subprocess.run(["ls", "-l", f"/proc/{process.pid}/fd"], capture_output=True, text=True).stdout
 
 
 def mean(report, name):
@@ -90,7 +95,7 @@ def test_while_it_opens_what_it_reads_a_signal_ends_it(flexwatt, number):
     writers = [os.open(path, os.O_RDWR) for path in data.iterdir()]
     flexwatt.env["FLEXWATT_DATA"] = str(data)
     process = flexwatt.start("measure", "--", "touch", "started", start_new_session=True)
-    wait_until(lambda: str(data) in subprocess.run(["ls", "-l", f"/proc/{process.pid}/fd"], capture_output=True, text=True).stdout)
+    wait_until(lambda: holds(process, str(data)))
     process.send_signal(number)
     process.communicate(timeout=DEADLINE_S)
     for fd in writers:
@@ -283,13 +288,13 @@ def test_unique_and_proportional_memory_come_on_request(flexwatt):
 def test_of_a_process_that_ends_what_was_seen_of_it_is_told(flexwatt, counters, zombie):
     """Its parent waits for it at once, so that nothing is left to read, or not at all."""
     burn = "import time\nwhile time.process_time() < 0.8: pass"
-    process = subprocess.Popen([sys.executable, "-c", burn])
-    measuring = flexwatt.start("measure", "--json", "--pid", process.pid, "--counters-root", counters.root)
-    if not zombie:
-        process.wait()
+    start = ("import signal, subprocess, sys\nif sys.argv[1] == 'gone': signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+             f"print(subprocess.Popen([sys.executable, '-c', {burn!r}]).pid, flush=True)\nsys.stdin.read()")
+    parent = subprocess.Popen([sys.executable, "-c", start, "zombie" if zombie else "gone"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    measuring = flexwatt.start("measure", "--json", "--pid", int(parent.stdout.readline()), "--counters-root", counters.root)
     _, text = measuring.communicate(timeout=DEADLINE_S)
+    parent.communicate()
     assert measuring.returncode == 0, text
-    process.wait()
     report = json.loads(text)
     cpu_ms = mean(report, "cpu_user_ms") + mean(report, "cpu_system_ms")
     assert 200 < cpu_ms < 900 and mean(report, "memory_peak_mb") > 3
@@ -434,13 +439,13 @@ def test_what_is_known_of_idle_power_serves_the_next(flexwatt, counters):
 
 
 def test_the_true_joules_of_a_process_lie_in_the_interval(flexwatt, counters):
-    """It waits, works when it is told to, and goes on waiting: true is what its CPU time drew and the floor, as all CPUs are its own."""
-    work = "import sys, time\nsys.stdin.readline()\nend = time.process_time() + 0.8\nwhile time.process_time() < end: pass\nsys.stdin.readline()"
+    """It waits, works when it is told to, and ends: true is what its CPU time drew and the floor, as all CPUs are its own."""
+    work = "import sys, time\nsys.stdin.readline()\nend = time.process_time() + 0.8\nwhile time.process_time() < end: pass"
     process = subprocess.Popen([sys.executable, "-c", work], stdin=subprocess.PIPE, text=True)
     try:
         assert counters(f"watch {process.pid} process")
-        measuring = flexwatt.start("measure", "--json", "--pid", process.pid, "--counters-root", counters.root, "--for", "6s")
-        wait_until(lambda: "pidfd" in subprocess.run(["ls", "-l", f"/proc/{measuring.pid}/fd"], capture_output=True, text=True).stdout)
+        measuring = flexwatt.start("measure", "--json", "--pid", process.pid, "--counters-root", counters.root)
+        wait_until(lambda: holds(measuring, "pidfd"))
         seen = time.monotonic()
         wait_until(lambda: time.monotonic() > seen + 0.3)
         process.stdin.write("go\n")
@@ -475,7 +480,8 @@ def test_counters_of_the_whole_system_are_handed_to_nobody(flexwatt, counters):
 
 @pytest.mark.parametrize("trouble", ["stick intel-rapl:0", "garble intel-rapl:0", "vanish intel-rapl:0"])
 def test_what_a_lost_counter_of_the_system_had_counted_stays_with_a_bound(flexwatt, counters, trouble):
-    process = flexwatt.start("measure", "--json", "--system", "3s", "--counters-root", counters.root)
+    process = flexwatt.start("measure", "--json", "--system", "4s", "--counters-root", counters.root)
+    wait_until(lambda: holds(process, "signalfd"))
     begun = time.monotonic()
     wait_until(lambda: time.monotonic() > begun + 1.5)
     assert counters(trouble)
