@@ -39,6 +39,7 @@ struct fw_work_meter {
  * when a child's CPU time is lost. */
 #define LEAST_FALL_NS 50e6
 #define MOST_FALLS_NS 100e6
+#define SURE_OF_FALL 3 /* readings */
 /* The machine's memory is summed up by the kernel for each reading, which costs as much as all else that a tick reads: it is
  * read as often as that of workers. */
 #define MEMORY_NS (100 * FW_NS_PER_MS)
@@ -140,23 +141,35 @@ bool fw_work_meter_read(struct fw_work_meter *meter, struct fw_work_now *machine
 	return true;
 }
 
+/* True when the sum has fallen for good: a process that ends while its tree is read is in none of the sums for that once. */
+static bool has_fallen(struct fw_work_past *past, double raw_ns)
+{
+	if (past->top_ns - raw_ns < LEAST_FALL_NS) {
+		past->doubts = 0;
+		past->falls_ns += fmax(past->raw_ns - raw_ns, 0);
+		return past->falls_ns >= MOST_FALLS_NS;
+	}
+	past->low_ns = past->doubts > 0 ? fmin(past->low_ns, raw_ns) : raw_ns;
+	if (++past->doubts < SURE_OF_FALL)
+		return false;
+	past->falls_ns = past->top_ns - past->low_ns;
+	return true;
+}
+
 /* The sum as it goes on: -1 in the moment in which it has fallen, for what was done up to then is known to nobody. */
 static double climb(struct fw_work_past *past, double raw_ns)
 {
-	double fall_ns = past->is_read ? fmax(past->raw_ns - raw_ns, 0) : 0;
+	bool rises = !past->is_read || raw_ns > past->top_ns, falls = !rises && has_fallen(past, raw_ns);
 
-	if (!past->is_read || raw_ns > past->top_ns) {
+	past->raw_ns = raw_ns;
+	if (falls)
+		past->fallen_ns += past->falls_ns;
+	if (rises || falls) {
 		past->top_ns = raw_ns;
 		past->falls_ns = 0;
+		past->doubts = 0;
 	}
-	past->falls_ns += fall_ns;
-	past->raw_ns = raw_ns;
-	if (fall_ns < LEAST_FALL_NS && past->falls_ns < MOST_FALLS_NS)
-		return past->top_ns + past->fallen_ns;
-	past->fallen_ns += past->falls_ns;
-	past->top_ns = raw_ns;
-	past->falls_ns = 0;
-	return -1;
+	return falls ? -1 : past->top_ns + past->fallen_ns;
 }
 
 /* Of each package what was counted there since the reading before. */

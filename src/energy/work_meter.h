@@ -22,6 +22,8 @@ struct fw_work_past {
 	bool is_read;
 	double raw_ns, top_ns; /* the latest sum, and the highest since it fell last */
 	double falls_ns;       /* small ones since then: clock ticks, or many short processes */
+	double low_ns;         /* the lowest of the latest readings that were far below the highest, */
+	unsigned doubts;       /* so many of them */
 	double fallen_ns;      /* in all: what edges lack */
 	double total_ns;       /* as it was told last, and of each package */
 	double ns[FW_ATTRIBUTION_PACKAGES];

@@ -286,6 +286,8 @@ static void a_sum_that_falls_is_unknown_once_and_goes_on(void **state)
 	write_process(&meter.tree, 899); /* rounding of clock ticks is no fall */
 	assert_near(look_on(&meter, &past).total_ns, at_first, 1);
 	write_process(&meter.tree, 300);
+	assert_near(look_on(&meter, &past).total_ns, at_first, 1); /* a child may be between two sums */
+	assert_near(look_on(&meter, &past).total_ns, at_first, 1);
 	assert_near(look_on(&meter, &past).total_ns, -1, 0);
 	cpus[1] += 70000000;
 	write_cpus(&meter.tree, cpus, SOCKETS);
@@ -297,6 +299,27 @@ static void a_sum_that_falls_is_unknown_once_and_goes_on(void **state)
 	struct fw_reading edge = {.stat.cpu_total_ns = (int64_t)(310 * tick_ns()), .fallen_ns = past.fallen_ns};
 
 	assert_near(fw_work_meter_edge(meter.work, (struct fw_work_key){0}, &edge), now.total_ns + 3 * tick_ns(), 1);
+}
+
+/* A child ended while the tree was read: its parent was read before, and it was gone then. */
+static void a_child_that_is_in_no_sum_once_has_not_taken_its_time_along(void **state)
+{
+	cleanup_meter struct meter meter = {0};
+	struct fw_work_past past = {0};
+
+	(void)state;
+	sockets_open(&meter);
+	write_process(&meter.tree, 900);
+	double at_first = look_on(&meter, &past).total_ns;
+
+	for (unsigned i = 0; i < 10; i++) {
+		write_process(&meter.tree, 300);
+		assert_near(look_on(&meter, &past).total_ns, at_first + i * tick_ns(), 1);
+		write_process(&meter.tree, 900 + i - (i > 0)); /* with what clock ticks leave out */
+		assert_near(look_on(&meter, &past).total_ns, at_first + i * tick_ns(), 1);
+		write_process(&meter.tree, 901 + i);
+		assert_near(look_on(&meter, &past).total_ns, at_first + (i + 1) * tick_ns(), 1);
+	}
 }
 
 /* Each too small to tell from rounding. */
@@ -323,6 +346,7 @@ static void many_small_falls_are_one(void **state)
 
 FW_TESTS(work_of_several_packages_is_told_once_and_never_taken_back,
          a_worker_that_rests_gets_nothing_of_a_package_that_begins_to_work, a_sum_that_falls_is_unknown_once_and_goes_on,
+         a_child_that_is_in_no_sum_once_has_not_taken_its_time_along,
          many_small_falls_are_one, a_cpu_that_is_taken_out_is_a_gap_and_no_negative_work, what_cannot_be_read_is_unknown_and_what_has_ended_does_nothing,
          a_tree_of_very_many_processes_is_unknown, without_groups_the_machines_clock_ticks_tell_its_work,
          the_machines_memory_is_not_summed_up_at_every_reading, without_a_counter_of_memory_the_machines_memory_is_not_read)
