@@ -279,7 +279,7 @@ static int report(struct session *session, struct fw_error **err)
 
 	if (rc != FW_OK)
 		return rc;
-	fw_measure_note(session->here, &session->measured);
+	fw_measure_note(session->here, !session->wishes->system_text, &session->measured); /* fw_whole_troubles() has told it */
 	fw_buffer_init(&text, REPORT_MAX);
 	if (session->wishes->json) {
 		fw_cleanup_json json_t *json = fw_measured_to_json(&session->measured);

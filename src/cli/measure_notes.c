@@ -5,10 +5,28 @@
 #include "cli/measure_notes.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
+#include "energy/attribution.h"
+
+/* The model stands in for a counter that works, where it is updated too seldom. */
+static void note_slow(const struct fw_energy_here *here, struct fw_measured *measured)
+{
+	struct fw_counter_look *looks = fw_alloc_array(FW_ATTRIBUTION_POOLS, sizeof *looks);
+	size_t count = fw_energy_manager_look(here->manager, looks, FW_ATTRIBUTION_POOLS);
+	const double seconds = measured->ones.items[0].record.duration_ms / 1000;
+
+	for (size_t i = 0; i < count; i++)
+		if (looks[i].domain->is_root && !looks[i].is_unknown && seconds < looks[i].least_s)
+			fw_measured_note(measured, fw_printf("%s (%s) is not among the joules: it tells nothing of less than %.3g s",
+			                                     looks[i].domain->name, looks[i].domain->source, looks[i].least_s));
+	free(looks);
+}
+
 /* Counters that are there and do not serve: what stands in is no more than a model. */
-static void note_counters(const struct fw_energy_here *here, struct fw_measured *measured)
+static void note_counters(const struct fw_energy_here *here, bool tells_slow, struct fw_measured *measured)
 {
 	const struct fw_monitor_report *reports;
 	size_t count = fw_energy_manager_monitors(here->manager, &reports);
@@ -21,6 +39,8 @@ static void note_counters(const struct fw_energy_here *here, struct fw_measured 
 			fw_measured_note(measured, fw_printf("modelled, for the counters of %s do not serve: %s%s%s", reports[i].ops->name,
 			                                     reports[i].detail, reports[i].hint ? "; " : "",
 			                                     reports[i].hint ? reports[i].hint : ""));
+	if (tells_slow)
+		note_slow(here, measured);
 }
 
 /* A figure without an end: which part of it is to blame. */
@@ -40,8 +60,8 @@ static void note_ends(struct fw_measured *measured)
 			                                     record->energy.items[i].source, record->energy.items[i].domain));
 }
 
-void fw_measure_note(const struct fw_energy_here *here, struct fw_measured *measured)
+void fw_measure_note(const struct fw_energy_here *here, bool tells_slow, struct fw_measured *measured)
 {
-	note_counters(here, measured);
+	note_counters(here, tells_slow, measured);
 	note_ends(measured);
 }

@@ -7,5 +7,5 @@
 #include "energy/here.h"
 #include "report/measured.h"
 
-/* After the last repetition. */
-void fw_measure_note(const struct fw_energy_here *here, struct fw_measured *measured);
+/* After the last repetition. tells_slow: also which counters are too slow for it. */
+void fw_measure_note(const struct fw_energy_here *here, bool tells_slow, struct fw_measured *measured);
