@@ -11,18 +11,30 @@
 #include "base/memory.h"
 #include "energy/attribution.h"
 
-/* The model stands in for a counter that works, where it is updated too seldom. */
+/* The model stands in for counters that work: they are updated too seldom for this, or at all. */
 static void note_slow(const struct fw_energy_here *here, struct fw_measured *measured)
 {
 	struct fw_counter_look *looks = fw_alloc_array(FW_ATTRIBUTION_POOLS, sizeof *looks);
 	size_t count = fw_energy_manager_look(here->manager, looks, FW_ATTRIBUTION_POOLS);
 	const double seconds = measured->ones.items[0].record.duration_ms / 1000;
+	size_t roots = 0;
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		roots += looks[i].domain->is_root;
 		if (looks[i].domain->is_root && !looks[i].is_unknown && seconds < looks[i].least_s)
 			fw_measured_note(measured, fw_printf("%s (%s) is not among the joules: it tells nothing of less than %.3g s",
 			                                     looks[i].domain->name, looks[i].domain->source, looks[i].least_s));
+	}
 	free(looks);
+	if (roots > 0)
+		return;
+	const struct fw_monitor_report *reports;
+
+	count = fw_energy_manager_monitors(here->manager, &reports);
+	for (size_t i = 0; i < count; i++)
+		if (reports[i].works && reports[i].ops->domains)
+			fw_measured_note(measured, fw_printf("modelled, for the counters of %s are in no total: %s", reports[i].ops->name,
+			                                     reports[i].detail));
 }
 
 /* Counters that are there and do not serve: what stands in is no more than a model. */
