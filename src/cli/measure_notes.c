@@ -12,7 +12,7 @@
 #include "energy/attribution.h"
 
 /* The model stands in for counters that work: they are updated too seldom for this, or at all. */
-static void note_slow(const struct fw_energy_here *here, struct fw_measured *measured)
+static void note_slow(const struct fw_energy_here *here, bool tells_slow, struct fw_measured *measured)
 {
 	struct fw_counter_look *looks = fw_alloc_array(FW_ATTRIBUTION_POOLS, sizeof *looks);
 	size_t count = fw_energy_manager_look(here->manager, looks, FW_ATTRIBUTION_POOLS);
@@ -21,7 +21,7 @@ static void note_slow(const struct fw_energy_here *here, struct fw_measured *mea
 
 	for (size_t i = 0; i < count; i++) {
 		roots += looks[i].domain->is_root;
-		if (looks[i].domain->is_root && !looks[i].is_unknown && seconds < looks[i].least_s)
+		if (tells_slow && looks[i].domain->is_root && !looks[i].is_unknown && seconds < looks[i].least_s)
 			fw_measured_note(measured, fw_printf("%s (%s) is not among the joules: it tells nothing of less than %.3g s",
 			                                     looks[i].domain->name, looks[i].domain->source, looks[i].least_s));
 	}
@@ -51,8 +51,7 @@ static void note_counters(const struct fw_energy_here *here, bool tells_slow, st
 			fw_measured_note(measured, fw_printf("modelled, for the counters of %s do not serve: %s%s%s", reports[i].ops->name,
 			                                     reports[i].detail, reports[i].hint ? "; " : "",
 			                                     reports[i].hint ? reports[i].hint : ""));
-	if (tells_slow)
-		note_slow(here, measured);
+	note_slow(here, tells_slow, measured);
 }
 
 /* A figure without an end: which part of it is to blame. */
