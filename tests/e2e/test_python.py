@@ -220,6 +220,18 @@ def sizes(ctx: StageContext):
     return {"objects": len(ctx.get_input_paths("texts")), "manifest": "manifest" in ctx.event["inputs"]["texts"]}
 
 
+def copies(ctx: StageContext):
+    for path in ctx.get_input_paths("texts"):
+        with open(path, "rb") as file:
+            ctx.write_output("counts", file.read())
+
+
+def streams(ctx: StageContext):
+    for item in ctx.inputs("texts"):
+        with item.open() as file, ctx.writing():
+            ctx.write_output("counts", file.read())
+
+
 def bare(io):
     io.write_output("counts", "bare", ".txt")
     return io.get_param("absent", 7)
@@ -314,6 +326,23 @@ def test_child_processes_write_outputs_of_their_own(flexwatt, staged):
     outputs = flexwatt.outputs(run["run"])
     assert sorted(outputs.values()) == [
         b"child 0 by fork", b"child 0 by spawn", b"child 1 by fork", b"child 1 by spawn", b"parent"]
+
+
+@pytest.mark.parametrize("handler", ["copies", "streams"])
+def test_ranges_of_lines_are_each_read_once(flexwatt, staged, handler):
+    run, _, _ = staged(handler, workers=4, inputs={"texts": {"keys": "texts/*.txt", "range": "lines"}})
+    outputs = flexwatt.outputs(run["run"])
+    assert b"".join(sorted(outputs.values())).count(b"\n") == 15 and len({key.split("/")[1] for key in outputs}) == 4
+    assert sorted(b"".join(outputs.values()).splitlines()) == sorted(b"line of %d" % n for n in range(5) for _ in range(n + 1))
+
+
+def test_a_range_that_does_not_fit_into_tmp_fails_and_says_how_it_fits(flexwatt, staged):
+    (flexwatt.data / "large").write_bytes(bytes(40 << 20))
+    large = {"workers": 2, "tmp": 16, "inputs": {"texts": {"keys": "large", "range": "bytes"}}}
+    _, records, _ = staged("copies", 1, **large)
+    assert records["one"]["error_type"] == "Function.StageIn" and "give the stage more tmp" in records["one"]["error_message"]
+    run, _, _ = staged("streams", **large)
+    assert sorted(map(len, flexwatt.outputs(run["run"]).values())) == [20 << 20] * 2
 
 
 def test_phases_are_timed(staged):

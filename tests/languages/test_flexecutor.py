@@ -254,7 +254,28 @@ def test_flexecutor_itself_goes_first_where_it_is_installed(flexwatt):
     assert flexwatt.records(made)[0]["status"] == "ok"
 
 
-def test_the_package_can_be_installed_and_is_typed(flexwatt):
+def test_the_package_is_typed(flexwatt):
+    python = subprocess.run([ROOT / "scripts/venv", "mypy", "mypy==1.13.0"], stdout=subprocess.PIPE, text=True, check=True,
+                            timeout=300).stdout.strip()
+    user = flexwatt.write("user.py", """
+        from flexwatt import InputObject, StageContext
+
+        def count(ctx: StageContext) -> int:
+            for item in ctx.inputs("texts"):
+                reveal_type(item.open().read())
+            with ctx.writing():
+                path: str = ctx.next_output_path("counts")
+            return len(ctx.get_input_paths("texts")) + len(path)
+    """)
+    sdk = ROOT / "sdk/python/flexwatt"
+    done = subprocess.run([python, "-m", "mypy", "--strict", "--follow-imports=silent", f"--cache-dir={flexwatt.directory}", user,
+                           *(sdk / name for name in ("__init__.py", "meter.py", "stage.py"))], capture_output=True, text=True, timeout=300,
+                          env={"MYPYPATH": str(sdk.parent), "PATH": "/usr/bin:/bin"})
+    assert done.returncode == 0, done.stdout
+    assert 'Revealed type is "builtins.bytes"' in done.stdout
+
+
+def test_the_package_can_be_installed(flexwatt):
     """pip install sdk/python: StageContext and the meter, for editors, type checkers and metered programs."""
     place = flexwatt.directory / "venv"
     subprocess.run([SYSTEM, "-m", "venv", place], check=True, timeout=120)

@@ -208,9 +208,12 @@ def load(handler):
 
 
 def takes_context(function):
-    """Whether the first annotation says StageContext, as a class or as text."""
+    """Whether the annotation of the first argument says StageContext, as a class or as text."""
     try:
-        annotation = next(iter(function.__annotations__.values()))
+        annotations = {name: said for name, said in function.__annotations__.items() if name != "return"}
+        code = function.__code__
+        first = code.co_varnames[0] if code.co_argcount else next(iter(annotations))  # a decorator's: what it wraps
+        annotation = annotations[first]
     except Exception:  # none, or one that cannot be evaluated
         return False
     name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")

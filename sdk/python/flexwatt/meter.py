@@ -69,7 +69,7 @@ def _structure(kind: type) -> list[tuple[str, type]]:
 
 
 def _values(kind: type, structure: ctypes.Structure) -> dict[str, Any]:
-    convert = {"float": float, "bool": bool, "str": bytes.decode}
+    convert: dict[str, Any] = {"float": float, "bool": bool, "str": bytes.decode}
     return {one.name: convert[str(one.type)](getattr(structure, one.name)) for one in fields(kind)}
 
 

@@ -50,9 +50,9 @@ class _Range(io.RawIOBase):
             self._before = self._before[count:]
             return count
         wanted = int(min(len(view), self._left))
-        count = self._file.readinto(view[:wanted]) if wanted else 0
-        self._left -= count or 0
-        return count or 0
+        taken = (self._file.readinto(view[:wanted]) or 0) if wanted else 0
+        self._left -= taken
+        return taken
 
     def close(self) -> None:
         self._file.close()
@@ -87,7 +87,9 @@ class InputObject:
             asked = {"uri": self.uri, "offset": self.offset, "length": -1 if self.length is None else self.length}
             reply = self._context._ask("POST", "/flexwatt/1/stage-in", asked)
             self._path, self._staged = reply["path"], True
-            self.offset, self.length = reply.get("offset", self.offset), reply.get("length", self.length)
+            self.offset = reply.get("offset", self.offset)
+            length = reply.get("length", -1)
+            self.length = length if length >= 0 else self.length
         assert self._path is not None
         return self._path
 
