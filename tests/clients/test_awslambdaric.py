@@ -156,3 +156,28 @@ def test_files_of_a_plain_handler_are_published(flexwatt, run_stages):
     run, _, _ = run_stages({"write": {"handler": "app.write", "payload": {"directory": "${output.report}"},
                                       "outputs": {"report": {"from": "/file"}}}})
     assert list(flexwatt.outputs(run["run"]).values()) == [b"written by a plain handler"]
+
+
+def test_a_function_with_a_stage_context_runs_where_the_client_is_installed_too(flexwatt, interpreter):
+    """AWS's client would call it with an event: ours does, by the annotation, and by the style where there is none."""
+    flexwatt.write("code/app.py", """
+        import awslambdaric
+        from flexwatt import StageContext
+
+        def annotated(ctx: StageContext):
+            return [ctx.worker_id, awslambdaric.__name__]
+
+        def bare(ctx):
+            return [ctx.worker_id, awslambdaric.__name__]
+
+        def event(event, context):
+            return {"result": [event["task"], type(context).__module__]}
+    """)
+    flexwatt.workflow(json.dumps({"name": "staged", "storage": "./data", "stages": {
+        name: {"function": {"python": {"path": "./code", "interpreter": interpreter}, "handler": f"app.{name}",
+                            **({"style": "stage"} if name == "bare" else {})}} for name in ("annotated", "bare", "event")}}))
+    flexwatt("run", "workflow.yaml")
+    with sqlite3.connect(f"file:{flexwatt.store}?mode=ro", uri=True) as store:
+        events = [json.loads(text) for text, in store.execute("select text from event")]
+    assert [event["result"] for event in sorted((e for e in events if e.get("result")), key=lambda e: e["stage"])] == [
+        [0, "awslambdaric"], [0, "awslambdaric"], [0, "awslambdaric.lambda_context"]]

@@ -132,11 +132,12 @@ class First:
 
     def __init__(self, site):
         self.site = site
+        self.logs = "client" not in site.options  # AWS's client brings its own handler
 
     def find_spec(self, name, path=None, target=None):
         if name == "flexwatt":
             return runtime_spec(name)
-        if name == "logging":
+        if name == "logging" and self.logs:
             return self.with_our_handler(name)
         if name in ("importlib.metadata", "pkgutil", "pkg_resources", "runpy"):
             self.site.load()
@@ -185,7 +186,6 @@ def prepare(options):
 
 def run_client(site, handler):
     """AWS's own client, with the environment that its interpreter would have by itself."""
-    del sys.meta_path[0]  # it brings its own handler of log records
     site.load()
     sys.argv = ["awslambdaric", handler]
     import runpy
