@@ -23,7 +23,7 @@ def compiled_bootstrap(build, directory):
         "function": {"python": {"path": "./code", "interpreter": PYTHON}, "handler": "app.handler"}, "payload": {}}}}))
     (directory / "data").mkdir()
     environment = {**os.environ, "FLEXWATT_STORE": str(directory / "state/flexwatt.db"), "FLEXWATT_DATA": str(SOURCE / "data")}
-    subprocess.run([build / "src/cli/flexwatt", "run", "workflow.yaml"], cwd=directory, env=environment, check=True,
+    subprocess.run([build.resolve() / "src/cli/flexwatt", "run", "workflow.yaml"], cwd=directory, env=environment, check=True,
                    stdout=subprocess.DEVNULL, timeout=60)
     bootstrap, = (directory / "state/python").glob("*/flexwatt/bootstrap.pyc")
     return bootstrap

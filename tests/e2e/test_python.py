@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from conftest import events_of
+from conftest import SOURCE, events_of
 
 PYTHON = "/usr/bin/python3"
 PLAIN = '''
@@ -394,3 +394,23 @@ def test_a_payload_stage_has_no_stage_context(flexwatt):
     flexwatt.workflow(json.dumps({"name": "style", "storage": "./data", "stages": {"one": {
         "function": {"python": "./code", "handler": "staged.bare", "style": "stage"}, "payload": {}}}}))
     assert "style: a payload: stage has no StageContext" in flexwatt("check", "workflow.yaml", status=2).stderr
+
+
+def test_the_documented_functions_run(flexwatt):
+    """The Python blocks of docs/functions.md, in a workflow of what their comments say."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", (SOURCE / "docs/functions.md").read_text(), re.S | re.M)
+    assert len(blocks) == 2
+    flexwatt.write("scripts/words.py", "\n".join(blocks))
+    flexwatt.write("data/texts/a.txt", "one two three\n")
+    said = dict(re.findall(r"# (function|inputs|outputs|payload): (.*)$", blocks[0], re.M))
+    plain = dict(re.findall(r"# (function|inputs|outputs|payload): (.*)$", blocks[1], re.M))
+    flexwatt.write("workflow.yaml", "\n".join([
+        "name: documented", "storage: ./data", "stages:",
+        "  count:", f"    function: {{python: ./scripts}}\n    handler: {said['function'].rpartition('handler: ')[2]}",
+        f"    inputs: {said['inputs']}", f"    outputs: {said['outputs']}",
+        "  main:", f"    function: {{python: ./scripts}}\n    handler: {plain['function'].rpartition('handler: ')[2]}",
+        f"    payload: {plain['payload']}", f"    outputs: {plain['outputs']}", ""]))
+    flexwatt.env["PATH"] = "/usr/bin:/bin"
+    flexwatt.env.pop("VIRTUAL_ENV", None)
+    outputs = flexwatt.outputs(flexwatt.json("run", "workflow.yaml")["run"])
+    assert sorted(outputs.values()) == [b"3", b"one\ntwo\nthree"]
