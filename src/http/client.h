@@ -45,7 +45,7 @@ struct fw_http_question {
 	fw_http_source_fn *source;  /* NULL without a body */
 	fw_http_sink_fn *sink;      /* NULL: the body is thrown away */
 	uint64_t connect_ms;        /* name, connection, TLS */
-	uint64_t idle_ms;           /* without a byte moving either way */
+	uint64_t idle_ms;           /* without a byte moving either way; told by an average of some seconds, so up to six late */
 	uint64_t total_ms;          /* the whole call; 0: as long as bytes move */
 };
 /* Names, url and fields are copied. `context` is given to source, sink and done. */

@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of S3 share: MinIO and versitygw (scripts/s3-servers) started on free ports, buckets, our verbs in a shell."""
-import datetime
-import http.client
 import itertools
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
-import time
-import urllib.parse
 
 import pytest
 
@@ -18,92 +13,29 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = (SOURCE / os.environ.get("FLEXWATT_BUILD", "build/test")).resolve()
 CLIENT = BUILD / "tests/tools/s3-client"
 DEADLINE_S = 120
-KEYS = ("flexwatt-test", "a-secret-of-tests")
 sys.path.insert(0, str(SOURCE / "tests/tools"))
-from s3_faults import FaultProxy, signature_fields  # noqa: E402
+import s3_server  # noqa: E402
+from s3_faults import FaultProxy  # noqa: E402
+from s3_server import KEYS, Server  # noqa: E402
 
 numbers = itertools.count(1)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Server:
-    """A real S3 server that checks signatures, with its data below a directory of its own."""
-
-    def __init__(self, name, program, directory):
-        self.name = name
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        data = directory / "data"
-        data.mkdir(parents=True)
-        address = f"127.0.0.1:{self.port}"
-        if name == "minio":
-            command = [program, "server", "--address", address, data]
-            more = {"MINIO_ROOT_USER": KEYS[0], "MINIO_ROOT_PASSWORD": KEYS[1], "MINIO_BROWSER": "off", "MINIO_UPDATE": "off",
-                    "MINIO_DOMAIN": "localhost"}
-        else:
-            command = [program, "--port", address, "--region", "us-east-1", "--virtual-domain", f"localhost:{self.port}", "posix", data]
-            more = {"ROOT_ACCESS_KEY": KEYS[0], "ROOT_SECRET_KEY": KEYS[1]}
-        self.log = open(directory / "log", "wb")
-        self.process = subprocess.Popen(list(map(str, command)), env=dict(os.environ, HOME=str(directory), **more),
-                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT)
-        self.wait()
-
-    def wait(self):
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                if self.ask("GET", "/") == 200:
-                    return
-            except OSError:
-                pass
-            assert self.process.poll() is None and time.monotonic() < deadline, f"{self.name} does not start: {self.log.name}"
-            time.sleep(0.05)  # between looks; the deadline is above
-
-    def ask(self, method, path, query=()):
-        host = f"127.0.0.1:{self.port}"
-        connection = http.client.HTTPConnection(host, timeout=30)
-        try:
-            connection.request(method, path + ("?" + urllib.parse.urlencode(query) if query else ""), headers=signature_fields(
-                method, host, path, query, KEYS, datetime.datetime.now(datetime.timezone.utc)))
-            answer = connection.getresponse()
-            answer.read()
-            return answer.status
-        finally:
-            connection.close()
-
-    def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.log.close()
-
-
 @pytest.fixture(scope="session")
 def programs():
-    return pathlib.Path(subprocess.run([SOURCE / "scripts/s3-servers"], stdout=subprocess.PIPE, text=True, check=True,
-                                       timeout=1800).stdout.strip())
+    return s3_server.programs()
 
 
 @pytest.fixture(scope="session")
 def minio(programs, tmp_path_factory):
-    server = Server("minio", programs / "minio", tmp_path_factory.mktemp("minio"))
-    yield server
-    server.stop()
+    with Server("minio", programs / "minio", tmp_path_factory.mktemp("minio")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def versitygw(programs, tmp_path_factory):
-    server = Server("versitygw", programs / "versitygw", tmp_path_factory.mktemp("versitygw"))
-    yield server
-    server.stop()
+    with Server("versitygw", programs / "versitygw", tmp_path_factory.mktemp("versitygw")) as server:
+        yield server
 
 
 @pytest.fixture(params=["minio", "versitygw"])
