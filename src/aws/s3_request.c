@@ -16,7 +16,7 @@
 #include "base/time.h"
 #include "http/date.h"
 
-enum { CONNECT_MS = 10000, FIRST_PAUSE_MS = 100, LONGEST_PAUSE_MS = 20000, LONGEST_RETRY_AFTER_MS = 120000 };
+enum { CONNECT_MS = 10000, CONTROL_MS = 600000, FIRST_PAUSE_MS = 100, LONGEST_PAUSE_MS = 20000, LONGEST_RETRY_AFTER_MS = 120000 };
 enum { MAX_QUERY_BYTES = 16 * 1024, MAX_PATH_BYTES = 8 * 1024, SENT_FIELDS = 5 };
 
 static void unlink_request(struct fw_s3_request *request)
@@ -221,6 +221,8 @@ static void call(struct fw_s3_request *request, const char *path, const struct f
 									 .sink = take_body,
 									 .connect_ms = CONNECT_MS,
 									 .idle_ms = s3->idle_ms,
+									 /* What carries no object must end; completing a large upload takes S3 minutes. */
+									 .total_ms = request->ops->sink || request->with_checksum ? 0 : CONTROL_MS,
 								 },
 	                             answered, request);
 	for (size_t i = 0; i < line_count; i++)

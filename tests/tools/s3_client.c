@@ -210,12 +210,26 @@ static void stop(void *context)
 	fw_loop_stop(context);
 }
 
+/* Of this program alone: what getrusage() tells begins with what its parent had when it forked. */
+static json_int_t peak_kb(void)
+{
+	fw_cleanup_file FILE *status = fopen("/proc/self/status", "re");
+	char line[256];
+	long peak = 0;
+
+	while (status && fgets(line, sizeof line, status))
+		if (strncmp(line, "VmHWM:", 6) == 0)
+			peak = strtol(line + 6, NULL, 10);
+	return peak;
+}
+
 static void report(struct work *work)
 {
 	fw_cleanup_free char *text = NULL;
 
 	if (json_array_size(work->items) > 0)
 		json_object_set(work->result, "items", work->items);
+	json_object_set_new(work->result, "peak_kb", json_integer(peak_kb()));
 	text = fw_json_dump(work->result);
 	fprintf(work->out ? stderr : stdout, "%s\n", text);
 }
