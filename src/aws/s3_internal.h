@@ -85,7 +85,7 @@ struct fw_s3_request {
 	unsigned attempt;    /* from 1 */
 	bool refreshed, skewed; /* keys, clock: once each */
 	unsigned keys;       /* the generation it was signed with */
-	bool hashed, source_failed;
+	bool hashed, source_failed, query_too_long;
 	uint32_t crc32c;
 	char payload_sha256[65];
 	struct fw_s3_hashing *hashing; /* on the pool */
@@ -116,6 +116,9 @@ void fw_s3_pump(struct fw_s3 *s3);
 /* What came of an attempt that got an answer other than 2xx, or one that hides an error. */
 enum fw_s3_verdict { FW_S3_FAILED, FW_S3_AGAIN, FW_S3_AGAIN_WITH_NEW_KEYS, FW_S3_AGAIN_WITH_CLOCK };
 enum fw_s3_verdict fw_s3_judge(struct fw_s3_request *request, int status, struct fw_error **err);
+
+/* Signs and sends it; keys must be there. `answered` has the request as its context. */
+int fw_s3_send(struct fw_s3_request *request, fw_http_done_fn *answered, struct fw_error **err);
 
 /* Sums of the body; `then` is called at once (memory, no pool) or when the pool has made them. */
 typedef void fw_s3_hashed_fn(struct fw_s3_request *request, int rc, const struct fw_error *err);

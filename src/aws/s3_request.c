@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One request until it is answered or given up: waits for its turn and for keys, has its body hashed, is signed and sent,
+ * One request until it is answered or given up: waits for its turn and for keys, has its body hashed, is sent (s3_send.c),
  * and, where that can help, is tried again after a pause that grows and is drawn at random up to its length, so that many
  * who were refused together do not come back together. Retry-After is the least of it.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "aws/crc32c.h"
 #include "aws/s3_internal.h"
 #include "aws/signature.h"
 #include "base/memory.h"
 #include "base/time.h"
 #include "http/date.h"
 
-enum { CONNECT_MS = 10000, CONTROL_MS = 600000, FIRST_PAUSE_MS = 100, LONGEST_PAUSE_MS = 20000, LONGEST_RETRY_AFTER_MS = 120000 };
-enum { MAX_QUERY_BYTES = 16 * 1024, MAX_PATH_BYTES = 8 * 1024, SENT_FIELDS = 5 };
+enum { FIRST_PAUSE_MS = 100, LONGEST_PAUSE_MS = 20000, LONGEST_RETRY_AFTER_MS = 120000 };
+enum { MAX_QUERY_BYTES = 16 * 1024 };
 
 static void unlink_request(struct fw_s3_request *request)
 {
@@ -125,6 +122,7 @@ void fw_s3_request_query(struct fw_s3_request *request, const char *name, const 
 	fw_buffer_text(&query, "=");
 	if (value)
 		fw_aws_encode(&query, value, strlen(value), false);
+	request->query_too_long |= query.failed;
 	free(request->query);
 	request->query = fw_buffer_take(&query);
 }
@@ -147,152 +145,23 @@ int64_t fw_s3_request_answer_number(const struct fw_s3_request *request, const c
 	return text.length > 0 && fw_str_to_u64(fw_str_trim(text), &number) && number <= INT64_MAX ? (int64_t)number : -1;
 }
 
-static ssize_t give_body(void *context, char *bytes, size_t room)
-{
-	struct fw_s3_request *request = context;
-	const struct fw_s3_body *body = &request->body;
-	int64_t left = body->bytes - request->sent;
-	size_t wanted = left < (int64_t)room ? (size_t)left : room;
-	ssize_t given = (ssize_t)wanted;
-
-	if (body->data)
-		memcpy(bytes, body->data + request->sent, wanted);
-	else
-		given = pread(body->fd, bytes, wanted, body->fd_offset + request->sent);
-	if (given < 0 || (given == 0 && wanted > 0)) {
-		request->source_failed = true; /* cut short, or unreadable: no use to try again */
-		return -1;
-	}
-	request->sent += given;
-	request->s3->counts.bytes_up += (uint64_t)given;
-	return given;
-}
-
-static bool take_body(void *context, struct fw_http_call *call, const char *bytes, size_t length)
-{
-	struct fw_s3_request *request = context;
-	int status = fw_http_call_status(call);
-
-	request->s3->counts.bytes_down += length;
-	if (status / 100 == 2 && request->ops->sink) {
-		request->sink_rc = request->ops->sink(request, bytes, length, &request->sink_error);
-		return request->sink_rc == FW_OK;
-	}
-	/* Too long to be an answer of S3: what fits is kept, so that there is something to report. */
-	fw_buffer_append(&request->answer, bytes, length);
-	return !request->answer.failed;
-}
-
 static void answered(void *context, struct fw_http_call *call, int rc, const struct fw_error *err);
-
-static char *path_of(const struct fw_s3_request *request)
-{
-	fw_cleanup_buffer struct fw_buffer path;
-
-	fw_buffer_init(&path, MAX_PATH_BYTES); /* a key three times as long, and more; a longer one is refused */
-	fw_buffer_text(&path, request->s3->path);
-	fw_buffer_text(&path, request->key || !*request->s3->path ? "/" : "");
-	if (request->key)
-		fw_aws_encode(&path, request->key, strlen(request->key), true);
-	return fw_buffer_take(&path);
-}
-
-static void call(struct fw_s3_request *request, const char *path, const struct fw_aws_field *fields, size_t count,
-                const char *authorization)
-{
-	struct fw_s3 *s3 = request->s3;
-	char *lines[FW_S3_MAX_FIELDS + SENT_FIELDS + 1];
-	size_t line_count = 0;
-	fw_cleanup_free char *url =
-		fw_printf("%s%s%s%s", s3->base, path, request->query ? "?" : "", request->query ? request->query : "");
-
-	for (size_t i = 0; i < count; i++)
-		lines[line_count++] = fw_printf("%s: %s", fields[i].name, fields[i].value);
-	lines[line_count++] = fw_printf("authorization: %s", authorization);
-	s3->counts.requests++;
-	request->call = fw_http_call(s3->http,
-	                             &(struct fw_http_question){
-									 .method = request->method,
-									 .url = url,
-									 .fields = (const char *const *)lines,
-									 .field_count = line_count,
-									 .body_bytes = request->body.bytes,
-									 .source = give_body,
-									 .sink = take_body,
-									 .connect_ms = CONNECT_MS,
-									 .idle_ms = s3->idle_ms,
-									 /* What carries no object must end; completing a large upload takes S3 minutes. */
-									 .total_ms = request->ops->sink || request->with_checksum ? 0 : CONTROL_MS,
-								 },
-	                             answered, request);
-	for (size_t i = 0; i < line_count; i++)
-		free(lines[i]);
-}
-
-/* What every request says of itself, the verb's own fields behind it. */
-static size_t collect_fields(const struct fw_s3_request *request, const struct fw_aws_keys *keys, const char *time,
-                             const char *checksum, struct fw_aws_field fields[])
-{
-	size_t count = 0;
-
-	fields[count++] = (struct fw_aws_field){"host", request->s3->host};
-	fields[count++] = (struct fw_aws_field){"x-amz-date", time};
-	fields[count++] = (struct fw_aws_field){"x-amz-content-sha256", request->payload_sha256};
-	if (keys->session_token)
-		fields[count++] = (struct fw_aws_field){"x-amz-security-token", keys->session_token};
-	if (request->with_checksum)
-		fields[count++] = (struct fw_aws_field){"x-amz-checksum-crc32c", checksum};
-	for (size_t i = 0; i < request->field_count; i++)
-		fields[count++] = (struct fw_aws_field){request->fields[i].name, request->fields[i].value};
-	return count;
-}
-
-static int send_now(struct fw_s3_request *request, struct fw_error **err)
-{
-	struct fw_s3 *s3 = request->s3;
-	struct fw_aws_field fields[FW_S3_MAX_FIELDS + SENT_FIELDS];
-	size_t count;
-	char time[FW_AWS_TIME], checksum[FW_CRC32C_TEXT];
-	fw_cleanup_free char *path = path_of(request), *authorization = NULL;
-	struct fw_aws_keys keys;
-	int rc;
-
-	if (request->key && (!*request->key || strlen(request->key) > FW_S3_MAX_KEY_BYTES))
-		return fw_fail(err, FW_E_INVALID, "a key has 1 to %d bytes", FW_S3_MAX_KEY_BYTES);
-	if (!fw_aws_credentials_keys(s3->credentials, &keys))
-		return fw_fail(err, FW_E_PERMISSION, "the credentials have expired");
-	request->keys = keys.generation;
-	fw_aws_time((uint64_t)((int64_t)fw_wall_ms() + s3->clock_offset_ms), time);
-	fw_crc32c_text(request->crc32c, checksum);
-	count = collect_fields(request, &keys, time, checksum, fields);
-	rc = fw_aws_sign(
-		&(struct fw_aws_signing){
-			.method = request->method,
-			.path = path,
-			.query = request->query,
-			.fields = fields,
-			.field_count = count,
-			.payload_sha256 = request->payload_sha256,
-			.region = s3->region,
-			.service = "s3",
-			.time = time,
-			.access_key = keys.access_key,
-			.secret_key = keys.secret_key,
-			.plain_path = true,
-		},
-		&authorization, err);
-	if (rc == FW_OK)
-		call(request, path, fields, count, authorization);
-	return rc;
-}
 
 static void hashed(struct fw_s3_request *request, int rc, const struct fw_error *err)
 {
 	fw_cleanup_error struct fw_error *error = NULL;
+	struct fw_aws_keys keys;
 
+	request->hashed = rc == FW_OK;
+	if (rc == FW_OK && !fw_aws_credentials_keys(request->s3->credentials, &keys)) {
+		/* They ended meanwhile: no attempt was made. */
+		request->attempt--;
+		unlink_request(request);
+		push_waiting(request);
+		return;
+	}
 	if (rc == FW_OK) {
-		request->hashed = true;
-		rc = send_now(request, &error);
+		rc = fw_s3_send(request, answered, &error);
 		err = error;
 	}
 	if (rc != FW_OK)

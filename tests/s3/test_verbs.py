@@ -150,6 +150,15 @@ def test_wrong_credentials_buckets_and_keys_say_so(s3):
     assert "find AWS credentials: none" in s3.error and ".aws/credentials: no such file" in s3.error
 
 
+def test_keys_and_prefixes_that_no_server_can_have_are_refused(s3):
+    s3.write("in", b"x")
+    s3("put", "k" * 1025, "in", status=2)
+    s3("put", "", "in", status=2)
+    assert "a key has 1 to 1024 bytes" in s3.error
+    s3("ls", "p" * 20000, status=2)
+    assert "too long" in s3.error
+
+
 def test_a_profile_of_the_shared_files_signs(s3):
     (s3.directory / ".aws").mkdir()
     (s3.directory / ".aws/credentials").write_text(
