@@ -10,7 +10,10 @@
 #include "storage/csv_cache.h"
 #include "storage/range_plan_internal.h"
 
-enum { KEPT_FROM_BYTES = 4 << 20 }; /* a smaller object is passed over as fast as its index is found */
+enum {
+	KEPT_FROM_BYTES = 4 << 20, /* a smaller object is passed over as fast as its index is found */
+	PASSES_AT_ONCE = 16,
+};
 
 struct passing {
 	struct fw_range_plan *plan;
@@ -24,30 +27,30 @@ struct passing {
 	struct fw_error *warning;
 };
 
-static void look_at(struct passing *passing);
-
-static void forget(struct passing *passing)
+/* Deferred: a storage may answer at once, within the loop that starts passes. */
+static void pass_ends(void *context)
 {
+	struct passing *passing = context;
+	struct fw_range_plan *plan = passing->plan;
+
 	fw_csv_pass_done(&passing->pass);
 	fw_csv_index_done(&passing->index);
-	fw_error_free(FW_TAKE(passing->warning));
-	free(FW_TAKE(passing->version));
-	free(FW_TAKE(passing->name));
-	free(FW_TAKE(passing->cuts));
-	passing->pass = (struct fw_csv_pass){0};
+	fw_error_free(passing->warning);
+	free(passing->version);
+	free(passing->name);
+	free(passing->cuts);
+	free(passing);
+	plan->passes--;
+	fw_plan_pass(plan);
 }
 
 static void finish(struct passing *passing)
 {
-	struct fw_range_plan *plan = passing->plan;
-
-	forget(passing);
-	free(passing);
-	fw_plan_probe(plan);
+	fw_loop_defer(passing->plan->loop, pass_ends, passing);
 }
 
 /* The index is the object's now. */
-static void next_object(struct passing *passing)
+static void succeed(struct passing *passing)
 {
 	struct fw_range_plan *plan = passing->plan;
 	struct fw_cut_object *object = &plan->objects[passing->object];
@@ -57,9 +60,7 @@ static void next_object(struct passing *passing)
 	passing->index = (struct fw_csv_index){0};
 	object->data = index->data;
 	object->header = index->header;
-	forget(passing);
-	passing->object++;
-	look_at(passing);
+	finish(passing);
 }
 
 static void fail(struct passing *passing, int rc, const struct fw_error *error)
@@ -85,7 +86,7 @@ static void stored(void *context)
 	if (passing->warning)
 		fw_warning("what was found in %s cannot be kept: %s", passing->plan->keys[passing->object],
 		           fw_error_message(passing->warning));
-	next_object(passing);
+	succeed(passing);
 }
 
 static void looked_again(void *context, int rc, const struct fw_storage_stat *stat, const struct fw_error *error)
@@ -100,7 +101,7 @@ static void looked_again(void *context, int rc, const struct fw_storage_stat *st
 	} else if (passing->settled && passing->name) {
 		fw_pool_submit(passing->plan->pool, store_work, stored, passing);
 	} else {
-		next_object(passing);
+		succeed(passing);
 	}
 }
 
@@ -138,17 +139,28 @@ static void passed(void *context, int rc, const struct fw_error *error)
 	plan->storage->ops->stat(plan->storage, plan->keys[passing->object], looked_again, passing);
 }
 
+/* The first cut in an object or a later one. */
+static size_t first_cut(const struct fw_range_plan *plan, size_t object)
+{
+	size_t low = 0, high = plan->cut_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (plan->cuts[middle].object < object)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 static void find_cuts(struct passing *passing)
 {
 	const struct fw_range_plan *plan = passing->plan;
-	size_t at = passing->first_cut + passing->cut_count; /* cuts of objects before */
 
-	while (at < plan->cut_count && plan->cuts[at].object < passing->object)
-		at++;
-	passing->first_cut = at;
-	while (at < plan->cut_count && plan->cuts[at].object == passing->object)
-		at++;
-	passing->cut_count = at - passing->first_cut;
+	passing->first_cut = first_cut(plan, passing->object);
+	passing->cut_count = first_cut(plan, passing->object + 1) - passing->first_cut;
 	passing->cuts = fw_alloc_array(passing->cut_count + 1, sizeof *passing->cuts);
 	for (size_t i = 0; i < passing->cut_count; i++)
 		passing->cuts[i] = plan->cuts[passing->first_cut + i].offset;
@@ -181,7 +193,7 @@ static void loaded(void *context)
 	struct passing *passing = context;
 
 	if (passing->hit)
-		next_object(passing);
+		succeed(passing);
 	else
 		pass_over(passing);
 }
@@ -210,20 +222,17 @@ static void looked(void *context, int rc, const struct fw_storage_stat *stat, co
 	fw_pool_submit(plan->pool, load_work, loaded, passing);
 }
 
-static void look_at(struct passing *passing)
-{
-	struct fw_range_plan *plan = passing->plan;
-
-	if (passing->object == plan->object_count || plan->cancelled)
-		finish(passing);
-	else
-		plan->storage->ops->stat(plan->storage, plan->keys[passing->object], looked, passing);
-}
-
 void fw_plan_pass(struct fw_range_plan *plan)
 {
-	struct passing *passing = fw_alloc(sizeof *passing);
+	while (plan->next_object < plan->object_count && plan->passes < PASSES_AT_ONCE && plan->rc == FW_OK &&
+	       !plan->cancelled) {
+		struct passing *passing = fw_alloc(sizeof *passing);
 
-	passing->plan = plan;
-	look_at(passing);
+		passing->plan = plan;
+		passing->object = plan->next_object++;
+		plan->passes++;
+		plan->storage->ops->stat(plan->storage, plan->keys[passing->object], looked, passing);
+	}
+	if (plan->passes == 0)
+		fw_plan_probe(plan);
 }

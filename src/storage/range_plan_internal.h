@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the files of a plan share: passes over CSV first (range_pass.c), object after object, then the cuts that are still
- * open, several at a time (range_probe.c). All but the sinks is on the loop's thread.
+ * What the files of a plan share: passes over CSV first (range_pass.c), then the cuts that are still open (range_probe.c),
+ * several at a time, since a server far away answers each only after a while. All but the sinks is on the loop's thread.
  */
 #pragma once
 
@@ -26,7 +26,8 @@ struct fw_range_plan {
 	struct fw_cut *cuts; /* first where they would fall, then where they are */
 	bool *open;          /* cuts that are still where they would fall */
 	size_t cut_count;
-	size_t next, probes; /* the next cut to be looked at, and how many are being */
+	size_t next_object, passes; /* the next one to be passed over, and how many are being */
+	size_t next_cut, probes;    /* likewise looked at */
 	fw_range_plan_fn *done;
 	void *context;
 	int rc;
@@ -34,7 +35,7 @@ struct fw_range_plan {
 	atomic_bool cancelled;
 };
 
-/* range_pass.c: indexes all objects, then goes on with fw_plan_probe(). */
+/* range_pass.c: indexes the objects that are left, then goes on with fw_plan_probe(). */
 void fw_plan_pass(struct fw_range_plan *plan);
 /* range_probe.c: closes the cuts that are open, then tells. */
 void fw_plan_probe(struct fw_range_plan *plan);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Cuts that are found by looking at them: the next newline, or for CSV the next record from the last place whose state
- * the index knows. Little is read at first, more when records turn out to be long. Several cuts are looked at together,
- * since a server far away answers each only after a while.
+ * the index knows. Little is read at first, more when records turn out to be long.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -135,8 +134,8 @@ static bool falls_on_a_record(struct fw_range_plan *plan, size_t cut)
 
 void fw_plan_probe(struct fw_range_plan *plan)
 {
-	while (plan->next < plan->cut_count && plan->probes < PROBES_AT_ONCE && plan->rc == FW_OK && !plan->cancelled) {
-		size_t cut = plan->next++;
+	while (plan->next_cut < plan->cut_count && plan->probes < PROBES_AT_ONCE && plan->rc == FW_OK && !plan->cancelled) {
+		size_t cut = plan->next_cut++;
 
 		if (plan->open[cut] && !falls_on_a_record(plan, cut))
 			start(plan, cut);
