@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * All that costs is OpenBLAS: the covariance is one dsyrk, the eigenvectors one dsyevd, the projection one dgemm. The
+ * covariance is symmetric, so that LAPACK's order of columns and ours of rows are the same.
+ */
+#include <cblas.h>
+#include <lapacke.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pca.h"
+
+void ml_pca_set_threads(int threads)
+{
+	openblas_set_num_threads(threads);
+}
+
+static void find_mean(const struct ml_table *rows, double *mean)
+{
+	memset(mean, 0, rows->columns * sizeof *mean);
+	for (size_t row = 0; row < rows->rows; row++)
+		for (size_t i = 0; i < rows->columns; i++)
+			mean[i] += rows->rest[row * rows->columns + i];
+	for (size_t i = 0; i < rows->columns; i++)
+		mean[i] /= (double)rows->rows;
+}
+
+static double *centred(const struct ml_table *rows, const double *mean)
+{
+	double *values = malloc(rows->rows * rows->columns * sizeof *values);
+
+	for (size_t row = 0; values && row < rows->rows; row++)
+		for (size_t i = 0; i < rows->columns; i++)
+			values[row * rows->columns + i] = rows->rest[row * rows->columns + i] - mean[i];
+	return values;
+}
+
+static double sign_of(const double *vector, size_t length)
+{
+	double largest = 0;
+
+	for (size_t i = 0; i < length; i++)
+		if (fabs(vector[i]) > fabs(largest))
+			largest = vector[i];
+	return largest < 0 ? -1 : 1;
+}
+
+/* Eigenvalues come rising: the last one is the first component. */
+static void take_basis(const double *vectors, const double *eigenvalues, struct ml_table *basis)
+{
+	size_t n = basis->columns;
+
+	for (size_t i = 0; i < n; i++)
+		basis->first[0] += eigenvalues[i];
+	for (size_t row = 1; row < basis->rows; row++) {
+		const double *vector = vectors + (n - row) * n;
+		double sign = sign_of(vector, n);
+
+		basis->first[row] = eigenvalues[n - row];
+		for (size_t i = 0; i < n; i++)
+			basis->rest[row * n + i] = sign * vector[i];
+	}
+}
+
+static bool decompose(const struct ml_table *rows, const double *values, struct ml_table *basis, struct ml_problem *problem)
+{
+	int n = (int)rows->columns, count = (int)rows->rows;
+	double *covariance = calloc(rows->columns * rows->columns, sizeof(double)), *eigenvalues = calloc(rows->columns, sizeof(double));
+	int failed = -1;
+
+	if (covariance && eigenvalues) {
+		cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, n, count, 1.0 / (count - 1), values, n, 0, covariance, n);
+		failed = LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'L', n, covariance, n, eigenvalues);
+	}
+	if (!failed)
+		take_basis(covariance, eigenvalues, basis);
+	free(covariance);
+	free(eigenvalues);
+	return !failed || ml_problem_is(problem, "no eigenvectors of %d columns (dsyevd: %d)", n, failed);
+}
+
+bool ml_pca_fit(const struct ml_table *rows, size_t components, struct ml_table *basis, struct ml_problem *problem)
+{
+	struct ml_table made = {components + 1, rows->columns, calloc(components + 1, sizeof(double)),
+	                        calloc((components + 1) * rows->columns, sizeof(double))};
+	double *values = NULL;
+	bool done = false;
+
+	if (rows->rows < 2 || rows->rows > INT_MAX || components < 1 || components > rows->columns || rows->columns > 46340) {
+		ml_problem_is(problem, "%zu components of %zu rows of %zu columns cannot be", components, rows->rows, rows->columns);
+	} else if (made.first && made.rest) {
+		find_mean(rows, made.rest);
+		values = centred(rows, made.rest);
+		done = values ? decompose(rows, values, &made, problem) : ml_problem_is(problem, "no memory");
+	} else {
+		ml_problem_is(problem, "no memory");
+	}
+	free(values);
+	if (done)
+		*basis = made;
+	else
+		ml_table_free(&made);
+	return done;
+}
+
+bool ml_pca_project(const struct ml_table *rows, const struct ml_table *basis, struct ml_table *projected,
+                    struct ml_problem *problem)
+{
+	size_t components = basis->rows - 1;
+	int n = (int)rows->columns, count = (int)rows->rows, kept = (int)components;
+
+	if (rows->columns != basis->columns || components < 1 || rows->rows > INT_MAX)
+		return ml_problem_is(problem, "its rows have %zu columns, those of the vectors %zu", rows->columns, basis->columns);
+	struct ml_table made = {rows->rows, components, malloc(rows->rows * sizeof(double)),
+	                        malloc(rows->rows * components * sizeof(double))};
+	double *values = centred(rows, basis->rest);
+	bool done = values && made.first && made.rest;
+	if (done) {
+		memcpy(made.first, rows->first, rows->rows * sizeof(double));
+		cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, count, kept, n, 1, values, n, basis->rest + n, n, 0, made.rest, kept);
+		*projected = made;
+	} else {
+		ml_table_free(&made);
+		ml_problem_is(problem, "no memory");
+	}
+	free(values);
+	return done;
+}
