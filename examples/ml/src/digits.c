@@ -90,7 +90,8 @@ static void draw(int label, uint64_t *state)
 	shake(&digits[label], state, points);
 	line[length++] = (char)('0' + label);
 	for (int i = 0; i < SIDE * SIDE; i++) {
-		struct point at = {(i % SIDE + .5) / SIDE, ((double)(i / SIDE) + .5) / SIDE};
+		int row = i / SIDE, column = i % SIDE;
+		struct point at = {(column + .5) / SIDE, (row + .5) / SIDE};
 		int grey = grey_at(at, points, digits[label].count, radius);
 
 		grey += (int)(random_next(state) % 25) - 12; /* paper and ink are not even */

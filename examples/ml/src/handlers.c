@@ -37,9 +37,12 @@ static struct ml_lightgbm *load_lightgbm(struct fw_invocation *invocation)
 	return library;
 }
 
+/* As fw_fail_invocation(), but its value is known here. */
+#define fail_with(...) (fw_fail_invocation(__VA_ARGS__), FW_ERROR)
+
 static int fail(struct fw_invocation *invocation, const char *type, const char *object, const struct ml_problem *problem)
 {
-	return fw_fail_invocation(invocation, type, "%s: %s", object, problem->text);
+	return fail_with(invocation, type, "%s: %s", object, problem->text);
 }
 
 typedef bool read_fn(const char *path, struct ml_table *table, struct ml_problem *problem);
@@ -52,7 +55,7 @@ static int read_input(struct fw_invocation *invocation, const char *input, read_
 	int rc = fw_next_input(invocation, input, &object);
 
 	if (rc == FW_END)
-		return fw_fail_invocation(invocation, "ML.NoData", "input '%s' has no object", input);
+		return fail_with(invocation, "ML.NoData", "input '%s' has no object", input);
 	if (rc != FW_OK)
 		return FW_ERROR;
 	if (!read(object.path, table, &problem))
@@ -86,7 +89,7 @@ static int find_components(struct fw_invocation *invocation, const struct ml_tab
 	ml_pca_set_threads(thread_count());
 	if (wanted < 1 || !ml_pca_fit(rows, (size_t)wanted, &basis, &problem) || !ml_pca_project(rows, &basis, &components, &problem)) {
 		if (wanted < 1)
-			ml_problem_is(&problem, "%" PRId64 " cannot be", wanted);
+			ml_problem_write(&problem, "%" PRId64 " cannot be", wanted);
 		fail(invocation, "ML.BadParameter", "components", &problem);
 	} else {
 		double kept = 0;
@@ -166,7 +169,7 @@ static int train_share(struct fw_invocation *invocation, const struct ml_lightgb
 	struct ml_problem problem = {0};
 
 	if (models < 1 || models > 10000 || rounds < 1 || rounds > 10000)
-		return fw_fail_invocation(invocation, "ML.BadParameter", "models is %" PRId64 ", rounds %" PRId64 ": both must be 1 to 10000",
+		return fail_with(invocation, "ML.BadParameter", "models is %" PRId64 ", rounds %" PRId64 ": both must be 1 to 10000",
 		                          models, rounds);
 	struct ml_training *training = ml_training_open(library, rows, thread_count(), &problem);
 	if (!training)
@@ -183,7 +186,7 @@ static int train_row_count(struct fw_invocation *invocation, const struct ml_tab
 	int64_t wanted = fw_param_integer(invocation, "train_rows", TRAIN_ROWS);
 
 	if (wanted < 1 || (size_t)wanted >= rows->rows)
-		return fw_fail_invocation(invocation, "ML.BadParameter",
+		return fail_with(invocation, "ML.BadParameter",
 		                          "train_rows is %" PRId64 " and there are %zu rows: it must leave some to judge by", wanted, rows->rows);
 	*count = (size_t)wanted;
 	return FW_OK;
@@ -300,7 +303,7 @@ static int aggregate_models(struct ensemble *ensemble)
 	if (rc == FW_ERROR)
 		return FW_ERROR;
 	if (!ensemble->merged)
-		return fw_fail_invocation(ensemble->invocation, "ML.NoData", "no worker trained a model");
+		return fail_with(ensemble->invocation, "ML.NoData", "no worker trained a model");
 	rc = tell_ensemble(ensemble);
 	if (rc == FW_OK)
 		rc = write_merged(ensemble);
@@ -320,7 +323,7 @@ static int aggregate_judged(struct ensemble *ensemble, const struct ml_table *ro
 	if (ensemble->single && ensemble->sum)
 		rc = aggregate_models(ensemble);
 	else
-		rc = fw_fail_invocation(ensemble->invocation, "ML.NoMemory", "for the predictions of %zu rows", ensemble->judged.rows);
+		rc = fail_with(ensemble->invocation, "ML.NoMemory", "for the predictions of %zu rows", ensemble->judged.rows);
 	free(ensemble->single);
 	free(ensemble->sum);
 	ml_model_free(ensemble->merged);

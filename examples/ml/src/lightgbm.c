@@ -89,9 +89,9 @@ struct ml_lightgbm *ml_lightgbm_load(const char *path, struct ml_problem *proble
 	const char *missing = NULL;
 
 	if (!library || !loaded)
-		ml_problem_is(problem, "%s", library ? dlerror() : "no memory");
+		ml_problem_write(problem, "%s", library ? dlerror() : "no memory");
 	else if (!find_functions(loaded, library, &missing))
-		ml_problem_is(problem, "%s has no %s: it is no LightGBM 4", path, missing);
+		ml_problem_write(problem, "%s has no %s: it is no LightGBM 4", path, missing);
 	else if (library->log_to(say_nothing) == 0)
 		return library;
 	free(library);
@@ -141,7 +141,7 @@ struct ml_training *ml_training_open(const struct ml_lightgbm *library, const st
 	char parameters[PARAMETERS_MAX];
 
 	if (!training || rows->rows > INT_MAX || rows->columns > INT_MAX) {
-		ml_problem_is(problem, "no room for %zu rows", rows->rows);
+		ml_problem_write(problem, "no room for %zu rows", rows->rows);
 		free(training);
 		return NULL;
 	}
@@ -222,7 +222,7 @@ struct ml_model *ml_model_read(const struct ml_lightgbm *library, const char *pa
 	}
 	if (library->classes(booster, &classes) == 0 && classes == ML_CLASSES && rounds > 0)
 		return model_of(library, booster);
-	ml_problem_is(problem, "it is a model of %d classes, not %d", classes, ML_CLASSES);
+	ml_problem_write(problem, "it is a model of %d classes, not %d", classes, ML_CLASSES);
 	library->free_booster(booster);
 	return NULL;
 }

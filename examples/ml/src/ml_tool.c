@@ -20,6 +20,11 @@ static double seconds(clockid_t clock)
 	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+static int number(const char *text)
+{
+	return (int)strtol(text, NULL, 10);
+}
+
 static bool run_pca(char **arguments, const struct ml_table *rows, struct ml_problem *problem)
 {
 	struct ml_table basis = {0}, projected = {0};
@@ -33,10 +38,10 @@ static bool run_pca(char **arguments, const struct ml_table *rows, struct ml_pro
 
 static bool run_train(char **arguments, const struct ml_lightgbm *library, const struct ml_table *rows, struct ml_problem *problem)
 {
-	struct ml_training *training = ml_training_open(library, rows, atoi(arguments[3]), problem);
+	struct ml_training *training = ml_training_open(library, rows, number(arguments[3]), problem);
 	struct ml_model *model = NULL;
 
-	for (int i = 0; training && i < atoi(arguments[2]); i++) {
+	for (int i = 0; training && i < number(arguments[2]); i++) {
 		struct ml_drawn drawn = ml_draw(42, (uint64_t)i);
 
 		ml_model_free(model);
@@ -53,7 +58,7 @@ static bool run_train(char **arguments, const struct ml_lightgbm *library, const
 static bool prepare(int argc, char **argv, struct ml_table *rows, struct ml_lightgbm **library, struct ml_problem *problem)
 {
 	if (argc == 5 && strcmp(argv[1], "pca") == 0) {
-		ml_pca_set_threads(atoi(argv[4]));
+		ml_pca_set_threads(number(argv[4]));
 		return ml_table_read_digits(argv[2], rows, problem);
 	}
 	if (argc != 7 || strcmp(argv[1], "train") != 0)

@@ -89,13 +89,13 @@ bool ml_pca_fit(const struct ml_table *rows, size_t components, struct ml_table 
 	bool done = false;
 
 	if (rows->rows < 2 || rows->rows > INT_MAX || components < 1 || components > rows->columns || rows->columns > 46340) {
-		ml_problem_is(problem, "%zu components of %zu rows of %zu columns cannot be", components, rows->rows, rows->columns);
+		ml_problem_write(problem, "%zu components of %zu rows of %zu columns cannot be", components, rows->rows, rows->columns);
 	} else if (made.first && made.rest) {
 		find_mean(rows, made.rest);
 		values = centred(rows, made.rest);
 		done = values ? decompose(rows, values, &made, problem) : ml_problem_is(problem, "no memory");
 	} else {
-		ml_problem_is(problem, "no memory");
+		ml_problem_write(problem, "no memory");
 	}
 	free(values);
 	if (done)
@@ -123,7 +123,7 @@ bool ml_pca_project(const struct ml_table *rows, const struct ml_table *basis, s
 		*projected = made;
 	} else {
 		ml_table_free(&made);
-		ml_problem_is(problem, "no memory");
+		ml_problem_write(problem, "no memory");
 	}
 	free(values);
 	return done;

@@ -29,14 +29,13 @@ enum {
 
 static const size_t most_numbers = SIZE_MAX / 2 / sizeof(double);
 
-bool ml_problem_is(struct ml_problem *problem, const char *format, ...)
+void ml_problem_write(struct ml_problem *problem, const char *format, ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(problem->text, sizeof problem->text, format, arguments);
 	va_end(arguments);
-	return false;
 }
 
 void ml_table_free(struct ml_table *table)
@@ -156,7 +155,7 @@ static void measure(const char *text, size_t length, size_t *rows, size_t *cells
 bool ml_table_parse_digits(const char *text, size_t length, struct ml_table *table, struct ml_problem *problem)
 {
 	struct place place = {text, text, text + length, 0, 0};
-	struct ml_table made;
+	struct ml_table made = {0};
 	size_t rows, cells;
 
 	measure(text, length, &rows, &cells);
@@ -195,16 +194,27 @@ static void write_header(const struct ml_table *table, char header[NPY_HEADER])
 	header[NPY_HEADER - 1] = '\n';
 }
 
+static bool read_shape(const char *text, struct ml_table *shape)
+{
+	const char *found = strchr(text, '(');
+	char *end = NULL;
+
+	if (!found)
+		return false;
+	shape->rows = strtoul(found + 1, &end, 10);
+	shape->columns = *end == ',' ? strtoul(end + 1, NULL, 10) : 0;
+	return shape->columns >= 2 && shape->columns-- < most_numbers; /* the whole header is compared afterwards */
+}
+
 bool ml_table_parse_npy(const char *bytes, size_t length, struct ml_table *table, struct ml_problem *problem)
 {
 	char text[NPY_HEADER + 1] = "", expected[NPY_HEADER];
-	struct ml_table shape = {0}, made;
+	struct ml_table shape = {0}, made = {0};
 
 	if (length >= NPY_HEADER)
 		memcpy(text, bytes + NPY_START, NPY_HEADER - NPY_START);
-	if (sscanf(text, NPY_SHAPE, &shape.rows, &shape.columns) != 2 || shape.columns < 2)
+	if (!read_shape(text, &shape))
 		return ml_problem_is(problem, "byte 0: no table of ours (.npy of float64)");
-	shape.columns--;
 	write_header(&shape, expected);
 	if (memcmp(expected, bytes, NPY_HEADER) != 0)
 		return ml_problem_is(problem, "byte 0: no table of ours (.npy of float64)");
@@ -255,7 +265,7 @@ static bool read_file(const char *path, parse_fn *parse, struct ml_table *table,
 	bool done;
 
 	if (fd < 0 || fstat(fd, &found) < 0) {
-		ml_problem_is(problem, "%s", strerror(errno));
+		ml_problem_write(problem, "%s", strerror(errno));
 		if (fd >= 0)
 			close(fd);
 		return false;

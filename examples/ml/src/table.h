@@ -31,4 +31,5 @@ bool ml_table_read_digits(const char *path, struct ml_table *table, struct ml_pr
 bool ml_table_read(const char *path, struct ml_table *table, struct ml_problem *problem);
 bool ml_table_write(const struct ml_table *table, const char *path, struct ml_problem *problem);
 
-bool ml_problem_is(struct ml_problem *problem, const char *format, ...) __attribute__((format(printf, 2, 3))); /* false */
+void ml_problem_write(struct ml_problem *problem, const char *format, ...) __attribute__((format(printf, 2, 3)));
+#define ml_problem_is(problem, ...) (ml_problem_write(problem, __VA_ARGS__), false)
