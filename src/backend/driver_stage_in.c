@@ -11,10 +11,10 @@
 
 enum { AHEAD = 4 };
 
-/* An object of the event; the list is made when the function asks for the first one: few ever do. */
+/* An object of the event, or a range of one; the list is made when the function asks for the first: few ever do. */
 struct fw_task_object {
 	char *key, *uri;
-	int64_t bytes;
+	int64_t bytes, offset, length;
 	bool asked; /* is, or is being, staged as the event has it */
 };
 
@@ -28,35 +28,61 @@ struct fw_task_staging {
 	bool ended;
 };
 
+static void add(struct fw_task_run *run, const struct fw_engine_object *object, int64_t offset, int64_t length)
+{
+	char *uri = fw_storage_object_uri(run->driver->workflow->storage, object->key);
+
+	FW_PUSH(&run->objects, (struct fw_task_object){fw_strdup(object->key), uri, object->bytes, offset, length, false});
+}
+
 static void list_objects(struct fw_task_run *run)
 {
 	struct fw_task_inputs inputs = {0};
 
 	run->objects_known = true;
 	fw_engine_task_inputs(run->driver->engine, run->stage_index, run->task, &inputs);
-	for (size_t i = 0; i < inputs.count; i++)
-		for (size_t o = 0; o < inputs.inputs[i].count; o++) {
-			const struct fw_engine_object *object = &inputs.inputs[i].objects[o];
+	for (size_t i = 0; i < inputs.count; i++) {
+		const struct fw_engine_object *objects = inputs.inputs[i].objects;
+		const struct fw_range *ranges = inputs.inputs[i].ranges;
 
-			FW_PUSH(&run->objects, (struct fw_task_object){fw_strdup(object->key),
-			                                               fw_storage_object_uri(run->driver->workflow->storage, object->key),
-			                                               object->bytes, false});
-		}
+		for (size_t o = 0; ranges && o < inputs.inputs[i].range_count; o++)
+			add(run, &objects[ranges[o].object], ranges[o].offset, ranges[o].length);
+		for (size_t o = 0; !ranges && o < inputs.inputs[i].count; o++)
+			add(run, &objects[o], 0, objects[o].bytes);
+	}
 	fw_task_inputs_done(&inputs);
 }
 
-/* Objects are mostly asked for in their order: from the last one on. */
-static struct fw_task_object *find_object(struct fw_task_run *run, const char *uri)
+/* -1 and the length to the end are the same to who asks, and must be the same file. */
+static int64_t known_length(const struct fw_task_object *object, int64_t offset, int64_t length)
 {
-	for (size_t i = 0; i < run->objects.count; i++) {
-		size_t at = (run->object_at + i) % run->objects.count;
+	return length == -1 && offset <= object->bytes ? object->bytes - offset : length;
+}
 
-		if (strcmp(run->objects.items[at].uri, uri) == 0) {
+static bool is_as_named(const struct fw_task_object *object, int64_t offset, int64_t length)
+{
+	return object->offset == offset && object->length == known_length(object, offset, length);
+}
+
+/* Objects are mostly asked for in their order: from the last one on. The event may name several ranges of one. */
+static struct fw_task_object *find_object(struct fw_task_run *run, const char *uri, int64_t offset, int64_t length)
+{
+	struct fw_task_object *found = NULL;
+	size_t first = run->object_at;
+
+	for (size_t i = 0; i < run->objects.count; i++) {
+		size_t at = (first + i) % run->objects.count;
+
+		if (strcmp(run->objects.items[at].uri, uri) != 0)
+			continue;
+		if (!found || is_as_named(&run->objects.items[at], offset, length)) {
+			found = &run->objects.items[at];
 			run->object_at = at;
-			return &run->objects.items[at];
 		}
+		if (is_as_named(found, offset, length))
+			break;
 	}
-	return NULL;
+	return found;
 }
 
 static void staging_free(struct fw_task_staging *staging)
@@ -92,18 +118,13 @@ static void stage(struct fw_task_run *run, const struct fw_task_object *object, 
 	storage->ops->stage_in(storage, object->key, offset, length, staged, staging);
 }
 
-static bool is_whole(const struct fw_task_object *object, int64_t offset, int64_t length)
-{
-	return offset == 0 && (length == -1 || length == object->bytes);
-}
-
 static void stage_ahead(struct fw_task_run *run)
 {
 	for (size_t i = run->object_at + 1; i < run->objects.count && i <= run->object_at + AHEAD; i++) {
 		struct fw_task_object *object = &run->objects.items[i];
 
 		if (!object->asked)
-			stage(run, object, 0, object->bytes, NULL);
+			stage(run, object, object->offset, object->length, NULL);
 		object->asked = true;
 	}
 }
@@ -113,15 +134,15 @@ void fw_task_run_stage_in(struct fw_task_run *run, const char *uri, int64_t offs
 {
 	if (!run->objects_known)
 		list_objects(run);
-	struct fw_task_object *object = find_object(run, uri);
+	struct fw_task_object *object = find_object(run, uri, offset, length);
 
 	if (!object)
 		return fw_stage_request_refuse(request, FW_E_PERMISSION, "The event of this invocation names no such object");
-	bool whole = is_whole(object, offset, length);
+	bool named = is_as_named(object, offset, length);
 
-	object->asked |= whole;
-	stage(run, object, offset, whole ? object->bytes : length, request);
-	if (whole)
+	object->asked |= named;
+	stage(run, object, offset, known_length(object, offset, length), request);
+	if (named)
 		stage_ahead(run);
 }
 

@@ -141,6 +141,24 @@ size_t fw_error_column(const struct fw_error *error)
 	return error->column;
 }
 
+struct fw_error *fw_error_copy(const struct fw_error *error)
+{
+	if (!error)
+		return NULL;
+	struct fw_error *copy = fw_alloc(sizeof *copy);
+
+	*copy = *error;
+	copy->message = fw_strdup(error->message);
+	copy->hint = fw_strdup(error->hint);
+	copy->file = fw_strdup(error->file);
+	copy->source = NULL;
+	if (error->source) {
+		copy->source = fw_alloc(error->source_length + 1); /* bytes, not text */
+		memcpy(copy->source, error->source, error->source_length);
+	}
+	return copy;
+}
+
 void fw_error_free(struct fw_error *error)
 {
 	if (!error)

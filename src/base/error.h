@@ -76,6 +76,8 @@ const char *fw_code_text(int code);   /* "wrong usage" */
 int fw_code_exit_status(int code);    /* exit status of a command; 0 for FW_OK */
 int fw_code_from_errno(int errnum);
 
+/* Newly allocated; NULL for NULL. For an error that is only borrowed. */
+struct fw_error *fw_error_copy(const struct fw_error *error);
 void fw_error_free(struct fw_error *error);
 FW_DEFINE_CLEANUP(struct fw_error *, fw_error_free)
 #define fw_cleanup_error FW_CLEANUP(fw_error_free)

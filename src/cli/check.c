@@ -44,6 +44,7 @@ static int check(const char *path, const struct fw_override_options *variables, 
 	fw_cleanup_collected struct fw_collected collected = {0};
 
 	fw_collected_add_options(&collected, variables, true);
+	fw_collected_add_bucket(&collected, given);
 	fw_collected_add_options(&collected, given, false);
 	int rc = fw_workflow_load(path, &collected.overrides, &workflow, err);
 

@@ -24,6 +24,24 @@ void fw_collected_add(struct fw_collected *collected, char *owned, const char *o
 	FW_PUSH(&collected->overrides.settings, (struct fw_override){owned, origin});
 }
 
+void fw_collected_add_bucket(struct fw_collected *collected, const struct fw_override_options *given)
+{
+	static const struct {
+		const char *variable, *setting;
+	} parts[] = {
+		{"FLEXWATT_STORAGE_BUCKET", "storage.bucket"},   {"FLEXWATT_STORAGE_PREFIX", "storage.prefix"},
+		{"FLEXWATT_STORAGE_ENDPOINT", "storage.endpoint"}, {"FLEXWATT_STORAGE_REGION", "storage.region"},
+		{"FLEXWATT_STORAGE_PROFILE", "storage.profile"},
+	};
+
+	for (size_t i = 0; !given->storage && i < FW_COUNT_OF(parts); i++) {
+		const char *value = getenv(parts[i].variable);
+
+		if (value && *value)
+			fw_collected_add(collected, fw_printf("%s=%s", parts[i].setting, value), parts[i].variable);
+	}
+}
+
 void fw_collected_add_options(struct fw_collected *collected, const struct fw_override_options *options, bool variables)
 {
 	const struct fw_option names[] = {FW_OVERRIDE_OPTIONS((struct fw_override_options *)(uintptr_t)options)};

@@ -17,7 +17,7 @@ struct fw_override_options {
 #define FW_OVERRIDE_OPTIONS(options)                                                                                     \
 	{"set", "KEY=VALUE", "override a value of the file: stages.split.params.fps=1", FW_OPTION_LIST, &(options)->set,      \
 	 "FLEXWATT_SET"},                                                                                                     \
-		{"storage", "URI", "where objects are read and written: a directory or file:/path", FW_OPTION_TEXT,                \
+		{"storage", "URI", "where objects are read and written: a directory, or s3://bucket/prefix?endpoint=URL", FW_OPTION_TEXT,                \
 	     &(options)->storage, "FLEXWATT_STORAGE"},                                                                        \
 		{"memory", "MB", "memory of every stage, 128 to 10240", FW_OPTION_COUNT, &(options)->memory, "FLEXWATT_MEMORY"},   \
 		{"workers", "N", "workers of every stage that has a number of them", FW_OPTION_COUNT, &(options)->workers,         \
@@ -35,5 +35,8 @@ struct fw_collected {
 void fw_collected_add(struct fw_collected *collected, char *owned, const char *origin);
 /* Each source is collected whole, the one that wins last: variables first, then options. */
 void fw_collected_add_options(struct fw_collected *collected, const struct fw_override_options *options, bool variables);
+/* FLEXWATT_STORAGE_BUCKET, _PREFIX, _ENDPOINT, _REGION, _PROFILE: parts of a storage that is a bucket, unless the command
+ * line says a storage, which wins over all of them. After the variables of the options. */
+void fw_collected_add_bucket(struct fw_collected *collected, const struct fw_override_options *given);
 void fw_collected_done(struct fw_collected *collected);
 #define fw_cleanup_collected __attribute__((cleanup(fw_collected_done)))

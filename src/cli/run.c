@@ -395,6 +395,7 @@ static int run_session(struct session *session, const char *path, struct fw_erro
 	int rc = FW_OK;
 
 	fw_collected_add_options(&session->collected, &session->variables.overrides, true);
+	fw_collected_add_bucket(&session->collected, &session->settings.overrides);
 	fw_collected_add_options(&session->collected, &session->settings.overrides, false);
 	if (session->settings.resume) {
 		rc = fw_open_default_store(false, &session->store, err);

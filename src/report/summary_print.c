@@ -8,6 +8,7 @@
 #include "report/format.h"
 #include "report/summary.h"
 #include "report/table.h"
+#include "storage/storage.h"
 
 /* Sums of a million slices agree as well as doubles do. */
 #define BOOKS_TOLERANCE 1e-6
@@ -54,21 +55,25 @@ static void print_stage(struct fw_table *table, const struct fw_stage_summary *s
 	fw_table_cell(table, "%s", fw_format_grams(text, stage->gco2e));
 }
 
-/* Where a person finds the outputs. */
-static const char *storage_path(const char *storage)
+/* Where a person finds the outputs: newly allocated. */
+static char *outputs_place(const struct fw_run_row *row)
 {
-	return strncmp(storage, "file:", 5) == 0 ? storage + 5 : storage;
+	fw_cleanup_free char *key = fw_printf("runs/%s", row->run);
+	fw_cleanup_free char *uri = fw_storage_object_uri(row->storage, key);
+
+	return fw_strdup(strncmp(uri, "file:", 5) == 0 ? uri + 5 : uri);
 }
 
 static void print_head(const struct fw_summary *summary, bool colour, struct fw_buffer *out)
 {
 	const char *bold = colour ? "\033[1m" : "", *plain = colour ? "\033[0m" : "";
+	fw_cleanup_free char *place = outputs_place(&summary->row);
 	const char *mark = colour && strcmp(summary->state, "ok") != 0 ? "\033[31m" : "";
 
-	fw_buffer_printf(out, "%s%s%s · run %s · %s · %s%s%s · %lld %s · outputs in %s/runs/%s\n", bold,
+	fw_buffer_printf(out, "%s%s%s · run %s · %s · %s%s%s · %lld %s · outputs in %s\n", bold,
 	                 summary->row.workflow, plain, summary->row.run, summary->row.backend, mark, summary->state,
 	                 colour ? "\033[0m" : "", (long long)summary->total.tasks,
-	                 summary->total.tasks == 1 ? "task" : "tasks", storage_path(summary->row.storage), summary->row.run);
+	                 summary->total.tasks == 1 ? "task" : "tasks", place);
 }
 
 static void print_makespan(const struct fw_summary *summary, struct fw_buffer *out)

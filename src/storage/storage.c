@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct fw_storage_ops *const members[] = {&fw_storage_file};
+static const struct fw_storage_ops *const members[] = {&fw_storage_file, &fw_storage_s3};
 
 int fw_storage_open(const char *uri, const struct fw_storage_host *host, struct fw_storage **storage,
                     struct fw_error **err)
@@ -22,7 +22,7 @@ int fw_storage_open(const char *uri, const struct fw_storage_host *host, struct 
 	}
 	int rc = fw_fail(err, FW_E_UNAVAILABLE, "storage %s: no such kind of storage in this version", uri);
 
-	return fw_error_hint(err, rc, "a directory is written as a path or as file:/path");
+	return fw_error_hint(err, rc, "a directory is written as a path or as file:/path, a bucket as s3://bucket");
 }
 
 void fw_storage_close(struct fw_storage *storage)

@@ -147,7 +147,7 @@ struct fw_storage {
 	const struct fw_storage_ops *ops;
 };
 
-extern const struct fw_storage_ops fw_storage_file;
+extern const struct fw_storage_ops fw_storage_file, fw_storage_s3;
 
 /* By scheme; an unknown one is FW_E_UNAVAILABLE. host NULL: nothing of it. */
 int fw_storage_open(const char *uri, const struct fw_storage_host *host, struct fw_storage **storage,

@@ -144,7 +144,8 @@ const struct fw_grammar fw_grammar_stage = {
 static const struct fw_grammar_key workflow_keys[] = {
 	{.key = "name", .value = FW_VALUE_NAME, .required = true, .help = "Name of the workflow."},
 	{.key = "storage", .value = FW_VALUE_TEXT, .required = true,
-	 .help = "Where objects lie: a directory, relative to the workflow file, or a `file:` URI."},
+	 .help = "Where objects lie: a directory, relative to the workflow file, or a `file:` URI; or a bucket: "
+	         "`s3://BUCKET/PREFIX?endpoint=URL&region=REGION&profile=PROFILE&style=path`."},
 	{.key = "function", .value = FW_VALUE_OBJECT, .object = &fw_grammar_function,
 	 .help = "The function of every stage that has none of its own."},
 	{.key = "defaults", .value = FW_VALUE_OBJECT, .object = &fw_grammar_defaults,

@@ -227,6 +227,21 @@ static int apply_to_every_stage(const struct override *override, const struct fw
 	return FW_OK;
 }
 
+/* "storage.region=…": a part of a bucket's URI. */
+static int apply_to_bucket(const struct override *override, struct fw_setting *storage, struct fw_error **err)
+{
+	const char *reason = NULL, *value = strchr(override->text, '=') + 1;
+	int rc = fw_override_bucket(storage, override->path.items[1], value, &reason, err);
+
+	if (reason)
+		return fail(err, override, 1, reason);
+	if (rc == FW_OK)
+		return FW_OK;
+	fw_error_wrap(err, rc, "storage");
+	return fw_error_at_offset(err, rc, override->said->origin ? override->said->origin : "override", override->text,
+	                          strlen(override->text), (size_t)(value - override->text));
+}
+
 static int apply(const struct override *override, struct fw_setting *root, struct fw_error **err)
 {
 	const struct fw_setting *stages = fw_setting_get(root, "stages");
@@ -235,6 +250,8 @@ static int apply(const struct override *override, struct fw_setting *root, struc
 
 	if (strcmp(first, "*") == 0)
 		return has_stages ? apply_to_every_stage(override, stages, err) : FW_OK;
+	if (strcmp(first, "storage") == 0 && override->path.count == 2)
+		return apply_to_bucket(override, fw_setting_get(root, "storage"), err);
 	if (has_stages && override->path.count > 1 && strcmp(first, "stages") == 0) {
 		int rc = check_stage(override, stages, err);
 

@@ -99,12 +99,10 @@ int fw_read_storage(struct fw_reader *reader, struct fw_error **err)
 	const char *path = setting->text;
 
 	if (scheme && strcmp(scheme, "s3") == 0)
-		return fw_error_hint(err, fw_setting_fail(err, setting, FW_E_UNAVAILABLE,
-		                                          "storage: s3 is not available in this version"),
-		                     "use a directory: storage: ./data");
+		return fw_read_bucket(reader, setting, err);
 	if (scheme && strcmp(scheme, "file") != 0)
 		return fw_error_hint(err, fw_setting_fail(err, setting, FW_E_INVALID, "storage: unknown scheme '%.20s:'", scheme),
-		                     "a directory, relative to the workflow file: storage: ./data");
+		                     "a directory, relative to the workflow file: storage: ./data; or a bucket: s3://BUCKET");
 	if (scheme) {
 		path += strlen("file:");
 		if (strncmp(path, "//", 2) == 0 && path[2] != '/')

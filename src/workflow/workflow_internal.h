@@ -173,6 +173,11 @@ void fw_add_link(struct fw_reader *reader, size_t producer, size_t consumer, con
 /* Absolute: relative to the workflow's directory, or to the current one when an override says it. */
 char *fw_resolve_path(const struct fw_reader *reader, const struct fw_setting *setting);
 int fw_read_storage(struct fw_reader *reader, struct fw_error **err);
+/* bucket.c: "s3://bucket/prefix?…". */
+int fw_read_bucket(struct fw_reader *reader, const struct fw_setting *setting, struct fw_error **err);
+/* One part of such a storage: "region". *reason is set when it has no such part, or is none. */
+int fw_override_bucket(struct fw_setting *storage, const char *part, const char *value, const char **reason,
+                       struct fw_error **err);
 int fw_check_glob(const struct fw_setting *setting, struct fw_error **err);
 /* Package, python and node directories: are they there, and is the handler in them? */
 int fw_check_function_files(const struct fw_function *function, const struct fw_setting *where,

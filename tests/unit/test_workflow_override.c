@@ -125,11 +125,38 @@ static void a_bad_override_is_an_error_that_names_the_setting(void **state)
 	assert_refused("name.x=1", "'name' is not a mapping");
 	assert_refused("function.command.7=x", "the list has no such item");
 	assert_refused("stages.a.params={n: ", "override:1:");
-	assert_refused("storage=s3://bucket", "s3 is not available in this version");
+	assert_refused("storage=s3://b", "storage: no bucket can be named 'b'  override:1:14");
+	assert_refused("storage.region=eu-west-1", "the storage is no bucket: say storage=s3://bucket");
 	assert_refused("stages.b.inputs.in.edge=each", "edge: each starts one task for every object, but workers is 2");
 }
 
-FW_TESTS(a_param_is_set, quotes_make_text, a_star_sets_every_stage_and_the_later_override_wins,
+static void a_part_of_a_bucket_is_set(void **state)
+{
+	static const char bucket[] = "storage=s3://bucket/in?region=eu-west-1";
+	static const char *const parts[][2] = {
+		{"storage.region=us-east-2", "s3://bucket/in?region=us-east-2"},
+		{"storage.prefix=some/where", "s3://bucket/some/where?region=eu-west-1"},
+		{"storage.endpoint=http://127.0.0.1:9000", "s3://bucket/in?endpoint=http://127.0.0.1:9000&region=eu-west-1"},
+		{"storage.bucket=other", "s3://other/in?region=eu-west-1"},
+		{"storage.profile=test", "s3://bucket/in?region=eu-west-1&profile=test"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < FW_COUNT_OF(parts); i++) {
+		WORKFLOW = parse_ok(bucket, parts[i][0]);
+
+		assert_string_equal(workflow->storage, parts[i][1]);
+	}
+	struct fw_error *err = NULL;
+	struct fw_workflow *workflow = NULL;
+
+	assert_error_is(parse(bucket, "storage.regoin=x", &workflow, &err), &err, FW_E_USAGE,
+	                "a storage has bucket, prefix, endpoint, region, profile and style  override:1:9");
+	assert_error_is(parse(bucket, "storage.bucket=X", &workflow, &err), &err, FW_E_INVALID,
+	                "storage: no bucket can be named 'X'  override:1:16");
+}
+
+FW_TESTS(a_part_of_a_bucket_is_set, a_param_is_set, quotes_make_text, a_star_sets_every_stage_and_the_later_override_wins,
          defaults_may_be_set_where_the_file_has_none, the_short_form_of_an_input_takes_an_edge,
          an_item_of_a_list_is_set_by_its_number, paths_are_relative_to_where_they_were_typed,
          a_bad_override_is_an_error_that_names_the_setting)
