@@ -82,8 +82,14 @@ static void idle_remove(struct fw_staging_entry *entry)
 {
 	struct fw_staging *staging = entry->staging;
 
-	*(entry->older ? &entry->older->newer : &staging->oldest) = entry->newer;
-	*(entry->newer ? &entry->newer->older : &staging->newest) = entry->older;
+	if (entry->older)
+		entry->older->newer = entry->newer;
+	else
+		staging->oldest = entry->newer;
+	if (entry->newer)
+		entry->newer->older = entry->older;
+	else
+		staging->newest = entry->older;
 	entry->older = entry->newer = NULL;
 }
 
@@ -111,9 +117,10 @@ static void drop(struct fw_staging_entry *entry)
 
 static void make_room(struct fw_staging *staging, int64_t bytes)
 {
-	while (staging->oldest && staging->bytes + bytes > staging->options.max_bytes) {
-		struct fw_staging_entry *entry = staging->oldest;
-
+	for (struct fw_staging_entry *entry = staging->oldest, *next; entry; entry = next) {
+		if (staging->bytes + bytes <= staging->options.max_bytes)
+			break;
+		next = entry->newer;
 		idle_remove(entry);
 		staging->bytes -= entry->bytes;
 		drop(entry);

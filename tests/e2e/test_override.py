@@ -85,7 +85,9 @@ def test_the_help_names_the_variables(flexwatt, command):
           ^
           hint: for example stages.split.memory=512
         """),
-    ({"FLEXWATT_STORAGE": "s3://bucket"}, "FLEXWATT_STORAGE:1:9\n"),
+    ({"FLEXWATT_STORAGE": "gopher://x"}, "FLEXWATT_STORAGE:1:9\n"),
+    ({"FLEXWATT_STORAGE": "s3://b"}, "FLEXWATT_STORAGE:1:14\n"),
+    ({"FLEXWATT_STORAGE_BUCKET": "b"}, "FLEXWATT_STORAGE_BUCKET:1:9\n"),
 ])
 def test_an_error_names_the_variable(flexwatt, functions, variables, error):
     flexwatt.workflow(WORKFLOW)
