@@ -161,6 +161,50 @@ def test_functions_see_no_credentials_and_what_is_staged_is_read_only(flexwatt, 
     assert flexwatt.s3("cat", "some/where/rows/a.txt") == b"first\n"
 
 
+AHEAD = """\
+    #!/usr/bin/python3
+    import http.client, json, os, time
+    host = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    def call(method, path, body=None):
+        host.request(method, path, body=body if body is None else json.dumps(body))
+        answer = host.getresponse()
+        return answer, json.loads(answer.read() or b"null")
+    while True:
+        head, event = call("GET", "/2018-06-01/runtime/invocation/next")
+        rows = event["inputs"]["rows"]
+        assert not any("path" in row for row in rows)
+        answer, first = call("POST", "/flexwatt/1/stage-in", {"uri": rows[0]["uri"], "offset": 1, "length": 2})
+        assert open(first["path"]).read()[first["offset"]:][:first["length"]] == "ir", first
+        answer, first = call("POST", "/flexwatt/1/stage-in", {"uri": rows[0]["uri"]})
+        place, until = os.path.dirname(os.path.dirname(first["path"])), time.monotonic() + 20
+        while len(os.listdir(place)) < 6 and time.monotonic() < until:
+            os.sched_yield()
+        answer, refused = call("POST", "/flexwatt/1/stage-in", {"uri": rows[0]["uri"].replace("/rows/", "/other/")})
+        with open(event["outputs"]["found"]["directory"] + "/found.json", "w") as file:
+            json.dump([len(os.listdir(place)), answer.status, refused["errorType"]], file)
+        request = head.headers["Lambda-Runtime-Aws-Request-Id"]
+        call("POST", f"/2018-06-01/runtime/invocation/{request}/response", {"outputs": {"found": ["found.json"]}})
+"""
+
+
+def test_what_comes_next_is_fetched_while_the_function_works(flexwatt):
+    """The range, the first object, four ahead: the other five are not asked for yet."""
+    for number in range(10):
+        flexwatt.put(f"rows/{number}", "first")
+    flexwatt.put("other/0", "not an input")
+    flexwatt.package("functions", AHEAD)
+    flexwatt.workflow("""
+        name: ahead
+        storage: %s
+        stages:
+          read: {function: {package: ./functions}, workers: 1, inputs: {rows: {keys: "rows/*"}}, outputs: {found: {}}}
+    """ % flexwatt.storage)
+    run = flexwatt.json("run", "workflow.yaml")
+    found, = flexwatt.outputs(run["run"]).values()
+    assert json.loads(found) == [6, 403, "Storage.NotPermitted"]
+    flexwatt.nothing_is_left()
+
+
 def test_an_object_that_disappears_fails_its_task_alone(flexwatt, rows):
     """One task at a time: the first waits until the object of the second is gone."""
     flexwatt.workflow("""
