@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/map.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "base/tree.h"
@@ -32,17 +33,30 @@ static void rows_done(struct rows *rows)
 	free(rows->items);
 }
 
-/* Disk that outputs and logs of a run take; NAN when its storage cannot be reached now. */
-static double kept_bytes(const struct fw_store *store, const struct fw_run_row *row)
+/* Where runs are kept. A server that does not answer is waited for once, not once a run. */
+struct places {
+	const struct fw_store *store;
+	struct fw_map *lost; /* storages that cannot be reached now */
+};
+
+static int usage(struct places *places, const struct fw_run_row *row, int64_t *bytes)
 {
 	FW_CLEANUP(fw_storage_close) struct fw_storage *storage = NULL;
-	fw_cleanup_free char *state = fw_state_directory(store);
+	int rc = fw_map_has(places->lost, row->storage) ? FW_E_ABSENT : fw_storage_open(row->storage, NULL, &storage, NULL);
+
+	if (rc != FW_OK)
+		fw_map_set(places->lost, row->storage, NULL);
+	return rc == FW_OK ? storage->ops->usage(storage, row->run, bytes, NULL) : rc;
+}
+
+/* Disk that outputs and logs of a run take; NAN when its storage cannot be reached now. */
+static double kept_bytes(struct places *places, const struct fw_run_row *row)
+{
+	fw_cleanup_free char *state = fw_state_directory(places->store);
 	fw_cleanup_free char *logs = fw_printf("%s/logs/%s", state, row->run);
 	int64_t outputs = 0, logged = 0;
 
-	if (fw_storage_open(row->storage, NULL, &storage, NULL) != FW_OK ||
-	    storage->ops->usage(storage, row->run, &outputs, NULL) != FW_OK ||
-	    fw_tree_usage(AT_FDCWD, logs, &logged, NULL) != FW_OK)
+	if (usage(places, row, &outputs) != FW_OK || fw_tree_usage(AT_FDCWD, logs, &logged, NULL) != FW_OK)
 		return (double)NAN;
 	return (double)(outputs + logged);
 }
@@ -56,7 +70,7 @@ static double total(const struct fw_run_row *row, const char *name)
 
 /* ---- list ---- */
 
-static void add_row(struct fw_table *table, const struct fw_store *store, const struct fw_run_row *row)
+static void add_row(struct fw_table *table, struct places *places, const struct fw_run_row *row)
 {
 	char text[FW_FORMAT_SIZE];
 
@@ -70,10 +84,10 @@ static void add_row(struct fw_table *table, const struct fw_store *store, const 
 	              json_is_true(json_object_get(row->totals, "modelled")) ? " m" : "");
 	fw_table_cell(table, "%s", fw_format_usd(text, total(row, "usd")));
 	fw_table_cell(table, "%s", fw_format_grams(text, total(row, "gco2e")));
-	fw_table_cell(table, "%s", fw_format_bytes(text, kept_bytes(store, row)));
+	fw_table_cell(table, "%s", fw_format_bytes(text, kept_bytes(places, row)));
 }
 
-static int print_table(const struct fw_store *store, const struct rows *rows, struct fw_error **err)
+static int print_table(struct places *places, const struct rows *rows, struct fw_error **err)
 {
 	static const char *const titles[] = {"run", "workflow", "state", "started", "makespan", "energy", "cost", "carbon", "disk"};
 	static const char *const spare[] = {"carbon", "makespan", "disk", "cost"}; /* on a narrow terminal, least missed first */
@@ -84,20 +98,20 @@ static int print_table(const struct fw_store *store, const struct rows *rows, st
 	for (size_t i = 0; i < FW_COUNT_OF(titles); i++)
 		fw_table_column(table, titles[i], i < 4 ? FW_LEFT : FW_RIGHT);
 	for (size_t i = 0; i < rows->count; i++)
-		add_row(table, store, &rows->items[i]);
+		add_row(table, places, &rows->items[i]);
 	fw_table_fit(table, fw_terminal_width(STDOUT_FILENO), spare, FW_COUNT_OF(spare));
 	fw_table_print(table, fw_terminal_colour(STDOUT_FILENO), &out);
 	fw_table_free(table);
 	return fw_print(&out, err);
 }
 
-static int print_list_json(const struct fw_store *store, const struct rows *rows, struct fw_error **err)
+static int print_list_json(struct places *places, const struct rows *rows, struct fw_error **err)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < rows->count; i++) {
 		const struct fw_run_row *row = &rows->items[i];
-		double kept = kept_bytes(store, row);
+		double kept = kept_bytes(places, row);
 
 		json_array_append_new(
 			list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:O?, s:s?, s:o}", "run", row->run, "workflow",
@@ -116,13 +130,15 @@ static int list(struct fw_store *store, bool json, struct fw_error **err)
 
 	if (rc != FW_OK)
 		return rc;
-	if (json)
-		return print_list_json(store, &rows, err);
-	if (rows.count == 0) {
+	if (!json && rows.count == 0) {
 		printf("no runs yet\n");
 		return FW_OK;
 	}
-	return print_table(store, &rows, err);
+	struct places places = {store, fw_map_new()};
+
+	rc = json ? print_list_json(&places, &rows, err) : print_table(&places, &rows, err);
+	fw_map_free(places.lost);
+	return rc;
 }
 
 /* ---- delete ---- */

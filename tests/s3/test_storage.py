@@ -111,6 +111,15 @@ def test_runs_of_a_bucket_are_shown_listed_and_removed(flexwatt, rows):
     assert {key.split("/")[1] for key in flexwatt.keys("runs/")} == {third}
 
 
+def test_runs_are_listed_when_their_server_is_gone(flexwatt, rows):
+    run = flexwatt.json("run", "workflow.yaml")["run"]
+    flexwatt.env |= {"AWS_SECRET_ACCESS_KEY": "wrong"}
+    listed, = flexwatt.json("runs")
+    assert listed["run"] == run and listed["disk_bytes"] is None
+    assert "secret key" in flexwatt("runs", "rm", run, status=3).stderr
+    assert [listed["run"] for listed in flexwatt.json("runs")] == [run], "it can be removed when the server is back"
+
+
 @pytest.mark.parametrize("wrong, reason, hint", [
     ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "403", "secret key"),
     ({"AWS_ACCESS_KEY_ID": "NOBODY"}, "40", "access key"),
