@@ -94,7 +94,10 @@ struct fw_s3_put {
 	int fd;               /* a regular file from fd_offset on, `length` bytes. Stays the caller's, must not change meanwhile */
 	int64_t fd_offset;
 	int64_t length;
-	bool if_absent;       /* FW_E_CONFLICT when there is an object under the key (If-None-Match: *) */
+	/* FW_E_CONFLICT when there is an object under the key (If-None-Match: *). Where the answer to an attempt was lost and the
+	 * next one hears that there is an object, it counts as ours when it has our size (not 0) and checksum: who claims a
+	 * name writes something that nobody else would. */
+	bool if_absent;
 };
 /* Above part_bytes in parts; an upload that fails or is cancelled is aborted on the server. The object appears whole or
  * not at all. */

@@ -84,6 +84,7 @@ struct fw_s3_request {
 	/* of the attempts */
 	unsigned attempt;    /* from 1 */
 	bool refreshed, skewed; /* keys, clock: once each */
+	bool answer_lost;    /* an earlier attempt may have been carried out */
 	unsigned keys;       /* the generation it was signed with */
 	bool hashed, source_failed, query_too_long;
 	uint32_t crc32c;

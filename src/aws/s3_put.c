@@ -191,7 +191,8 @@ static void single_done(struct fw_s3_request *request, int rc, const struct fw_e
 
 	put->request = NULL;
 	put->crc32c = request->crc32c;
-	if (rc == FW_E_CONFLICT && request->attempt > 1) {
+	/* An empty object says nothing of whose it is. */
+	if (rc == FW_E_CONFLICT && request->answer_lost && put->body.bytes > 0) {
 		look(put, err);
 	} else if (rc != FW_OK) {
 		end_badly(put, rc, err);
@@ -209,7 +210,7 @@ static void complete_done(struct fw_s3_request *request, int rc, const struct fw
 	fw_cleanup_s3_xml struct fw_s3_xml document = {0};
 
 	put->request = NULL;
-	if ((rc == FW_E_ABSENT || rc == FW_E_CONFLICT) && request->attempt > 1) {
+	if ((rc == FW_E_ABSENT || rc == FW_E_CONFLICT) && request->answer_lost) {
 		look(put, err);
 	} else if (rc != FW_OK) {
 		end_badly(put, rc, err);

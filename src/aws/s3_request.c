@@ -247,6 +247,12 @@ static void pause_then_again(struct fw_s3_request *request, int64_t retry_after_
 	fw_timer_set(request->timer, pause_ms * FW_NS_PER_MS);
 }
 
+/* Refusals of 4xx, and 503 for who asks too fast, are given before anything is done; no answer, or another, tells nothing. */
+static bool may_be_done(int status)
+{
+	return status / 100 != 4 && status != 503;
+}
+
 static void try_again(struct fw_s3_request *request, int rc, const struct fw_error *err, int64_t retry_after_ms)
 {
 	if (request->attempt >= request->s3->attempts) {
@@ -258,6 +264,7 @@ static void try_again(struct fw_s3_request *request, int rc, const struct fw_err
 		finish(request, rc, last);
 		return;
 	}
+	request->answer_lost |= may_be_done(fw_s3_request_status(request));
 	request->hashed = false; /* read again: it may be the sums that were wrong */
 	request->call = NULL;
 	pause_then_again(request, retry_after_ms);

@@ -184,6 +184,19 @@ def test_what_may_not_exist_is_ours_when_only_the_answer_was_lost(proxy, faulty,
         assert faulty("cat", words[1]) == stored
 
 
+def test_what_another_has_is_not_ours_though_it_is_the_same(proxy, faulty, s3):
+    """A server that is busy has done nothing; and of an empty object nobody can tell whose it is."""
+    s3("put-text", "taken", "claim")
+    s3.write("claim", b"claim")
+    proxy.faults.append(Fault("status", status=503, code="SlowDown", method="PUT"))
+    faulty("put", "taken", "claim", "if-absent", status=3)
+    assert "PreconditionFailed" in faulty.error
+    s3.write("empty", b"")
+    proxy.faults.append(Fault("lose", method="PUT"))
+    faulty("put", "nothing", "empty", "if-absent", status=3)
+    assert "PreconditionFailed" in faulty.error
+
+
 def test_an_upload_that_fails_is_aborted(proxy, faulty, stored):
     proxy.faults.append(Fault("status", status=403, code="AccessDenied", method="PUT", path="partNumber=3", times=99))
     faulty("put", "refused", "in", part=PART, status=3)
