@@ -151,3 +151,12 @@ def test_a_users_workers_have_their_namespaces(place):
     plain = notes()
     install(place, "--all")
     assert notes() == plain
+
+
+def test_the_target_of_the_makefile_gives_them_to_the_file_that_it_is_told(place):
+    done = subprocess.run(["make", "-s", "-C", SOURCE, "install-caps", f"FILE={place / 'flexwatt'}"], capture_output=True, text=True,
+                          timeout=DEADLINE_S, check=False)
+    assert done.returncode == 0, done.stderr
+    assert str(place / "flexwatt") in done.stdout
+    assert subprocess.run(["getcap", place / "flexwatt"], capture_output=True, text=True, check=True, env=WITH_SBIN,
+                          timeout=DEADLINE_S).stdout.split()[1:] == install(place)[1].split()

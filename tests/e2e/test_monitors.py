@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """flexwatt monitors: what can be measured here, and of what cannot, why."""
+import contextlib
 import json
 import os
+import pathlib
 import re
+import subprocess
+import time
 
 import pytest
 
-from conftest import SOURCE
+from conftest import BINARY, DEADLINE_S, SOURCE
+from powercap import powercap
 
 
 def test_the_table_names_machine_monitors_and_what_they_give(flexwatt):
@@ -74,3 +79,59 @@ def test_missing_tables_are_an_error_of_the_environment(flexwatt):
 @pytest.mark.parametrize("arguments", [["extra"], ["--unknown"]])
 def test_wrong_usage(flexwatt, arguments):
     assert flexwatt("monitors", *arguments, status=2).stderr.startswith("error: ")
+
+
+def without_types(flexwatt, *arguments):
+    """Runs where the kernel's types are hidden, as in a container that does not see them."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: a mount namespace")
+    hide = "test ! -d /sys/kernel/btf || mount -t tmpfs none /sys/kernel/btf; exec \"$@\""
+    done = subprocess.run(["unshare", "-m", "sh", "-c", hide, "sh", BINARY, *arguments], env=flexwatt.env, cwd=flexwatt.directory,
+                          capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_where_the_kernel_tells_no_types_all_but_bpf_works(flexwatt, functions):
+    ebpf, = (monitor for monitor in without_types(flexwatt, "monitors", "--json")["monitors"] if monitor["monitor"] == "ebpf")
+    assert not ebpf["works"] and "vmlinux" in ebpf["detail"]
+    flexwatt.workflow("""
+        name: plain
+        storage: ./data
+        function: {package: ./functions}
+        stages: {burn: {workers: 2, params: {cpu_ms: 50}}}
+    """)
+    run = without_types(flexwatt, "run", "workflow.yaml", "--json")
+    assert run["state"] == "ok" and not run["environment"]["backend"]["monitors"]["ebpf"]["works"]
+    record, = flexwatt.records(run["run"], "burn/0")
+    assert record["cpu_user_ms"] + record["cpu_system_ms"] >= 40 and record["energy"]
+
+
+def test_the_sampler_has_a_processor_of_its_own_and_keeps_its_files_open(flexwatt, functions, powercap):
+    flexwatt.workflow("""
+        name: long
+        storage: ./data
+        function: {package: ./functions}
+        stages: {burn: {params: {cpu_ms: 1500}}}
+    """)
+    run = flexwatt.start("run", "workflow.yaml", "--counters-root", flexwatt.directory / "host")
+    seen, deadline = [], time.monotonic() + DEADLINE_S
+    while run.poll() is None and len(seen) < 5:
+        assert time.monotonic() < deadline
+        with contextlib.suppress(OSError):
+            seen += sampler_of(run.pid)
+        time.sleep(0.1)
+    run.communicate(timeout=DEADLINE_S)
+    assert run.returncode == 0 and len(seen) == 5, "fewer looks than asked for: the run was too short"
+    assert all(cpus.isdigit() for cpus, _ in seen), f"allowed on {seen[0][0]}: more than one"
+    assert len({counters for _, counters in seen}) == 1 and seen[0][1], "the same open descriptors at every look"
+
+
+def sampler_of(pid):
+    """[(the CPUs that it may use, open files of counters)], or nothing before it is there and after."""
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        if (task / "comm").read_text() == "energy\n":
+            cpus, = re.findall(r"Cpus_allowed_list:\s+(\S+)", (task / "status").read_text())
+            opened = {descriptor.name: os.readlink(descriptor) for descriptor in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
+            return [(cpus, tuple(sorted(item for item in opened.items() if item[1].endswith("energy_uj"))))]
+    return []
