@@ -166,13 +166,15 @@ static int delete_run(struct fw_store *store, const struct fw_run_row *row, stru
 	FW_CLEANUP(fw_storage_close) struct fw_storage *storage = NULL;
 	fw_cleanup_free char *state = fw_state_directory(store);
 	fw_cleanup_free char *logs = fw_printf("%s/logs/%s", state, row->run);
+	fw_cleanup_free char *scratch = fw_printf("%s/scratch", state);
+	const struct fw_storage_host host = {.scratch = scratch}; /* what its engine left there goes, too */
 
 	if (strcmp(fw_run_state(row), "running") == 0)
 		return fw_fail(err, FW_E_BUSY, "run %s is running: end it first", row->run);
 	int rc = end_orphans(row, err);
 
 	if (rc == FW_OK)
-		rc = fw_storage_open(row->storage, NULL, &storage, err);
+		rc = fw_storage_open(row->storage, &host, &storage, err);
 	if (rc == FW_E_ABSENT) { /* the storage itself is gone, and the outputs with it */
 		if (err)
 			fw_error_free(FW_TAKE(*err));

@@ -23,6 +23,8 @@ static void s3_close(struct fw_storage *base)
 	while (storage->jobs.first)
 		storage->jobs.first->cancel(storage->jobs.first);
 	fw_s3_place_free(storage->place);
+	if (storage->scratch) /* what workers of a killed engine held at the start, they hold no more */
+		fw_s3_places_clean(storage->scratch);
 	fw_s3_uri_done(&storage->uri);
 	free(storage->scratch);
 	free(storage->prefix);

@@ -80,12 +80,14 @@ static bool is_kept(const struct removal *removal, const char *below)
 	return !fw_attempt_read(attempt, &key.task, &key.attempt) || removal->of.keep(removal->of.context, &key);
 }
 
+/* All uploads of the bucket come by: MinIO finds none by a prefix that is not the whole key. */
 static bool page(void *context, const struct fw_s3_item *items, size_t count)
 {
 	struct removal *removal = context;
+	size_t root = strlen(removal->root);
 
 	for (size_t i = 0; i < count; i++)
-		if (items[i].upload_id || !is_kept(removal, items[i].key + strlen(removal->root)))
+		if (strncmp(items[i].key, removal->root, root) == 0 && (items[i].upload_id || !is_kept(removal, items[i].key + root)))
 			FW_PUSH(&removal->victims, (struct victim){fw_strdup(items[i].key), fw_strdup(items[i].upload_id)});
 	return true;
 }
@@ -135,7 +137,7 @@ static void objects_listed(void *context, int rc, const struct fw_s3_answer *ans
 	(void)answer;
 	if (rc != FW_OK)
 		fail(removal, rc, err);
-	fw_s3_list_uploads(removal->of.s3, removal->root, page, uploads_listed, removal);
+	fw_s3_list_uploads(removal->of.s3, "", page, uploads_listed, removal);
 }
 
 void fw_s3_remove(const struct fw_s3_removal *of)

@@ -289,9 +289,10 @@ def take_up(flexwatt, expected):
                                   if event["event"] == "ended" and event["status"] == "ok")
     assert set(commits.values()) == {1}, "a task was committed twice"
     assert visible(flexwatt, run) == expected
-    flexwatt.nothing_is_left()
+    assert flexwatt.s3.uploads() == []
     flexwatt("runs", "rm", run)
     assert flexwatt.keys("runs/") == []
+    flexwatt.nothing_is_left()
 
 
 def first_run(flexwatt):
