@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * All that costs is OpenBLAS: the covariance is one dsyrk, the eigenvectors one dsyevd, the projection one dgemm. The
+ * All that costs is OpenBLAS: the covariance is sums of dsyrk, the eigenvectors one dsyevd, the projection one dgemm. The
  * covariance is symmetric, so that LAPACK's order of columns and ours of rows are the same.
  */
 #include <cblas.h>
@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "pca.h"
+
+enum { BLOCK_ROWS = 512 };
 
 void ml_pca_set_threads(int threads)
 {
@@ -27,14 +29,23 @@ static void find_mean(const struct ml_table *rows, double *mean)
 		mean[i] /= (double)rows->rows;
 }
 
-static double *centred(const struct ml_table *rows, const double *mean)
+/* Lower triangle of the covariance, a block of rows after the other: no second copy of all of them is made. */
+static bool add_covariance(const struct ml_table *rows, const double *mean, double *covariance)
 {
-	double *values = malloc(rows->rows * rows->columns * sizeof *values);
+	size_t columns = rows->columns;
+	double *block = malloc(BLOCK_ROWS * columns * sizeof *block);
 
-	for (size_t row = 0; values && row < rows->rows; row++)
-		for (size_t i = 0; i < rows->columns; i++)
-			values[row * rows->columns + i] = rows->rest[row * rows->columns + i] - mean[i];
-	return values;
+	for (size_t done = 0; block && done < rows->rows; done += BLOCK_ROWS) {
+		size_t count = rows->rows - done < BLOCK_ROWS ? rows->rows - done : BLOCK_ROWS;
+
+		for (size_t row = 0; row < count; row++)
+			for (size_t i = 0; i < columns; i++)
+				block[row * columns + i] = rows->rest[(done + row) * columns + i] - mean[i];
+		cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, (int)columns, (int)count, 1.0 / (double)(rows->rows - 1), block,
+		            (int)columns, 1, covariance, (int)columns);
+	}
+	free(block);
+	return block != NULL;
 }
 
 static double sign_of(const double *vector, size_t length)
@@ -64,16 +75,14 @@ static void take_basis(const double *vectors, const double *eigenvalues, struct 
 	}
 }
 
-static bool decompose(const struct ml_table *rows, const double *values, struct ml_table *basis, struct ml_problem *problem)
+/* Of the rows whose mean stands in the basis already. */
+static bool decompose(const struct ml_table *rows, struct ml_table *basis, struct ml_problem *problem)
 {
-	int n = (int)rows->columns, count = (int)rows->rows;
+	int n = (int)rows->columns, failed = -1;
 	double *covariance = calloc(rows->columns * rows->columns, sizeof(double)), *eigenvalues = calloc(rows->columns, sizeof(double));
-	int failed = -1;
 
-	if (covariance && eigenvalues) {
-		cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, n, count, 1.0 / (count - 1), values, n, 0, covariance, n);
+	if (covariance && eigenvalues && add_covariance(rows, basis->rest, covariance))
 		failed = LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'L', n, covariance, n, eigenvalues);
-	}
 	if (!failed)
 		take_basis(covariance, eigenvalues, basis);
 	free(covariance);
@@ -85,19 +94,16 @@ bool ml_pca_fit(const struct ml_table *rows, size_t components, struct ml_table 
 {
 	struct ml_table made = {components + 1, rows->columns, calloc(components + 1, sizeof(double)),
 	                        calloc((components + 1) * rows->columns, sizeof(double))};
-	double *values = NULL;
 	bool done = false;
 
 	if (rows->rows < 2 || rows->rows > INT_MAX || components < 1 || components > rows->columns || rows->columns > 46340) {
 		ml_problem_write(problem, "%zu components of %zu rows of %zu columns cannot be", components, rows->rows, rows->columns);
 	} else if (made.first && made.rest) {
 		find_mean(rows, made.rest);
-		values = centred(rows, made.rest);
-		done = values ? decompose(rows, values, &made, problem) : ml_problem_is(problem, "no memory");
+		done = decompose(rows, &made, problem);
 	} else {
 		ml_problem_write(problem, "no memory");
 	}
-	free(values);
 	if (done)
 		*basis = made;
 	else
@@ -115,16 +121,19 @@ bool ml_pca_project(const struct ml_table *rows, const struct ml_table *basis, s
 		return ml_problem_is(problem, "its rows have %zu columns, those of the vectors %zu", rows->columns, basis->columns);
 	struct ml_table made = {rows->rows, components, malloc(rows->rows * sizeof(double)),
 	                        malloc(rows->rows * components * sizeof(double))};
-	double *values = centred(rows, basis->rest);
-	bool done = values && made.first && made.rest;
+	double *origin = calloc(components, sizeof(double));
+	bool done = origin && made.first && made.rest;
 	if (done) {
+		cblas_dgemv(CblasRowMajor, CblasNoTrans, kept, n, -1, basis->rest + n, n, basis->rest, 1, 0, origin, 1);
 		memcpy(made.first, rows->first, rows->rows * sizeof(double));
-		cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, count, kept, n, 1, values, n, basis->rest + n, n, 0, made.rest, kept);
+		for (size_t row = 0; row < made.rows; row++)
+			memcpy(made.rest + row * components, origin, components * sizeof(double));
+		cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, count, kept, n, 1, rows->rest, n, basis->rest + n, n, 1, made.rest, kept);
 		*projected = made;
 	} else {
 		ml_table_free(&made);
 		ml_problem_write(problem, "no memory");
 	}
-	free(values);
+	free(origin);
 	return done;
 }
