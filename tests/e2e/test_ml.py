@@ -121,3 +121,11 @@ def test_without_lightgbm_the_error_says_what_to_do(application):
     record = failure(application, run, "train/0")
     assert record["error_type"] == "ML.NoLightGBM"
     assert "lib_lightgbm.so" in record["error_message"] and "scripts/lightgbm" in record["error_message"]
+
+
+def test_a_second_object_is_refused_and_named(application):
+    for name in ("a", "b"):
+        (application.data / f"digits/{name}.tsv").write_text("1\t2\t3\n4\t5\t6\n7\t8\t0\n")
+    application.workflow(PCA.replace("train.tsv", "*.tsv"))
+    record = failure(application, application.json("run", "workflow.yaml", status=1), "pca/0")
+    assert record["error_type"] == "ML.BadData" and "digits/b.tsv: " in record["error_message"]

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reading and writing of tables. The text is walked once to count its rows and once to take its numbers; whole numbers, which
- * pixels are, are taken without strtod(). A row that is too short or too long is told where it ends, a cell where it begins.
+ * Reading and writing of tables. The text is walked once to count its rows and cells and once to take its numbers; whole ones, which
+ * pixels are, are taken without strtod(). Bad rows and bad cells are told where they begin.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -119,17 +119,11 @@ static bool take_label(struct place *place, const char *end, double *label, stru
 	return true;
 }
 
-/* One line without its end. */
 static bool take_row(struct place *place, const char *end, struct ml_table *table, struct ml_problem *problem)
 {
 	double *numbers = table->rest + place->row * table->columns;
-	size_t wanted = table->columns + 1, began = (size_t)(place->at - place->text), cells = 0;
 
-	for (const char *at = place->at; at < end; at++)
-		cells += *at == '\t';
-	if (cells + 1 != wanted)
-		return ml_problem_is(problem, "row %zu, byte %zu: %zu cells, the first row has %zu", place->row + 1, began, cells + 1, wanted);
-	for (place->column = 0; place->column < wanted; place->column++) {
+	for (place->column = 0; place->column <= table->columns; place->column++) {
 		const char *stop = end_of(place->at, end, '\t');
 
 		if (!(place->column ? take_cell(place, stop, &numbers[place->column - 1], problem)
@@ -140,16 +134,29 @@ static bool take_row(struct place *place, const char *end, struct ml_table *tabl
 	return true;
 }
 
-/* Rows, and the cells of the first one. */
-static void measure(const char *text, size_t length, size_t *rows, size_t *cells)
+/* Rows, and how many cells each of them has: a table that is made afterwards is a few times the text at most. */
+static bool measure(const char *text, size_t length, size_t *rows, size_t *cells, struct ml_problem *problem)
 {
-	const char *end = text + length, *first_end = end_of(text, end, '\n');
+	const char *end = text + length, *line_end;
 
 	*rows = *cells = 0;
-	for (const char *at = text; at < end; at = end_of(at, end, '\n') + 1)
+	for (const char *line = text; line < end; line = line_end + 1) {
+		size_t count = 1;
+
+		line_end = end_of(line, end, '\n');
+		for (const char *at = line; at < line_end; at++)
+			count += *at == '\t';
+		if (*rows && count != *cells)
+			return ml_problem_is(problem, "row %zu, byte %zu: %zu cells, the first row has %zu", *rows + 1, (size_t)(line - text), count,
+			                     *cells);
+		*cells = count;
 		++*rows;
-	for (const char *at = text; at <= first_end && length; at = end_of(at, first_end, '\t') + 1)
-		++*cells;
+	}
+	if (*rows == 0)
+		return ml_problem_is(problem, "byte 0: it is empty: it must have a row a line, a label and pixels apart by tabs");
+	if (*cells < 2)
+		return ml_problem_is(problem, "row 1, byte 0: one cell: a row is a label and pixels apart by tabs");
+	return true;
 }
 
 bool ml_table_parse_digits(const char *text, size_t length, struct ml_table *table, struct ml_problem *problem)
@@ -158,11 +165,8 @@ bool ml_table_parse_digits(const char *text, size_t length, struct ml_table *tab
 	struct ml_table made = {0};
 	size_t rows, cells;
 
-	measure(text, length, &rows, &cells);
-	if (rows == 0)
-		return ml_problem_is(problem, "byte 0: it is empty: it must have a row a line, a label and pixels apart by tabs");
-	if (cells < 2)
-		return ml_problem_is(problem, "row 1, byte 0: one cell: a row is a label and pixels apart by tabs");
+	if (!measure(text, length, &rows, &cells, problem))
+		return false;
 	if (!make_table(rows, cells - 1, &made, problem))
 		return false;
 	for (; place.row < rows; place.row++) {
