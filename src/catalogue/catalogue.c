@@ -97,6 +97,34 @@ void fw_catalogue_close(struct fw_catalogue *catalogue)
 	free(catalogue);
 }
 
+static bool has_grid(const struct fw_catalogue *catalogue, const char *region)
+{
+	for (size_t i = 0; i < catalogue->grids.count; i++)
+		if (strcmp(catalogue->grids.items[i].region, region) == 0)
+			return true;
+	return false;
+}
+
+/* All that have both prices and a grid, each once: the table lists a region's rows together. */
+static int hint_at_regions(const struct fw_catalogue *catalogue, int rc, struct fw_error **err)
+{
+	fw_cleanup_buffer struct fw_buffer text;
+	const char *before = "";
+
+	fw_buffer_init(&text, 4096);
+	fw_buffer_text(&text, "one of");
+	for (size_t i = 0; i < catalogue->prices.count; i++) {
+		const char *region = catalogue->prices.items[i].region;
+
+		if (strcmp(region, before) != 0 && has_grid(catalogue, region))
+			fw_buffer_printf(&text, " %s", region);
+		before = region;
+	}
+	fw_cleanup_free char *hint = fw_buffer_take(&text);
+
+	return fw_error_hint(err, rc, "%s", hint);
+}
+
 int fw_catalogue_price(const struct fw_catalogue *catalogue, const char *region, const char *architecture,
                        struct fw_price *price, struct fw_error **err)
 {
@@ -115,8 +143,7 @@ int fw_catalogue_price(const struct fw_catalogue *catalogue, const char *region,
 	}
 	if (known)
 		return fw_fail(err, FW_E_ABSENT, "no Lambda price for %s in %s", architecture, region);
-	return fw_error_hint(err, fw_fail(err, FW_E_ABSENT, "no prices for the region '%s'", region),
-	                     "the regions are in data/prices.csv");
+	return hint_at_regions(catalogue, fw_fail(err, FW_E_ABSENT, "no prices for the region '%s'", region), err);
 }
 
 static bool row_matches(const struct fw_processor_row *row, const char *cpu_model, const char *vendor, int family,
@@ -151,6 +178,5 @@ int fw_catalogue_grid(const struct fw_catalogue *catalogue, const char *region, 
 			*grid = catalogue->grids.items[i];
 			return FW_OK;
 		}
-	return fw_error_hint(err, fw_fail(err, FW_E_ABSENT, "no grid intensity for the region '%s'", region),
-	                     "the regions are in data/grid.csv");
+	return hint_at_regions(catalogue, fw_fail(err, FW_E_ABSENT, "no grid intensity for the region '%s'", region), err);
 }

@@ -31,6 +31,8 @@
 #include "runtime/error_document.h"
 
 enum { OWN_FAILURE = 125, CANNOT_EXECUTE = 126, NOT_FOUND = 127, REPORT_MAX = 16 << 20, MOST_TROUBLES = 8 };
+enum { MOST_REPETITIONS = 10000 }; /* all are kept until the report: a few kilobytes each */
+#define LONGEST_MS (365ull * 24 * 3600 * 1000)
 
 struct wishes {
 	int64_t repeat, memory_mb, pid;
@@ -49,6 +51,7 @@ struct session {
 	int signals;
 	FILE *out;     /* --output, else NULL */
 	int status;
+	size_t failed;     /* repetitions that ended with another status than 0 */
 	bool not_executed; /* status says why */
 };
 
@@ -178,8 +181,11 @@ static int measure_once(struct session *session, const char *program, bool *inte
 	note_left(fw_measure_group_end(group), session);
 	if (errnum)
 		return fail_to_execute(session, program, errnum, err);
+	int told = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+
+	session->failed += told != 0;
 	if (session->status == 0)
-		session->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+		session->status = told;
 	return FW_OK;
 }
 
@@ -197,6 +203,9 @@ static int measure_command(struct session *session, const char *program, struct 
 		                           reason ? fw_error_message(reason) : "unknown"));
 	for (int64_t i = 0; rc == FW_OK && i < session->wishes->repeat && !interrupted; i++)
 		rc = measure_once(session, program, &interrupted, err);
+	if (session->failed > 0 && session->measured.ones.count > 1)
+		fw_measured_note(&session->measured, fw_printf("%zu of %zu repetitions failed, the first of them with status %d", session->failed,
+		                                               session->measured.ones.count, session->status));
 	if (interrupted && (int64_t)session->measured.ones.count < session->wishes->repeat)
 		fw_measured_note(&session->measured, fw_printf("interrupted after %zu of %lld repetitions",
 		                                               session->measured.ones.count, (long long)session->wishes->repeat));
@@ -311,11 +320,12 @@ static int read_duration(const char *option, const char *text, uint64_t *ns, str
 {
 	uint64_t ms = 0;
 
-	if (fw_duration_ms(text, &ms) && ms > 0) {
+	if (fw_duration_ms(text, &ms) && ms > 0 && ms <= LONGEST_MS) {
 		*ns = ms * FW_NS_PER_MS;
 		return FW_OK;
 	}
-	int rc = fw_fail(err, FW_E_USAGE, "measure: %s '%s' is not a time", option, text);
+	int rc = ms > LONGEST_MS ? fw_fail(err, FW_E_USAGE, "measure: %s %s: a year is the longest", option, text)
+	                         : fw_fail(err, FW_E_USAGE, "measure: %s '%s' is not a time", option, text);
 
 	return fw_error_hint(err, rc, "a whole number with ms, s, m or h: %s 10s", option);
 }
@@ -340,6 +350,10 @@ static int check_wishes(struct wishes *wishes, bool command, struct fw_error **e
 		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "measure: --memory %lld: Lambda has 128 to 10240 MB",
 		                                  (long long)wishes->memory_mb),
 		                     "without --memory: the smallest that fits the command's peak");
+	if (wishes->repeat > MOST_REPETITIONS)
+		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "measure: --repeat %lld: %d are the most", (long long)wishes->repeat,
+		                                  MOST_REPETITIONS),
+		                     "--repeat 30 gives a narrow interval; a short command is repeated within one: sh -c 'for …'");
 	wishes->cpus = NAN;
 	if (wishes->cpus_text && !(fw_str_to_double(fw_str_of(wishes->cpus_text), &wishes->cpus) && wishes->cpus > 0))
 		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "measure: --cpus '%s' is no number of CPUs", wishes->cpus_text),
@@ -351,6 +365,15 @@ static int check_wishes(struct wishes *wishes, bool command, struct fw_error **e
 	if (wishes->repeat == 0)
 		wishes->repeat = 1;
 	return rc;
+}
+
+static int check_cpus(const struct fw_machine *machine, const struct wishes *wishes, struct fw_error **err)
+{
+	if (isnan(wishes->cpus) || wishes->cpus <= machine->threads)
+		return FW_OK;
+	int rc = fw_fail(err, FW_E_USAGE, "measure: --cpus %s: this machine has %u", wishes->cpus_text, machine->threads);
+
+	return fw_error_hint(err, rc, "--cpus %u: the idle power of the whole machine is its own", machine->threads);
 }
 
 /* The launcher first: it must be small. Signals are taken last: while counters are opened Ctrl-C ends us as it does others. */
@@ -371,6 +394,8 @@ static int open_session(struct session *session, const struct fw_text_list *word
 	}
 	if (rc == FW_OK)
 		rc = fw_energy_here_open(true, wishes->counters_root, &session->here, err);
+	if (rc == FW_OK)
+		rc = check_cpus(&session->here->machine, wishes, err);
 	if (rc == FW_OK)
 		rc = session->signals = fw_waiting_signals(err);
 	if (rc < 0)

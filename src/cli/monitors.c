@@ -3,27 +3,64 @@
  * flexwatt monitors: what can be measured here, what cannot, why, and what would enable it.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "energy/here.h"
 #include "report/table.h"
+#include "report/width.h"
+
+enum { PIPED_WIDTH = 80, LEAST_WIDTH = 40 };
+
+/* Packages first, as domains are listed everywhere. */
+static int rank_of(const json_t *counter)
+{
+	int kind = 0;
+
+	while (kind < FW_DOMAIN_KINDS && strcmp(fw_domain_kind_names[kind], json_string_value(json_object_get(counter, "domain"))) != 0)
+		kind++;
+	return kind;
+}
+
+/* By domain, source and name, numbers in names as numbers. */
+static int by_name(const void *a, const void *b)
+{
+	const json_t *first = *(json_t *const *)a, *second = *(json_t *const *)b;
+	int order = rank_of(first) - rank_of(second);
+
+	if (order == 0)
+		order = strcmp(json_string_value(json_object_get(first, "source")), json_string_value(json_object_get(second, "source")));
+	return order ? order : strverscmp(json_string_value(json_object_get(first, "name")), json_string_value(json_object_get(second, "name")));
+}
+
+static json_t *sorted_domains(const json_t *domains)
+{
+	size_t count = json_array_size(domains);
+	fw_cleanup_free json_t **sorted = fw_alloc_array(count ? count : 1, sizeof(json_t *));
+	json_t *counters = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		sorted[i] = json_array_get(domains, i);
+	qsort(sorted, count, sizeof(json_t *), by_name);
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(counters, json_pack("{s:O, s:O, s:O}", "source", json_object_get(sorted[i], "source"), "domain",
+		                                          json_object_get(sorted[i], "domain"), "name", json_object_get(sorted[i], "name")));
+	return counters;
+}
 
 /* Where the joules of whatever is measured here come from: the counters in the machine's total, else the model. */
 static json_t *joules_to_json(struct fw_energy_manager *manager)
 {
 	fw_cleanup_json json_t *books = fw_energy_manager_books(manager);
-	const json_t *domain;
-	json_t *counters = json_array();
+	const json_t *counter;
+	json_t *counters = sorted_domains(json_object_get(books, "domains"));
 	bool has_package = false;
 	size_t i;
 
-	json_array_foreach(json_object_get(books, "domains"), i, domain) {
-		json_array_append_new(counters, json_pack("{s:O, s:O, s:O}", "source", json_object_get(domain, "source"), "domain",
-		                                          json_object_get(domain, "domain"), "name", json_object_get(domain, "name")));
-		has_package |= strcmp(json_string_value(json_object_get(domain, "domain")), "package") == 0;
-	}
+	json_array_foreach(counters, i, counter)
+		has_package |= strcmp(json_string_value(json_object_get(counter, "domain")), "package") == 0;
 	return json_pack("{s:s, s:o, s:O?}", "package", has_package ? "measured" : "modelled", "counters", counters, "shared_by",
 	                 json_object_get(books, "work"));
 }
@@ -41,35 +78,73 @@ static json_t *to_json(const struct fw_energy_here *here, const struct fw_monito
 	                 joules_to_json(here->manager), "metrics", fw_energy_manager_metrics(here->manager));
 }
 
-static void print_joules(struct fw_energy_manager *manager, struct fw_buffer *out)
+/* How many from here on are of the same source and domain. */
+static size_t run_length(const json_t *counters, size_t first)
 {
-	fw_cleanup_json json_t *joules = joules_to_json(manager);
-	const json_t *counters = json_object_get(joules, "counters"), *counter;
-	size_t i;
+	const json_t *one = json_array_get(counters, first);
+	size_t end = first + 1;
 
-	fw_buffer_printf(out, "joules of what is measured here: %s", strcmp(json_string_value(json_object_get(joules, "package")), "measured") == 0
-	                                                                  ? "by counters"
-	                                                                  : "by the model");
-	json_array_foreach(counters, i, counter)
-		fw_buffer_printf(out, "%s%s by %s", i ? ", " : " (", json_string_value(json_object_get(counter, "name")),
-		                 json_string_value(json_object_get(counter, "source")));
-	if (json_array_size(counters) > 0)
-		fw_buffer_printf(out, "), shared by CPU time from %s", json_string_value(json_object_get(joules, "shared_by")));
-	fw_buffer_text(out, "\n");
+	for (; end < json_array_size(counters); end++)
+		if (!json_equal(json_object_get(one, "source"), json_object_get(json_array_get(counters, end), "source")) ||
+		    !json_equal(json_object_get(one, "domain"), json_object_get(json_array_get(counters, end), "domain")))
+			break;
+	return end - first;
 }
 
-static int print_table(const struct fw_energy_here *here, const struct fw_monitor_report *reports, size_t count,
-                       struct fw_error **err)
+/* "package-0", "64 packages", "2 dram": a few by name, many by number. */
+static void print_counters(const json_t *counters, struct fw_buffer *out)
+{
+	for (size_t first = 0, count; first < json_array_size(counters); first += count) {
+		const json_t *one = json_array_get(counters, first);
+		const char *domain = json_string_value(json_object_get(one, "domain"));
+		bool is_countable = strcmp(domain, "package") == 0 || strcmp(domain, "gpu") == 0;
+
+		count = run_length(counters, first);
+		fw_buffer_text(out, first ? ", " : "");
+		if (count == 1)
+			fw_buffer_text(out, json_string_value(json_object_get(one, "name")));
+		else
+			fw_buffer_printf(out, "%zu %s%s", count, domain, is_countable ? "s" : "");
+		fw_buffer_printf(out, " by %s", json_string_value(json_object_get(one, "source")));
+	}
+}
+
+static void print_joules(struct fw_energy_manager *manager, size_t width, struct fw_buffer *out)
+{
+	fw_cleanup_json json_t *joules = joules_to_json(manager);
+	const json_t *counters = json_object_get(joules, "counters");
+	fw_cleanup_buffer struct fw_buffer text;
+
+	fw_buffer_init(&text, 64 << 10);
+	fw_buffer_printf(&text, "joules of what is measured here: %s",
+	                 strcmp(json_string_value(json_object_get(joules, "package")), "measured") == 0 ? "by counters" : "by the model");
+	if (json_array_size(counters) > 0) {
+		fw_buffer_text(&text, " (");
+		print_counters(counters, &text);
+		fw_buffer_printf(&text, "), shared by CPU time from %s", json_string_value(json_object_get(joules, "shared_by")));
+	}
+	fw_cleanup_free char *line = fw_buffer_take(&text);
+
+	fw_display_paragraph(line, width, 2, out);
+}
+
+static void print_hints(const struct fw_monitor_report *reports, size_t count, size_t width, struct fw_buffer *out)
+{
+	for (size_t i = 0; i < count; i++) {
+		fw_cleanup_free char *hint = reports[i].hint ? fw_printf("%s: %s", reports[i].ops->name, reports[i].hint) : NULL;
+
+		if (hint) {
+			fw_buffer_text(out, "  ");
+			fw_display_paragraph(hint, width - 2, 4, out);
+		}
+	}
+}
+
+static void print_monitors(const struct fw_monitor_report *reports, size_t count, size_t width, struct fw_buffer *out)
 {
 	static const char *const spare[] = {"gives"}; /* on a narrow terminal */
-	const struct fw_machine *machine = &here->machine;
-	fw_cleanup_buffer struct fw_buffer out;
 	struct fw_table *table = fw_table_new();
 
-	fw_buffer_init(&out, 1 << 20);
-	fw_buffer_printf(&out, "%s, %u CPUs, %s%s%s, Linux %s\n", machine->cpu_model, machine->threads, machine->architecture,
-	                 machine->hypervisor[0] ? ", guest of " : "", machine->hypervisor, machine->kernel);
-	print_joules(here->manager, &out);
 	fw_table_column(table, "monitor", FW_LEFT);
 	fw_table_column(table, "works", FW_LEFT);
 	fw_table_column(table, "gives", FW_LEFT);
@@ -81,12 +156,25 @@ static int print_table(const struct fw_energy_here *here, const struct fw_monito
 		fw_table_cell(table, "%s", reports[i].ops->gives);
 		fw_table_cell(table, "%s", reports[i].detail ? reports[i].detail : "");
 	}
-	fw_table_fit(table, fw_terminal_width(STDOUT_FILENO), spare, FW_COUNT_OF(spare));
-	fw_table_print(table, fw_terminal_colour(STDOUT_FILENO), &out);
+	fw_table_wrap(table);
+	fw_table_fit(table, width, spare, FW_COUNT_OF(spare));
+	fw_table_print(table, fw_terminal_colour(STDOUT_FILENO), out);
 	fw_table_free(table);
-	for (size_t i = 0; i < count; i++)
-		if (reports[i].hint)
-			fw_buffer_printf(&out, "  %s: %s\n", reports[i].ops->name, reports[i].hint);
+}
+
+static int print_all(const struct fw_energy_here *here, const struct fw_monitor_report *reports, size_t count,
+                     struct fw_error **err)
+{
+	const struct fw_machine *machine = &here->machine;
+	size_t told = fw_terminal_width(STDOUT_FILENO), width = told == 0 ? PIPED_WIDTH : told < LEAST_WIDTH ? LEAST_WIDTH : told;
+	fw_cleanup_buffer struct fw_buffer out;
+
+	fw_buffer_init(&out, 1 << 20);
+	fw_buffer_printf(&out, "%s, %u CPUs, %s%s%s, Linux %s\n", machine->cpu_model, machine->threads, machine->architecture,
+	                 machine->hypervisor[0] ? ", guest of " : "", machine->hypervisor, machine->kernel);
+	print_joules(here->manager, width, &out);
+	print_monitors(reports, count, width, &out);
+	print_hints(reports, count, width, &out);
 	return fw_print(&out, err);
 }
 
@@ -100,7 +188,7 @@ static int show(bool json, const char *counters_root, struct fw_error **err)
 		return rc;
 	size_t count = fw_energy_manager_monitors(here->manager, &reports);
 
-	return json ? fw_print_json(to_json(here, reports, count), err) : print_table(here, reports, count, err);
+	return json ? fw_print_json(to_json(here, reports, count), err) : print_all(here, reports, count, err);
 }
 
 static int run(int argc, char **argv, struct fw_error **err)

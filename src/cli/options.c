@@ -153,7 +153,7 @@ static int check_positional(const struct fw_command *command, size_t least, size
 	int rc = given < least ? fw_fail(err, FW_E_USAGE, "%s: %s is missing", command->name, command->arguments)
 	                       : fw_fail(err, FW_E_USAGE, "%s: too many arguments", command->name);
 
-	return fw_error_hint(err, rc, "flexwatt %s %s", command->name, command->arguments);
+	return fw_error_hint(err, rc, "flexwatt %s%s%s", command->name, *command->arguments ? " " : "", command->arguments);
 }
 
 int fw_options_read(const struct fw_command *command, const struct fw_option *options, size_t count, int argc, char **argv,

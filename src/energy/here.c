@@ -14,6 +14,9 @@ static int open_counters_root(const char *wanted, struct fw_energy_here *here, s
 	const char *variable = getenv("FLEXWATT_COUNTERS_ROOT");
 	const char *path = wanted ? wanted : variable;
 
+	if (wanted && !*wanted)
+		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "--counters-root '' is no directory"),
+		                     "the directory that holds the host's sys; without the option: /");
 	if (!path || !*path)
 		return FW_OK;
 	int rc = fw_root_open(path, &here->counters_root, err);

@@ -13,6 +13,8 @@
 #include "base/time.h"
 #include "energy/hwmon_internal.h"
 
+enum { MOST_TOLD = 16 }; /* channels, each by name */
+
 static void hwmon_close(struct fw_monitor *hwmon)
 {
 	if (!hwmon)
@@ -119,7 +121,7 @@ static char *hwmon_describe(struct fw_monitor *hwmon)
 	fw_cleanup_buffer struct fw_buffer out;
 
 	fw_buffer_init(&out, 16384);
-	for (size_t i = 0; i < hwmon->count; i++) {
+	for (size_t i = 0; i < hwmon->count && i < MOST_TOLD; i++) {
 		const struct fw_hwmon_channel *channel = &hwmon->channels[i];
 
 		fw_buffer_printf(&out, "%s%s: %s, %s%s", i > 0 ? "; " : "", channel->domain.name,
@@ -128,6 +130,8 @@ static char *hwmon_describe(struct fw_monitor *hwmon)
 		if (channel->is_coarse)
 			fw_buffer_printf(&out, " (not added: told anew every %g s only)", channel->domain.update_s);
 	}
+	if (hwmon->count > MOST_TOLD)
+		fw_buffer_printf(&out, "; %zu more", hwmon->count - MOST_TOLD);
 	if (hwmon->cores > 0)
 		fw_buffer_printf(&out, "; without %zu counters of single cores", hwmon->cores);
 	if (hwmon->slow > 0)

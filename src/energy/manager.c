@@ -185,6 +185,11 @@ size_t fw_energy_manager_monitors(const struct fw_energy_manager *manager, const
 	return count;
 }
 
+const char *fw_energy_manager_methods(const struct fw_energy_manager *manager)
+{
+	return manager->methods;
+}
+
 json_t *fw_energy_manager_metrics(struct fw_energy_manager *manager)
 {
 	return manager->monitors[0] && manager->reports[0].ops == &fw_monitor_system

@@ -43,6 +43,7 @@ struct fw_monitor_report {
 	char *hint;   /* what would enable it, or NULL */
 };
 size_t fw_energy_manager_monitors(const struct fw_energy_manager *manager, const struct fw_monitor_report **reports);
+const char *fw_energy_manager_methods(const struct fw_energy_manager *manager); /* of all that work: "rapl/1 model/1" */
 /* All normalised system-wide metrics as one JSON object {"name": {"value": …, "unit": …}}: at least 50. New reference. */
 json_t *fw_energy_manager_metrics(struct fw_energy_manager *manager);
 

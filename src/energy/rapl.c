@@ -15,6 +15,8 @@
 #include "energy/rapl_internal.h"
 #include "host/kernel.h"
 
+enum { MOST_TOLD = 8 }; /* zones, each by its own words */
+
 static void rapl_close(struct fw_monitor *rapl)
 {
 	if (!rapl)
@@ -190,23 +192,36 @@ static void describe_counters(const struct fw_monitor *rapl, struct fw_buffer *o
 		fw_buffer_printf(out, ", goes round in %.0f s at %.0f W", longest_s, domain->most_w);
 }
 
+static void describe_zone(const struct fw_monitor *rapl, const struct fw_rapl_zone *zone, struct fw_buffer *out)
+{
+	if (zone->left_out)
+		fw_buffer_printf(out, "; without %s %s: %s", zone->entry, zone->domain.name, zone->left_out);
+	else if (zone->mirror_of != FW_RAPL_NO_ZONE)
+		fw_buffer_printf(out, "; %s shows the counter of %s and is not added", zone->domain.name,
+		                 rapl->zones[zone->mirror_of].domain.name);
+	else if (zone->range == 0)
+		fw_buffer_printf(out, "; %s tells no range: taken as 64 bits, lower grade", zone->domain.name);
+	if (atomic_load(&zone->rejected))
+		fw_buffer_printf(out, "; %s is left out: %s", zone->domain.name,
+		                 zone->domain.kind == FW_DOMAIN_PSYS ? "it counts less than its packages"
+		                                                     : "it stands still while CPUs work");
+}
+
+static bool has_note(const struct fw_rapl_zone *zone)
+{
+	return zone->left_out || zone->mirror_of != FW_RAPL_NO_ZONE || zone->range == 0 || atomic_load(&zone->rejected);
+}
+
+/* Nobody reads on after a few. */
 static void describe_zones(const struct fw_monitor *rapl, struct fw_buffer *out)
 {
-	for (size_t i = 0; i < rapl->zone_count; i++) {
-		const struct fw_rapl_zone *zone = &rapl->zones[i];
+	size_t noted = 0;
 
-		if (zone->left_out)
-			fw_buffer_printf(out, "; without %s %s: %s", zone->entry, zone->domain.name, zone->left_out);
-		else if (zone->mirror_of != FW_RAPL_NO_ZONE)
-			fw_buffer_printf(out, "; %s shows the counter of %s and is not added", zone->domain.name,
-			                 rapl->zones[zone->mirror_of].domain.name);
-		else if (zone->range == 0)
-			fw_buffer_printf(out, "; %s tells no range: taken as 64 bits, lower grade", zone->domain.name);
-		if (atomic_load(&zone->rejected))
-			fw_buffer_printf(out, "; %s is left out: %s", zone->domain.name,
-			                 zone->domain.kind == FW_DOMAIN_PSYS ? "it counts less than its packages"
-			                                                     : "it stands still while CPUs work");
-	}
+	for (size_t i = 0; i < rapl->zone_count; i++)
+		if (has_note(&rapl->zones[i]) && noted++ < MOST_TOLD)
+			describe_zone(rapl, &rapl->zones[i], out);
+	if (noted > MOST_TOLD)
+		fw_buffer_printf(out, "; the like of %zu more", noted - MOST_TOLD);
 	if (rapl->unlisted > 0)
 		fw_buffer_printf(out, "; without %zu more zones", rapl->unlisted);
 	if (rapl->dram_unit_is_old)

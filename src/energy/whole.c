@@ -298,6 +298,7 @@ const struct fw_span_totals *fw_whole_cut(struct fw_whole *whole)
 	fw_record_init(&slice);
 	slice.duration_ms = fw_ns_to_ms(now_ns - whole->cut_ns);
 	slice.vcpus = whole->metered.vcpus;
+	fw_record_set_text(&slice.method_version, fw_energy_manager_methods(whole->here->manager));
 	whole->cut_ns = now_ns;
 	for (size_t i = 0; i < whole->count; i++)
 		take_first(&whole->looks[i], &whole->since[i]);

@@ -87,8 +87,9 @@ char *fw_format_joules_interval(char out[FW_FORMAT_SIZE], double joules, double 
 {
 	if (isnan(joules) || isnan(low) || isnan(high) || high == 0)
 		return fw_format_joules(out, joules);
-	const struct scale *scale = scale_of(joules, joules_scales);
-	int digits = digits_after_point(joules / scale->divisor);
+	double largest = fmax(fabs(joules), fmax(fabs(low), fabs(high)));
+	const struct scale *scale = scale_of(largest, joules_scales);
+	int digits = digits_after_point((joules == 0 ? largest : joules) / scale->divisor);
 
 	snprintf(out, FW_FORMAT_SIZE, "%.*f %s (%.*f–%.*f)", digits, joules / scale->divisor, scale->unit, digits,
 	         low / scale->divisor, digits, high / scale->divisor);

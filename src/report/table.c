@@ -6,12 +6,15 @@
 
 #include <math.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "report/width.h"
+
+enum { LEAST_WRAPPED = 32 }; /* columns in which a sentence can still be read */
 
 struct column {
 	char *title;
@@ -26,6 +29,8 @@ struct row {
 struct fw_table {
 	FW_VECTOR(struct column) columns;
 	FW_VECTOR(struct row) rows;
+	size_t width; /* that lines are to keep; 0: any */
+	bool wraps;
 };
 
 struct fw_table *fw_table_new(void)
@@ -94,21 +99,61 @@ static size_t column_width(const struct fw_table *table, size_t column)
 	return width;
 }
 
+/* What a column must have: all of it, or what its cells may be broken to. */
+static size_t least_width(const struct fw_table *table, size_t column)
+{
+	size_t width = column_width(table, column);
+	bool is_broken = table->wraps && table->columns.items[column].align == FW_LEFT && width > LEAST_WRAPPED;
+
+	return is_broken ? LEAST_WRAPPED : width;
+}
+
 static size_t line_width(const struct fw_table *table)
 {
 	size_t width = 0;
 
 	for (size_t c = 0; c < table->columns.count; c++)
-		width += table->columns.items[c].left_out ? 0 : 2 + column_width(table, c);
+		width += table->columns.items[c].left_out ? 0 : 2 + least_width(table, c);
 	return width;
+}
+
+void fw_table_wrap(struct fw_table *table)
+{
+	table->wraps = true;
 }
 
 void fw_table_fit(struct fw_table *table, size_t width, const char *const titles[], size_t count)
 {
+	table->width = width;
 	for (size_t i = 0; i < count && width > 0 && line_width(table) > width; i++)
 		for (size_t c = 0; c < table->columns.count; c++)
 			if (strcmp(table->columns.items[c].title, titles[i]) == 0)
 				table->columns.items[c].left_out = true;
+}
+
+/* Each its least, then what is left of the line from left to right in equal parts, none more than it can use. */
+static size_t *share_width(const struct fw_table *table)
+{
+	size_t columns = table->columns.count, least = line_width(table), hungry = 0;
+	size_t *widths = fw_alloc_array(columns ? columns : 1, sizeof *widths);
+	size_t spare = !table->wraps || table->width == 0 ? SIZE_MAX / 2 : table->width > least ? table->width - least : 0;
+
+	for (size_t c = 0; c < columns; c++) {
+		widths[c] = table->columns.items[c].left_out ? 0 : least_width(table, c);
+		hungry += widths[c] > 0 && widths[c] < column_width(table, c);
+	}
+	for (size_t c = 0; c < columns; c++) {
+		size_t wanted = widths[c] > 0 ? column_width(table, c) - widths[c] : 0;
+
+		if (wanted == 0)
+			continue;
+		size_t part = spare / hungry--;
+
+		part = part < wanted ? part : wanted;
+		widths[c] += part;
+		spare -= part;
+	}
+	return widths;
 }
 
 static void print_left_out(const struct fw_table *table, struct fw_buffer *out)
@@ -122,44 +167,64 @@ static void print_left_out(const struct fw_table *table, struct fw_buffer *out)
 		fw_buffer_text(out, "\n");
 }
 
-static void print_padded(struct fw_buffer *out, const char *text, size_t width, enum fw_align align, bool last)
+static void print_padded(struct fw_buffer *out, struct fw_str text, size_t width, enum fw_align align, bool last)
 {
-	int padding = (int)(width - fw_display_width(text));
+	fw_cleanup_free char *copy = fw_strndup(text.text, text.length);
+	int padding = (int)(width - fw_display_width(copy));
 
 	if (align == FW_RIGHT)
-		fw_buffer_printf(out, "%*s%s", padding, "", text);
+		fw_buffer_printf(out, "%*s%s", padding, "", copy);
 	else if (last)
-		fw_buffer_text(out, text);
+		fw_buffer_text(out, copy);
 	else
-		fw_buffer_printf(out, "%s%*s", text, padding, "");
+		fw_buffer_printf(out, "%s%*s", copy, padding, "");
+}
+
+/* One line of a row: of each cell what fits, and the cell goes on behind it. True: another line is needed. */
+static bool print_line(const struct fw_table *table, const size_t widths[], const char *rest[], size_t count, struct fw_buffer *out)
+{
+	bool goes_on = false;
+	size_t last = 0;
+
+	for (size_t c = 0; c < count; c++)
+		last = !table->columns.items[c].left_out && *rest[c] ? c : last;
+	for (size_t c = 0; c <= last && c < count; c++) {
+		if (table->columns.items[c].left_out)
+			continue;
+		size_t bytes = fw_display_break(rest[c], widths[c]);
+
+		fw_buffer_text(out, "  ");
+		print_padded(out, (struct fw_str){rest[c], bytes}, widths[c], table->columns.items[c].align, c == last);
+		rest[c] += bytes;
+		rest[c] += strspn(rest[c], " ");
+		goes_on |= *rest[c] != '\0';
+	}
+	fw_buffer_text(out, "\n");
+	return goes_on;
 }
 
 void fw_table_print(const struct fw_table *table, bool colour, struct fw_buffer *out)
 {
 	size_t columns = table->columns.count;
-	fw_cleanup_free size_t *widths = fw_alloc_array(columns ? columns : 1, sizeof *widths);
+	fw_cleanup_free size_t *widths = share_width(table);
+	fw_cleanup_free const char **rest = fw_alloc_array(columns ? columns : 1, sizeof *rest);
 
-	for (size_t c = 0; c < columns; c++)
-		widths[c] = column_width(table, c);
 	fw_buffer_text(out, colour ? "\033[2m" : "");
 	for (size_t c = 0; c < columns; c++) {
 		if (table->columns.items[c].left_out)
 			continue;
 		fw_buffer_text(out, "  ");
-		print_padded(out, table->columns.items[c].title, widths[c], table->columns.items[c].align, c + 1 == columns);
+		print_padded(out, fw_str_of(table->columns.items[c].title), widths[c], table->columns.items[c].align, c + 1 == columns);
 	}
 	fw_buffer_text(out, colour ? "\033[0m\n" : "\n");
 	for (size_t r = 0; r < table->rows.count; r++) {
 		const struct row *row = &table->rows.items[r];
+		size_t count = row->cells.count < columns ? row->cells.count : columns;
 
-		for (size_t c = 0; c < row->cells.count && c < columns; c++) {
-			if (table->columns.items[c].left_out)
-				continue;
-			fw_buffer_text(out, "  ");
-			print_padded(out, row->cells.items[c], widths[c], table->columns.items[c].align,
-			             c + 1 == row->cells.count);
-		}
-		fw_buffer_text(out, "\n");
+		for (size_t c = 0; c < count; c++)
+			rest[c] = row->cells.items[c];
+		while (print_line(table, widths, rest, count, out))
+			;
 	}
 	print_left_out(table, out);
 }

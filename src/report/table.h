@@ -24,5 +24,8 @@ void fw_table_number(struct fw_table *table, double value);
 /* After the last row: where lines would be wider than `width` (0: any will do), leaves out columns with these titles, in that
  * order, until they are not. What is left out is told below the table. */
 void fw_table_fit(struct fw_table *table, size_t width, const char *const titles[], size_t count);
+/* Before fw_table_fit(): cells on the left may be broken into lines, so that `width` is kept; fit leaves a column out only where
+ * no room would be left to read. */
+void fw_table_wrap(struct fw_table *table);
 /* Two blanks before each line and between columns; colour dims the titles. */
 void fw_table_print(const struct fw_table *table, bool colour, struct fw_buffer *out);

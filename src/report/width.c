@@ -76,6 +76,31 @@ size_t fw_display_cut(const char *text, size_t columns)
 	return walk(text, columns, &taken);
 }
 
+size_t fw_display_break(const char *text, size_t columns)
+{
+	size_t fits = fw_display_cut(text, columns), at = fits, unused;
+
+	if (!text[fits])
+		return fits;
+	while (at > 0 && text[at] != ' ')
+		at--;
+	if (at > 0)
+		return at;
+	return fits > 0 ? fits : measure(text, &unused);
+}
+
+void fw_display_paragraph(const char *text, size_t columns, size_t indent, struct fw_buffer *out)
+{
+	for (size_t line = 0; *text; line++) {
+		size_t room = line == 0 ? columns : columns > indent ? columns - indent : 1;
+		size_t bytes = fw_display_break(text, room);
+
+		fw_buffer_printf(out, "%*s%.*s\n", line == 0 ? 0 : (int)indent, "", (int)bytes, text);
+		text += bytes;
+		text += strspn(text, " ");
+	}
+}
+
 char *fw_display_line(const char *text, size_t columns)
 {
 	fw_cleanup_free char *line = fw_strdup(text);

@@ -6,8 +6,14 @@
 
 #include <stddef.h>
 
+#include "base/buffer.h"
+
 size_t fw_display_width(const char *text);
 /* Bytes of the longest beginning that takes at most so many columns; never within a character. */
 size_t fw_display_cut(const char *text, size_t columns);
+/* Bytes of the first line of the text where lines have that many columns, at least 1: it ends before a blank where it can. */
+size_t fw_display_break(const char *text, size_t columns);
+/* The text in lines of at most so many columns; all but the first begin with that many blanks. */
+void fw_display_paragraph(const char *text, size_t columns, size_t indent, struct fw_buffer *out);
 /* The text on one line of at most so many columns, cut with '…', line breaks and tabs as blanks; newly allocated. */
 char *fw_display_line(const char *text, size_t columns);

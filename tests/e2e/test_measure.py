@@ -113,6 +113,35 @@ def test_own_failures_are_125(flexwatt, arguments, said):
     assert done.stdout == "" and said in done.stderr
 
 
+@pytest.mark.parametrize("arguments, said, hint", [
+    (["--cpus", "9999", "true"], "--cpus 9999: this machine has", "idle power of the whole machine"),
+    (["-r", "99999999999999", "true"], "10000 are the most", "--repeat 30"),
+    (["--system", "99999999h"], "a year is the longest", "--system 10s"), (["--pid", "1", "--for", "400d"], "a year is the longest", "--for 10s"),
+    (["--counters-root", "", "true"], "--counters-root '' is no directory", "holds the host's sys"),
+    (["--region", "mars-1", "true"], "no prices for the region 'mars-1'", " eu-central-1 ")])
+def test_what_is_beyond_bounds_is_refused_with_a_remedy(flexwatt, arguments, said, hint):
+    first, second = flexwatt("measure", *arguments, status=125).stderr.splitlines()[:2]
+    assert said in first and second.lstrip().startswith("hint: ") and hint in second and ".csv" not in second
+
+
+def test_all_cpus_of_the_machine_may_be_its_own(flexwatt):
+    measure(flexwatt, "--cpus", str(os.cpu_count()), "true")
+
+
+def test_repetitions_that_fail_are_counted(flexwatt):
+    flexwatt.write("second", "#!/bin/sh\n[ -e been ] && exit 5\ntouch been\n", 0o755)
+    _, report = measure(flexwatt, "-r", "3", "./second", status=5)
+    assert "2 of 3 repetitions failed, the first of them with status 5" in report["notes"]
+    _, report = measure(flexwatt, "-r", "2", "true")
+    assert not any("failed" in note for note in report["notes"])
+
+
+def test_the_systems_report_names_its_methods(flexwatt):
+    done = flexwatt("measure", "--system", "200ms", "--json")
+    methods = json.loads(done.stderr)["method_version"].split()
+    assert methods and all(re.fullmatch(r"\w+/\d+", method) for method in methods)
+
+
 def test_a_failed_report_is_125_whatever_the_command_ended_with(flexwatt):
     done = flexwatt("measure", "--output", "/dev/full", "--", "sh", "-c", "kill -KILL $$", status=125)
     assert "write the report" in done.stderr

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """flexwatt monitors: what can be measured here, and of what cannot, why."""
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import re
+import struct
 import subprocess
+import termios
 import time
 
 import pytest
@@ -14,11 +18,38 @@ from conftest import BINARY, DEADLINE_S, SOURCE
 from powercap import powercap
 
 
+def on_terminal(flexwatt, columns, *arguments):
+    """What a person sees on a terminal of that width, without colours."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 40, columns, 0, 0))
+    process = subprocess.Popen([str(BINARY), "monitors", *map(str, arguments)], env=dict(flexwatt.env, TERM="xterm"), stdin=theirs, stdout=theirs)
+    os.close(theirs)
+    seen = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            seen += chunk
+    except OSError:  # EIO: the other side has been closed
+        pass
+    os.close(ours)
+    assert process.wait(DEADLINE_S) == 0
+    return re.sub(r"\x1b\[\d*m", "", seen.decode()).replace("\r\n", "\n")
+
+
+def powercap_of(directory, packages):
+    for number in range(packages):
+        zone = directory / f"sys/class/powercap/intel-rapl:{number}"
+        zone.mkdir(parents=True)
+        for name, text in ("name", f"package-{number}"), ("energy_uj", str(1000 + number)), ("max_energy_range_uj", "262143328850"):
+            (zone / name).write_text(text + "\n")
+    return directory
+
+
 def test_the_table_names_machine_monitors_and_what_they_give(flexwatt):
     lines = flexwatt("monitors").stdout.splitlines()
     assert re.fullmatch(r".+, \d+ CPUs, (x86_64|aarch64|arm64)(, guest of \w+)?, Linux \S+", lines[0])
     assert re.match(r"joules of what is measured here: by (the model|counters)", lines[1])
-    assert lines[2].split() == ["monitor", "works", "gives", "here"]
+    assert lines[2].split() == ["monitor", "works", "here"]
+    assert "  a wider terminal shows: gives" in lines
     rows = {found[1]: found[2] for line in lines[3:] if (found := re.match(r"  (\w+) +(yes|no) +\S", line))}
     assert rows["system"] == "yes" and {"model", "tdp"} <= set(rows)
 
@@ -38,10 +69,11 @@ def test_the_json_has_at_least_fifty_metrics_with_units(flexwatt):
 def test_every_monitor_says_what_it_found_or_why_it_does_not_work(flexwatt):
     told = flexwatt.json("monitors")["monitors"]
     table = flexwatt("monitors").stdout
+    words = " ".join(table.split())
     for monitor in told:
         assert monitor["detail"], monitor["monitor"]
         assert re.search(rf"^  {monitor['monitor']} +{'yes' if monitor['works'] else 'no'} ", table, re.M)
-        assert monitor["works"] or monitor["detail"] in table
+        assert monitor["works"] or monitor["detail"] in words
 
 
 def test_counters_of_energy_that_are_not_there_say_what_would_enable_them(flexwatt):
@@ -64,6 +96,37 @@ def test_it_says_where_joules_will_come_from(flexwatt):
     assert {row["domain"] for row in report["energy"] if row["flags"].startswith("measured")} <= set(measured)
 
 
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("packages", [1, 200])
+def test_lines_keep_the_width_of_the_terminal(flexwatt, columns, packages):
+    root = powercap_of(flexwatt.directory / "host", packages)
+    lines = on_terminal(flexwatt, columns, "--counters-root", root).splitlines()
+    assert max(map(len, lines)) <= columns and 10 < len(lines) < 50
+    assert (lines[2].split() == ["monitor", "works", "gives", "here"]) == (columns == 120)
+    assert max(map(len, flexwatt("monitors", "--counters-root", root).stdout.splitlines())) <= 80
+
+
+def test_many_counters_are_told_by_number_and_listed_in_order(flexwatt):
+    root = powercap_of(flexwatt.directory / "host", 200)
+    headline = re.sub(r"\s+", " ", flexwatt("monitors", "--counters-root", root).stdout.split("  monitor  ")[0])
+    assert "by counters (64 packages by rapl), shared by CPU time from" in headline
+    names = [counter["name"] for counter in flexwatt.json("monitors", "--counters-root", root)["joules"]["counters"]]
+    assert names == sorted(names, key=lambda name: int(name.split("-")[1])) and len(names) == 64
+
+
+def test_packages_are_named_before_their_memory(flexwatt):
+    told = flexwatt("monitors", "--counters-root", SOURCE / "tests/fixtures/energy/server-psys-psys1").stdout
+    assert "by counters (2 packages by rapl, 2 dram by rapl)" in " ".join(told.split())
+
+
+def test_what_is_left_out_is_told_for_a_few_zones_only(flexwatt):
+    root = powercap_of(flexwatt.directory / "host", 40)
+    for zone in (root / "sys/class/powercap").iterdir():
+        (zone / "max_energy_range_uj").unlink()
+    rapl = {monitor["monitor"]: monitor for monitor in flexwatt.json("monitors", "--counters-root", root)["monitors"]}["rapl"]
+    assert rapl["detail"].count("tells no range") == 8 and "the like of 32 more" in rapl["detail"]
+
+
 def test_the_page_on_energy_knows_every_monitor(flexwatt):
     page = (SOURCE / "docs/energy.md").read_text()
     for monitor in flexwatt.json("monitors")["monitors"]:
@@ -81,6 +144,7 @@ def test_wrong_usage(flexwatt, arguments):
     assert flexwatt("monitors", *arguments, status=2).stderr.startswith("error: ")
 
 
+<<<<<<< HEAD
 def without_types(flexwatt, *arguments):
     """Runs where the kernel's types are hidden, as in a container that does not see them."""
     if os.geteuid() != 0:
@@ -135,3 +199,6 @@ def sampler_of(pid):
             opened = {descriptor.name: os.readlink(descriptor) for descriptor in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
             return [(cpus, tuple(sorted(item for item in opened.items() if item[1].endswith("energy_uj"))))]
     return []
+=======
+def test_the_hint_of_wrong_usage_ends_without_a_blank(flexwatt):
+    assert "flexwatt monitors\n" in flexwatt("monitors", "extra", status=2).stderr
