@@ -145,7 +145,7 @@ static size_t *share_width(const struct fw_table *table)
 	for (size_t c = 0; c < columns; c++) {
 		size_t wanted = widths[c] > 0 ? column_width(table, c) - widths[c] : 0;
 
-		if (wanted == 0)
+		if (wanted == 0 || hungry == 0)
 			continue;
 		size_t part = spare / hungry--;
 
