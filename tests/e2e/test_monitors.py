@@ -144,7 +144,6 @@ def test_wrong_usage(flexwatt, arguments):
     assert flexwatt("monitors", *arguments, status=2).stderr.startswith("error: ")
 
 
-<<<<<<< HEAD
 def without_types(flexwatt, *arguments):
     """Runs where the kernel's types are hidden, as in a container that does not see them."""
     if os.geteuid() != 0:
@@ -199,6 +198,7 @@ def sampler_of(pid):
             opened = {descriptor.name: os.readlink(descriptor) for descriptor in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
             return [(cpus, tuple(sorted(item for item in opened.items() if item[1].endswith("energy_uj"))))]
     return []
-=======
+
+
 def test_the_hint_of_wrong_usage_ends_without_a_blank(flexwatt):
     assert "flexwatt monitors\n" in flexwatt("monitors", "extra", status=2).stderr
