@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "av.h"
+#include "../../common/av.h"
+#include "image.h"
 
 struct entry {
 	int64_t pts;

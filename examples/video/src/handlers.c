@@ -3,12 +3,11 @@
  * The bootstrap of the video application. Sharpening and classifying need libpng alone; the two stages that touch video
  * load av.so when they are first called, since FFmpeg's libraries take 30 ms and 29 MB of every process that links them.
  */
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "../../common/module.h"
 #include "image.h"
 
 struct sharpening {
@@ -117,36 +116,14 @@ int classify(struct fw_invocation *invocation)
 	return for_each_image(invocation, "frames", classify_one);
 }
 
-/* av.so lies beside this program. */
-static int call_av(struct fw_invocation *invocation, const char *name)
-{
-	static void *library;
-	char path[4096] = "";
-	ssize_t length = readlink("/proc/self/exe", path, sizeof path - sizeof "av.so");
-	fw_handler_fn *handler = NULL;
-
-	if (!library) {
-		char *slash = length > 0 ? strrchr(path, '/') : NULL;
-
-		if (slash)
-			memcpy(slash + 1, "av.so", sizeof "av.so");
-		library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	}
-	if (library)
-		*(void **)&handler = dlsym(library, name);
-	if (!handler)
-		return fw_fail_invocation(invocation, "Video.NoFFmpeg", "%s: %s", path, dlerror());
-	return handler(invocation);
-}
-
 int split_videos(struct fw_invocation *invocation)
 {
-	return call_av(invocation, "split_videos");
+	return module_call(invocation, "av.so", "split_videos");
 }
 
 int extract_frames(struct fw_invocation *invocation)
 {
-	return call_av(invocation, "extract_frames");
+	return module_call(invocation, "av.so", "extract_frames");
 }
 
 FW_FUNCTIONS({"split_videos", split_videos}, {"extract_frames", extract_frames}, {"sharpen", sharpen}, {"classify", classify})

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the two FFmpeg stages share: opening a video, and telling why one cannot be read. FFmpeg's builds with x264 are GPL,
- * and so is what links them: it stays in av.so.
+ * What all FFmpeg stages share: opening a video, decoding it, and telling why it cannot be read. FFmpeg's builds with x264
+ * are GPL, and so is what links them: it stays in modules that are loaded when they are needed.
  */
 #pragma once
 
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 
-#include "image.h"
+#include "flexwatt/function.h"
 
 struct video {
 	struct fw_invocation *invocation;
@@ -18,6 +18,7 @@ struct video {
 	AVCodecContext *decoder;
 	AVPacket *packet;
 	AVFrame *frame;
+	int64_t begin, end; /* frames before `begin` or from `end` on are not given out; in the stream's ticks */
 };
 
 /* FW_ERROR: recorded as Video.Empty, Video.Corrupt or Video.Unsupported. `video` may be closed in any case. */
@@ -29,6 +30,9 @@ int video_next_packet(struct video *video);
 int video_decode(struct video *video, const AVPacket *packet);
 /* The next decoded frame: FW_OK, FW_END when the decoder wants more or is empty, FW_ERROR. */
 int video_next_frame(struct video *video);
+/* Decodes to the end and calls `take` for each frame. */
+typedef int video_frame_fn(void *context, AVFrame *frame);
+int video_each_frame(struct video *video, video_frame_fn *take, void *context);
 int video_fail(const struct video *video, const char *type, int error, const char *what);
 /* The parameter `threads`, else the CPUs that this process may use. */
 int video_threads(struct fw_invocation *invocation);

@@ -4,6 +4,7 @@
  * guessed pictures to the next.
  */
 #include <sched.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "av.h"
@@ -45,7 +46,7 @@ static int open_decoder(struct video *video, int threads)
 
 int video_open(struct video *video, struct fw_invocation *invocation, const struct fw_object *object, int threads)
 {
-	*video = (struct video){.invocation = invocation, .uri = object->uri};
+	*video = (struct video){.invocation = invocation, .uri = object->uri, .begin = INT64_MIN, .end = INT64_MAX};
 	av_log_set_level(AV_LOG_ERROR);
 	if (object->bytes == 0)
 		return fw_fail_invocation(invocation, "Video.Empty", "%s: the file is empty", object->uri);
@@ -101,17 +102,59 @@ int video_decode(struct video *video, const AVPacket *packet)
 	return rc < 0 && rc != AVERROR_EOF ? video_fail(video, "Video.Corrupt", rc, "decode") : FW_OK;
 }
 
+/* What lies before a part is decoded for its sake alone, perhaps without what it refers to: its damage is none of the part. */
+static bool is_wanted(const struct video *video)
+{
+	int64_t time = video->frame->best_effort_timestamp;
+
+	return time == AV_NOPTS_VALUE || (time >= video->begin && time < video->end);
+}
+
 int video_next_frame(struct video *video)
 {
-	int rc = avcodec_receive_frame(video->decoder, video->frame);
+	for (;;) {
+		int rc = avcodec_receive_frame(video->decoder, video->frame);
 
-	if (rc == AVERROR(EAGAIN) || rc == AVERROR_EOF)
-		return FW_END;
-	if (rc < 0)
-		return video_fail(video, "Video.Corrupt", rc, "decode");
-	if (video->frame->decode_error_flags || (video->frame->flags & AV_FRAME_FLAG_CORRUPT)) {
+		if (rc == AVERROR(EAGAIN) || rc == AVERROR_EOF)
+			return FW_END;
+		if (rc < 0)
+			return video_fail(video, "Video.Corrupt", rc, "decode");
+		bool wanted = is_wanted(video), damaged = video->frame->decode_error_flags || (video->frame->flags & AV_FRAME_FLAG_CORRUPT);
+		if (wanted && !damaged)
+			return FW_OK;
 		av_frame_unref(video->frame);
-		return video_fail(video, "Video.Corrupt", AVERROR_INVALIDDATA, "a frame is damaged");
+		if (wanted)
+			return video_fail(video, "Video.Corrupt", AVERROR_INVALIDDATA, "a frame is damaged");
 	}
-	return FW_OK;
+}
+
+static int take_decoded(struct video *video, video_frame_fn *take, void *context)
+{
+	int rc;
+
+	while ((rc = video_next_frame(video)) == FW_OK) {
+		rc = take(context, video->frame);
+		av_frame_unref(video->frame);
+		if (rc != FW_OK)
+			return rc;
+		fw_units(video->invocation, 1);
+	}
+	return rc == FW_END ? FW_OK : rc;
+}
+
+int video_each_frame(struct video *video, video_frame_fn *take, void *context)
+{
+	double total = video->format->duration > 0 ? (double)video->format->duration / AV_TIME_BASE : 0;
+	int rc;
+
+	while ((rc = video_next_packet(video)) == FW_OK) {
+		double at = video->packet->pts == AV_NOPTS_VALUE ? 0 : (double)video->packet->pts * av_q2d(video->stream->time_base);
+
+		rc = video_decode(video, video->packet);
+		av_packet_unref(video->packet);
+		if (rc != FW_OK || take_decoded(video, take, context) != FW_OK)
+			return FW_ERROR;
+		fw_progress(video->invocation, at < total ? at : total, total, NULL);
+	}
+	return rc == FW_END && video_decode(video, NULL) == FW_OK ? take_decoded(video, take, context) : FW_ERROR;
 }

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Batches: what their comment says, and writing them without an edit list, so that times are read back as they were written.
+ */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "batch.h"
+
+void batch_describe(const struct batch *batch, char text[static BATCH_TEXT])
+{
+	snprintf(text, BATCH_TEXT,
+	         "flexwatt batch %" PRId64 "/%" PRId64 " from %" PRId64 " to %" PRId64 " shift %" PRId64
+	         " tick %d/%d encoder %d/%d rate %d/%d of %s",
+	         batch->part, batch->parts, batch->begin, batch->end, batch->shift, batch->tick.num, batch->tick.den,
+	         batch->encoder.num, batch->encoder.den, batch->rate.num, batch->rate.den, batch->source);
+}
+
+static bool is_fraction(AVRational number)
+{
+	return number.num > 0 && number.den > 0;
+}
+
+int batch_parse(const char *text, struct batch *batch)
+{
+	int read = 0;
+	int count = sscanf(text,
+	                   "flexwatt batch %" SCNd64 "/%" SCNd64 " from %" SCNd64 " to %" SCNd64 " shift %" SCNd64
+	                   " tick %d/%d encoder %d/%d rate %d/%d of %n",
+	                   &batch->part, &batch->parts, &batch->begin, &batch->end, &batch->shift, &batch->tick.num,
+	                   &batch->tick.den, &batch->encoder.num, &batch->encoder.den, &batch->rate.num, &batch->rate.den, &read);
+
+	if (count != 11 || read == 0 || !is_fraction(batch->tick) || !is_fraction(batch->encoder) || !is_fraction(batch->rate) ||
+	    batch->part < 0 || batch->part >= batch->parts)
+		return FW_ERROR;
+	snprintf(batch->source, sizeof batch->source, "%s", text + read);
+	return FW_OK;
+}
+
+int batch_peek(struct fw_invocation *invocation, const struct fw_object *object, struct batch *batch)
+{
+	AVFormatContext *format = NULL;
+	int rc = avformat_open_input(&format, object->path, NULL, NULL);
+
+	const AVDictionaryEntry *comment = rc < 0 ? NULL : av_dict_get(format->metadata, "comment", NULL, 0);
+	rc = comment ? batch_parse(comment->value, batch) : FW_ERROR;
+	batch->empty = format && format->nb_streams == 0;
+	avformat_close_input(&format);
+	return rc == FW_OK ? FW_OK : fw_fail_invocation(invocation, "Video.Corrupt", "%s: not a batch of a video", object->uri);
+}
+
+static int open_file(struct batch_file *file)
+{
+	char comment[BATCH_TEXT];
+	const char *suffix = ".mp4";
+
+	if (avformat_query_codec(av_guess_format("mp4", NULL, NULL), file->codec->codec_id, FF_COMPLIANCE_NORMAL) != 1)
+		suffix = ".mov"; /* takes most of what MP4 does not */
+	const char *path = fw_output_path(file->video->invocation, file->output, suffix);
+	batch_describe(&file->batch, comment);
+	struct video_file_options options = {
+		.container = suffix + 1, .comment = comment, .tick = file->batch.tick, .rate = file->batch.rate};
+	return path ? video_file_open(&file->file, file->video, path, file->codec, &options) : FW_ERROR;
+}
+
+/* Some containers do not keep the order of decoding: where a dts is missing, one that fits is made. */
+static int64_t choose_dts(const struct batch_file *file, const AVPacket *packet)
+{
+	bool first = !file->file.format;
+	int64_t dts = packet->dts;
+
+	if (dts == AV_NOPTS_VALUE)
+		dts = first ? packet->pts - av_rescale_q(1, (AVRational){1, 1}, file->batch.tick) : file->last_dts + 1;
+	return !first && dts <= file->last_dts ? file->last_dts + 1 : dts;
+}
+
+int batch_write(struct batch_file *file, AVPacket *packet)
+{
+	int64_t dts = choose_dts(file, packet);
+
+	if (!file->file.format) {
+		file->batch.shift = dts;
+		if (open_file(file) != FW_OK)
+			return FW_ERROR;
+	}
+	file->last_dts = dts;
+	packet->dts = dts - file->batch.shift;
+	packet->pts -= file->batch.shift;
+	return video_file_write(&file->file, packet);
+}
+
+int batch_close(struct batch_file *file)
+{
+	if (!file->file.format && open_file(file) != FW_OK)
+		return FW_ERROR;
+	return video_file_close(&file->file);
+}

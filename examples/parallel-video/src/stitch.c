@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * stitch: the batches of each video into one file, by copying packets. All batches must be there and encoded alike: a video with
+ * a hole is no result.
+ */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "batch.h"
+#include "handlers.h"
+
+struct piece {
+	struct fw_object object;
+	struct batch batch;
+};
+
+struct pieces {
+	struct piece *items;
+	size_t count, room;
+};
+
+struct stitching {
+	struct fw_invocation *invocation;
+	struct video_file file;
+	AVCodecParameters *codec; /* of the first batch; all others must have it */
+	int64_t last_dts;         /* in the file's ticks */
+	int64_t frames;
+};
+
+static int by_place(const void *a, const void *b)
+{
+	const struct piece *one = a, *other = b;
+	int order = strcmp(one->batch.source, other->batch.source);
+
+	return order ? order : (one->batch.part > other->batch.part) - (one->batch.part < other->batch.part);
+}
+
+static int gather(struct fw_invocation *invocation, struct pieces *pieces)
+{
+	struct fw_object object;
+	int rc;
+
+	while ((rc = fw_next_input(invocation, "batches", &object)) == FW_OK) {
+		if (pieces->count == pieces->room) {
+			size_t room = pieces->room ? 2 * pieces->room : 16;
+			struct piece *items = realloc(pieces->items, room * sizeof *items);
+
+			if (!items)
+				return fw_fail_invocation(invocation, "Video.Memory", "out of memory");
+			pieces->items = items;
+			pieces->room = room;
+		}
+		pieces->items[pieces->count].object = object;
+		if (batch_peek(invocation, &object, &pieces->items[pieces->count].batch) != FW_OK)
+			return FW_ERROR;
+		pieces->count++;
+	}
+	if (rc == FW_END && pieces->count > 0)
+		qsort(pieces->items, pieces->count, sizeof *pieces->items, by_place);
+	return rc == FW_END ? FW_OK : rc;
+}
+
+static int check_whole(struct fw_invocation *invocation, const struct piece *pieces, size_t count)
+{
+	const struct batch *batch = &pieces->batch;
+
+	for (size_t i = 0; i < count; i++) {
+		long long found = pieces[i].batch.part;
+
+		if (pieces[i].batch.parts != batch->parts || found < (long long)i)
+			return fw_fail_invocation(invocation, "Video.Doubled", "%s: batch %lld is there twice", batch->source, found + 1);
+		if (found > (long long)i)
+			return fw_fail_invocation(invocation, "Video.Incomplete", "%s: batch %zu of %lld is missing", batch->source, i + 1,
+			                          (long long)batch->parts);
+	}
+	if ((int64_t)count < batch->parts)
+		return fw_fail_invocation(invocation, "Video.Incomplete", "%s: batch %zu of %lld is missing", batch->source, count + 1,
+		                          (long long)batch->parts);
+	return FW_OK;
+}
+
+/* "videos/moving.mkv" gives moving.mp4. */
+static const char *output_path(struct fw_invocation *invocation, const char *source)
+{
+	const char *base = strrchr(source, '/');
+	char name[256];
+
+	base = base ? base + 1 : source;
+	const char *dot = strrchr(base, '.');
+	int length = dot && dot > base ? (int)(dot - base) : (int)strlen(base);
+	snprintf(name, sizeof name, "%.*s.mp4", length < 200 ? length : 200, base);
+	return fw_output_named(invocation, "videos", name);
+}
+
+static bool same_codec(const AVCodecParameters *a, const AVCodecParameters *b)
+{
+	return a->codec_id == b->codec_id && a->width == b->width && a->height == b->height && a->format == b->format &&
+	       a->extradata_size == b->extradata_size && memcmp(a->extradata, b->extradata, (size_t)a->extradata_size) == 0;
+}
+
+static int begin_file(struct stitching *stitching, const struct video *video, const struct batch *batch)
+{
+	/* Finer than frames, coarse enough for 32 bits: see append. */
+	AVRational fine = {1, batch->tick.den * (90000 / batch->tick.den + 1)};
+	struct video_file_options options = {.container = "mp4", .edit_list = true, .tick = fine, .rate = batch->rate};
+	const char *path = output_path(stitching->invocation, batch->source);
+
+	stitching->codec = avcodec_parameters_alloc();
+	if (!path || !stitching->codec)
+		return FW_ERROR;
+	avcodec_parameters_copy(stitching->codec, video->stream->codecpar);
+	return video_file_open(&stitching->file, video, path, stitching->codec, &options);
+}
+
+/* Encoders guess the decoding times before their first frame: where a batch begins, they may lie before the last one's. The
+ * file's ticks are finer than frames, and one of them is enough to stay in order. */
+static int append(struct stitching *stitching, const struct video *video, const struct batch *batch)
+{
+	AVPacket *packet = video->packet;
+	AVRational fine = stitching->file.tick;
+
+	av_packet_rescale_ts(packet, video->stream->time_base, fine);
+	packet->pts += av_rescale_q(batch->shift, batch->tick, fine);
+	packet->dts += av_rescale_q(batch->shift, batch->tick, fine);
+	if (stitching->frames > 0 && packet->dts <= stitching->last_dts)
+		packet->dts = stitching->last_dts + 1;
+	stitching->last_dts = packet->dts;
+	stitching->frames++;
+	fw_write_begin(stitching->invocation);
+	int rc = video_file_write(&stitching->file, packet);
+	fw_write_end(stitching->invocation);
+	return rc;
+}
+
+static int append_opened(struct stitching *stitching, struct video *video, const struct batch *batch)
+{
+	int rc;
+
+	if (!stitching->file.format && begin_file(stitching, video, batch) != FW_OK)
+		return FW_ERROR;
+	if (!same_codec(stitching->codec, video->stream->codecpar))
+		return fw_fail_invocation(stitching->invocation, "Video.Unsupported", "%s: it is not encoded as the batches before it",
+		                          video->uri);
+	while ((rc = video_next_packet(video)) == FW_OK) {
+		rc = append(stitching, video, batch);
+		av_packet_unref(video->packet);
+		if (rc != FW_OK)
+			return rc;
+	}
+	return rc == FW_END ? FW_OK : rc;
+}
+
+static int stitch_one(struct stitching *stitching, const struct piece *pieces, size_t count)
+{
+	int rc = check_whole(stitching->invocation, pieces, count);
+
+	for (size_t i = 0; rc == FW_OK && i < count; i++) {
+		struct video video;
+
+		if (pieces[i].batch.empty)
+			continue;
+		rc = video_open(&video, stitching->invocation, &pieces[i].object, 1);
+		if (rc == FW_OK)
+			rc = append_opened(stitching, &video, &pieces[i].batch);
+		video_close(&video);
+		fw_progress(stitching->invocation, (double)i + 1, (double)count, pieces->batch.source);
+	}
+	if (rc == FW_OK && stitching->frames == 0)
+		rc = fw_fail_invocation(stitching->invocation, "Video.Empty", "%s: no batch has a frame", pieces->batch.source);
+	if (rc == FW_OK)
+		rc = video_file_close(&stitching->file);
+	fw_units(stitching->invocation, (double)stitching->frames);
+	video_file_abandon(&stitching->file);
+	avcodec_parameters_free(&stitching->codec);
+	return rc;
+}
+
+static int stitch_all(struct fw_invocation *invocation, const struct pieces *pieces)
+{
+	size_t next;
+
+	for (size_t i = 0; i < pieces->count; i = next) {
+		struct stitching stitching = {.invocation = invocation};
+
+		for (next = i + 1; next < pieces->count; next++)
+			if (strcmp(pieces->items[next].batch.source, pieces->items[i].batch.source) != 0)
+				break;
+		if (stitch_one(&stitching, pieces->items + i, next - i) != FW_OK)
+			return FW_ERROR;
+	}
+	return FW_OK;
+}
+
+__attribute__((visibility("default"))) int stitch(struct fw_invocation *invocation)
+{
+	struct pieces pieces = {.count = 0};
+	int rc = gather(invocation, &pieces);
+
+	if (rc == FW_OK)
+		rc = stitch_all(invocation, &pieces);
+	free(pieces.items);
+	return rc;
+}
