@@ -46,7 +46,7 @@ static int open_decoder(struct video *video, int threads)
 
 int video_open(struct video *video, struct fw_invocation *invocation, const struct fw_object *object, int threads)
 {
-	*video = (struct video){.invocation = invocation, .uri = object->uri, .begin = INT64_MIN, .end = INT64_MAX};
+	*video = (struct video){.invocation = invocation, .uri = object->uri, .begin = INT64_MIN, .end = INT64_MAX, .entry = INT64_MIN};
 	av_log_set_level(AV_LOG_ERROR);
 	if (object->bytes == 0)
 		return fw_fail_invocation(invocation, "Video.Empty", "%s: the file is empty", object->uri);
@@ -89,8 +89,11 @@ int video_next_packet(struct video *video)
 			return video_fail(video, "Video.Corrupt", rc, "read");
 		if (video->packet->flags & AV_PKT_FLAG_CORRUPT)
 			return video_fail(video, "Video.Corrupt", AVERROR_INVALIDDATA, "read");
-		if (video->packet->stream_index == video->stream->index)
+		if (video->packet->stream_index == video->stream->index) {
+			if (video->entry == INT64_MIN && video->packet->pts != AV_NOPTS_VALUE)
+				video->entry = video->packet->pts;
 			return FW_OK;
+		}
 		av_packet_unref(video->packet);
 	}
 }
@@ -102,14 +105,6 @@ int video_decode(struct video *video, const AVPacket *packet)
 	return rc < 0 && rc != AVERROR_EOF ? video_fail(video, "Video.Corrupt", rc, "decode") : FW_OK;
 }
 
-/* What lies before a part is decoded for its sake alone, perhaps without what it refers to: its damage is none of the part. */
-static bool is_wanted(const struct video *video)
-{
-	int64_t time = video->frame->best_effort_timestamp;
-
-	return time == AV_NOPTS_VALUE || (time >= video->begin && time < video->end);
-}
-
 int video_next_frame(struct video *video)
 {
 	for (;;) {
@@ -119,11 +114,14 @@ int video_next_frame(struct video *video)
 			return FW_END;
 		if (rc < 0)
 			return video_fail(video, "Video.Corrupt", rc, "decode");
-		bool wanted = is_wanted(video), damaged = video->frame->decode_error_flags || (video->frame->flags & AV_FRAME_FLAG_CORRUPT);
+		int64_t time = video->frame->best_effort_timestamp;
+		bool wanted = time == AV_NOPTS_VALUE || (time >= video->begin && time < video->end);
+		bool damaged = video->frame->decode_error_flags || (video->frame->flags & AV_FRAME_FLAG_CORRUPT);
 		if (wanted && !damaged)
 			return FW_OK;
 		av_frame_unref(video->frame);
-		if (wanted)
+		/* The part's frames refer to those before it, down to the keyframe that decoding began with. */
+		if (damaged && (wanted || time >= video->entry))
 			return video_fail(video, "Video.Corrupt", AVERROR_INVALIDDATA, "a frame is damaged");
 	}
 }

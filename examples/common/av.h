@@ -19,6 +19,7 @@ struct video {
 	AVPacket *packet;
 	AVFrame *frame;
 	int64_t begin, end; /* frames before `begin` or from `end` on are not given out; in the stream's ticks */
+	int64_t entry;      /* time of the first packet: frames before it may lack what they refer to */
 };
 
 /* FW_ERROR: recorded as Video.Empty, Video.Corrupt or Video.Unsupported. `video` may be closed in any case. */

@@ -57,7 +57,7 @@ static int open_file(struct batch_file *file)
 	const char *suffix = ".mp4";
 
 	if (avformat_query_codec(av_guess_format("mp4", NULL, NULL), file->codec->codec_id, FF_COMPLIANCE_NORMAL) != 1)
-		suffix = ".mov"; /* takes most of what MP4 does not */
+		suffix = ".nut"; /* FFmpeg's own: it takes every codec and any ticks, but keeps no order of decoding */
 	const char *path = fw_output_path(file->video->invocation, file->output, suffix);
 	batch_describe(&file->batch, comment);
 	struct video_file_options options = {

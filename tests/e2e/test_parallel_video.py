@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parallel video through the real binary: what is stitched has the source's frames and length however it was cut."""
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from conftest import BUILD, SOURCE
+
+SIZE = "160x90"
+ENCODE = ["-c:v", "libx264", "-preset", "ultrafast", "-threads", "1", "-pix_fmt", "yuv420p"]
+
+
+def ffmpeg(*arguments):
+    subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", *map(str, arguments)], check=True, timeout=60)
+
+
+def source(path, seconds, *encoding, rate=25, pattern="testsrc2"):
+    ffmpeg("-f", "lavfi", "-i", f"{pattern}=size={SIZE}:rate={rate}", "-t", seconds, *(encoding or ENCODE), path)
+
+
+def probe(path):
+    """What is in a video, by decoding all of it."""
+    shown = subprocess.run(["ffprobe", "-v", "error", "-count_frames", "-select_streams", "v", "-show_entries",
+                            "frame=pts_time:stream=nb_read_frames,duration,avg_frame_rate:format=duration", "-of", "json", path],
+                           capture_output=True, text=True, check=True, timeout=60)
+    assert shown.stderr == ""
+    told = json.loads(shown.stdout)
+    stream, = told["streams"]
+    at = [float(frame["pts_time"]) for frame in told["frames"]]
+    rate = [int(part) for part in stream["avg_frame_rate"].split("/")]
+    return {"frames": int(stream["nb_read_frames"]), "seconds": float(stream.get("duration") or told["format"]["duration"]),
+            "rate": rate[0] / rate[1], "times": [time - at[0] for time in at]}
+
+
+@pytest.fixture
+def application(flexwatt):
+    shutil.copy(SOURCE / "examples/parallel-video/workflow.yaml", flexwatt.directory)
+    shutil.copytree(BUILD / "examples/parallel-video/functions", flexwatt.directory / "functions")
+    (flexwatt.data / "videos").mkdir()
+    flexwatt.videos = flexwatt.data / "videos"
+    return flexwatt
+
+
+def stitched(flexwatt, *settings, filter="hue=s=0", status=0):
+    run = flexwatt.json("run", "workflow.yaml", "--set", f"stages.process.params.filter={filter}", "--set", "defaults.retries=0",
+                        *[argument for setting in settings for argument in ("--set", setting)], status=status)
+    root = flexwatt.data / "runs" / run["run"]
+    return run, {path.name: path for path in sorted(root.glob("stitch/**/*.mp4"))}
+
+
+def batches(run):
+    return next(stage["ok"] for stage in run["stages"] if stage["stage"] == "process")
+
+
+def assert_equals(path, original):
+    done = subprocess.run(["ffmpeg", "-v", "warning", "-nostdin", "-xerror", "-i", path, "-f", "null", "-"], capture_output=True,
+                          text=True, timeout=60)
+    assert done.returncode == 0 and done.stderr == ""  # it plays without a complaint
+    found, wanted = probe(path), probe(original)
+    assert found["frames"] == wanted["frames"]
+    assert abs(found["seconds"] - wanted["seconds"]) <= 1 / wanted["rate"]
+    assert found["times"] == pytest.approx(wanted["times"], abs=0.25 / wanted["rate"])
+    return found
+
+
+def test_the_stitched_video_plays_and_has_the_frames_and_length_of_the_source_and_of_one_worker_alone(application):
+    source(application.videos / "moving.mp4", 4.04)
+    parallel_run, parallel = stitched(application, "stages.cut.params.batch_seconds=1.1")
+    alone_run, alone = stitched(application, "stages.cut.params.batch_seconds=1000")
+    assert (batches(parallel_run), batches(alone_run)) == (4, 1)
+    found, wanted = assert_equals(parallel["moving.mp4"], application.videos / "moving.mp4"), probe(alone["moving.mp4"])
+    assert found["frames"] == wanted["frames"] == 101
+    assert found["times"] == pytest.approx(wanted["times"], abs=1e-4)
+
+
+def test_the_pictures_are_those_that_one_worker_makes(application, tmp_path):
+    """Frame by frame: a frame that came twice, or another's in its place, would be far from it."""
+    source(application.videos / "moving.mp4", 3)
+    _, parallel = stitched(application, "stages.cut.params.batch_seconds=0.7", filter="negate")
+    log = tmp_path / "psnr.log"
+    ffmpeg("-i", parallel["moving.mp4"], "-i", application.videos / "moving.mp4", "-lavfi", f"[1]negate[n];[0][n]psnr=f={log}", "-f",
+           "null", "-")
+    found = [float(line.split("psnr_avg:")[1].split()[0]) for line in log.read_text().splitlines()]
+    assert len(found) == 75 and min(found) > 28
+
+
+SOURCES = {
+    "long_gop.mp4": (2, [*ENCODE, "-g", "1000", "-bf", "3"]),          # one keyframe in all of it
+    "open_gop.mp4": (2, ["-c:v", "libx264", "-preset", "fast", "-threads", "1", "-pix_fmt", "yuv420p", "-x264-params",
+                         "open-gop=1:keyint=12:bframes=3"]),           # frames that refer across keyframes
+    "ntsc.mkv": (2, [*ENCODE]),                                        # times in whole milliseconds
+    "stream.ts": (2, [*ENCODE]),                                       # does not begin at 0
+    "pictures.avi": (2, ["-c:v", "mjpeg", "-q:v", "3"]),               # every frame for itself
+    "web.webm": (2, ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "200k"]),
+}
+
+
+def test_videos_of_any_kind_side_by_side(application):
+    for name, (seconds, encoding) in SOURCES.items():
+        source(application.videos / name, seconds, *encoding, rate="30000/1001" if name == "ntsc.mkv" else 25)
+    ffmpeg("-f", "lavfi", "-i", f"testsrc2=size={SIZE}:rate=25", "-t", 4, "-vf", "select='not(between(n,10,60))*mod(n+1,7)'",
+           "-vsync", "vfr", *ENCODE, application.videos / "gaps.mp4")  # no constant rate, and a batch without a frame
+    _, made = stitched(application, "stages.cut.params.batch_seconds=0.9")
+    assert len(made) == len(SOURCES) + 1
+    for name in [*SOURCES, "gaps.mp4"]:
+        assert_equals(made[name.split(".")[0] + ".mp4"], application.videos / name)
+
+
+def test_ranges_of_seconds_let_several_workers_cut_one_video(application):
+    source(application.videos / "moving.mp4", 4)
+    run, made = stitched(application, "stages.cut.inputs.videos.range=seconds", "stages.cut.workers=3")
+    assert batches(run) == 3 and next(stage["ok"] for stage in run["stages"] if stage["stage"] == "cut") == 3
+    assert_equals(made["moving.mp4"], application.videos / "moving.mp4")
+
+
+def test_a_video_shorter_than_the_batches_and_one_of_a_single_frame(application):
+    source(application.videos / "short.mp4", 0.2)
+    source(application.videos / "frame.mp4", 0.04)
+    run, made = stitched(application, "stages.cut.params.batch_seconds=10")
+    assert batches(run) == 2
+    assert [probe(made[name])["frames"] for name in ("frame.mp4", "short.mp4")] == [1, 5]
+    run, made = stitched(application, "stages.cut.inputs.videos.range=seconds", "stages.cut.workers=4")  # more parts than frames
+    assert [probe(made[name])["frames"] for name in ("frame.mp4", "short.mp4")] == [1, 5]
+
+
+def test_bad_videos_fail_alone_and_are_named_and_the_others_are_stitched(application):
+    source(application.videos / "good.mp4", 2)
+    (application.videos / "corrupt.mp4").write_bytes((application.videos / "good.mp4").read_bytes()[:3000])
+    (application.videos / "empty.mp4").write_bytes(b"")
+    ffmpeg("-f", "lavfi", "-i", "sine=duration=1", application.videos / "sound.wav")
+    run, made = stitched(application, "stages.cut.on_failure=continue", status=1)
+    assert list(made) == ["good.mp4"] and probe(made["good.mp4"])["frames"] == 50
+    failed = {record["error_type"]: record["error_message"] for record in application.records(run["run"], "cut")
+              if record["status"] != "ok"}
+    assert set(failed) == {"Video.Corrupt", "Video.Empty", "Video.Unsupported"}
+    assert "corrupt.mp4" in failed["Video.Corrupt"] and "empty.mp4" in failed["Video.Empty"]
+    assert "sound.wav" in failed["Video.Unsupported"] and "no video" in failed["Video.Unsupported"]
+
+
+def test_a_damaged_batch_fails_its_own_task_and_the_video_is_not_stitched_with_a_hole(application):
+    source(application.videos / "good.mp4", 3)
+    run, _ = stitched(application, "stages.cut.params.batch_seconds=1")
+    cut = sorted((application.data / "runs" / run["run"] / "cut").glob("**/*.mp4"))
+    (application.data / "batches").mkdir()
+    for number, path in enumerate(cut):
+        shutil.copy(path, application.data / "batches" / f"{number}.mp4")
+    data = bytearray(cut[1].read_bytes())
+    begin = data.index(b"mdat")
+    data[begin + 1000:begin + 4000] = b"\xff" * 3000
+    (application.data / "batches" / "1.mp4").write_bytes(data)
+    application.workflow("""
+        name: batches
+        storage: ./data
+        function: {package: ./functions}
+        defaults: {memory: 512, retries: 0, on_failure: continue}
+        stages:
+          process: {workers: auto, inputs: {batches: {keys: "batches/*"}}, outputs: {processed: {suffix: .mp4}}}
+          stitch: {inputs: {batches: process.processed}, outputs: {videos: {suffix: .mp4}}}
+    """, "batches.yaml")
+    run = application.json("run", "batches.yaml", status=1)
+    failed, = [record for record in application.records(run["run"], "process") if record["status"] != "ok"]
+    assert failed["error_type"] == "Video.Corrupt"
+    assert "good.mp4: batch 2 of 3" in failed["error_message"]
+    record, = application.records(run["run"], "stitch")
+    assert record["error_type"] == "Video.Incomplete"
+    assert "good.mp4: batch 2 of 3 is missing" in record["error_message"]
+
+
+@pytest.mark.parametrize("setting, names", [("process.params.filter=nosuchfilter", "nosuchfilter"),
+                                            ("cut.params.batch_seconds=0", "batch_seconds")])
+def test_a_bad_parameter_is_named(application, setting, names):
+    source(application.videos / "good.mp4", 0.2)
+    run = application.json("run", "workflow.yaml", "--set", f"stages.{setting}", "--set", "defaults.retries=0", status=1)
+    failed, = [record for record in application.records(run["run"], setting.split(".")[0]) if record["status"] != "ok"]
+    assert names in failed["error_message"]
