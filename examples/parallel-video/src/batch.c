@@ -2,9 +2,11 @@
  *
  * Batches: what their comment says, and writing them without an edit list, so that times are read back as they were written.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "batch.h"
@@ -18,24 +20,42 @@ void batch_describe(const struct batch *batch, char text[static BATCH_TEXT])
 	         batch->encoder.num, batch->encoder.den, batch->rate.num, batch->rate.den, batch->source);
 }
 
-static bool is_fraction(AVRational number)
+/* A number behind a word; the text goes on behind it. */
+static bool read_number(const char **text, const char *word, int64_t *number)
 {
-	return number.num > 0 && number.den > 0;
+	char *end = NULL;
+
+	if (strncmp(*text, word, strlen(word)) != 0)
+		return false;
+	*text += strlen(word);
+	errno = 0;
+	*number = strtoll(*text, &end, 10);
+	bool read = end > *text && errno == 0;
+	*text = end;
+	return read;
+}
+
+static bool read_fraction(const char **text, const char *word, AVRational *fraction)
+{
+	int64_t above, below;
+
+	if (!read_number(text, word, &above) || !read_number(text, "/", &below) || above < 1 || above > INT32_MAX || below < 1 ||
+	    below > INT32_MAX)
+		return false;
+	*fraction = (AVRational){(int)above, (int)below};
+	return true;
 }
 
 int batch_parse(const char *text, struct batch *batch)
 {
-	int read = 0;
-	int count = sscanf(text,
-	                   "flexwatt batch %" SCNd64 "/%" SCNd64 " from %" SCNd64 " to %" SCNd64 " shift %" SCNd64
-	                   " tick %d/%d encoder %d/%d rate %d/%d of %n",
-	                   &batch->part, &batch->parts, &batch->begin, &batch->end, &batch->shift, &batch->tick.num,
-	                   &batch->tick.den, &batch->encoder.num, &batch->encoder.den, &batch->rate.num, &batch->rate.den, &read);
+	bool read = read_number(&text, "flexwatt batch ", &batch->part) && read_number(&text, "/", &batch->parts) &&
+	            read_number(&text, " from ", &batch->begin) && read_number(&text, " to ", &batch->end) &&
+	            read_number(&text, " shift ", &batch->shift) && read_fraction(&text, " tick ", &batch->tick) &&
+	            read_fraction(&text, " encoder ", &batch->encoder) && read_fraction(&text, " rate ", &batch->rate);
 
-	if (count != 11 || read == 0 || !is_fraction(batch->tick) || !is_fraction(batch->encoder) || !is_fraction(batch->rate) ||
-	    batch->part < 0 || batch->part >= batch->parts)
+	if (!read || strncmp(text, " of ", 4) != 0 || batch->part < 0 || batch->part >= batch->parts)
 		return FW_ERROR;
-	snprintf(batch->source, sizeof batch->source, "%s", text + read);
+	snprintf(batch->source, sizeof batch->source, "%s", text + 4);
 	return FW_OK;
 }
 

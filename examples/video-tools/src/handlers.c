@@ -11,7 +11,7 @@
 #include "fetch.h"
 #include "handlers.h"
 
-enum { URL_MAX = 8192, LIST_MAX = 1 << 20 };
+enum { URL_MAX = 8192 };
 
 static int read_limits(struct fw_invocation *invocation, struct fetch_limits *limits)
 {
@@ -56,13 +56,12 @@ static int fetch_one(struct fw_invocation *invocation, const char *url)
 }
 
 /* `params.urls`: dealt out in turn to the workers of the stage. */
-static int fetch_listed_in_parameter(struct fw_invocation *invocation)
+static int fetch_listed_in_parameter(struct fw_invocation *invocation, const char *text)
 {
-	const char *text = fw_param_json(invocation, "urls");
-	json_t *urls = text ? json_loads(text, 0, NULL) : NULL;
+	json_t *urls = json_loads(text, 0, NULL);
 	int rc = FW_OK;
 
-	if (text && !json_is_array(urls))
+	if (!json_is_array(urls))
 		rc = fw_fail_invocation(invocation, "Function.Parameter", "parameter 'urls' must be a list of texts");
 	for (size_t i = 0; rc == FW_OK && i < json_array_size(urls); i++) {
 		const char *url = json_string_value(json_array_get(urls, i));
@@ -112,11 +111,12 @@ static int fetch_listed_in_object(struct fw_invocation *invocation, const struct
 
 static int fetch(struct fw_invocation *invocation)
 {
+	const char *urls = fw_param_json(invocation, "urls");
 	struct fw_object object;
-	int rc = fetch_listed_in_parameter(invocation);
+	int rc;
 
-	if (rc != FW_OK || fw_input_count(invocation, "lists") <= 0)
-		return rc;
+	if (urls)
+		return fetch_listed_in_parameter(invocation, urls);
 	while ((rc = fw_next_input(invocation, "lists", &object)) == FW_OK)
 		if (fetch_listed_in_object(invocation, &object) != FW_OK)
 			return FW_ERROR;
