@@ -45,6 +45,7 @@ def application(flexwatt):
 
 def stitched(flexwatt, *settings, filter="hue=s=0", status=0):
     run = flexwatt.json("run", "workflow.yaml", "--set", f"stages.process.params.filter={filter}", "--set", "defaults.retries=0",
+                        "--set", "stages.cut.inputs.videos.keys=videos/*",
                         *[argument for setting in settings for argument in ("--set", setting)], status=status)
     root = flexwatt.data / "runs" / run["run"]
     return run, {path.name: path for path in sorted(root.glob("stitch/**/*.mp4"))}
