@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures a piece of its own work: PYTHONPATH=/usr/local/share/flexwatt/python python3 meter.py"""
+import sys
+
 import flexwatt
 
-with flexwatt.Meter() as meter:
-    total = sum(1 / i for i in range(1, 5_000_000))
+try:
+    with flexwatt.Meter() as meter:
+        total = sum(1 / i for i in range(1, 5_000_000))
+except flexwatt.MeterError as error:
+    sys.exit(f"meter: {error}")
 
 print(f"sum {total:.3f}: {meter.seconds:.3f} s, {meter.cpu_seconds:.3f} s of CPU, "
       f"{meter.joules:.3f} J ({meter.joules_low:.3f} to {meter.joules_high:.3f}), "

@@ -5,6 +5,7 @@
  */
 #include "catalogue/catalogue.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
@@ -30,30 +31,57 @@ static const struct {
 	{"processors.csv", fw_catalogue_load_processors},
 };
 
-/* Seen from the running program: installed, wherever its prefix was moved to, or in a build directory of the sources. */
-static const char *const beside_program[] = {"../share/flexwatt", "../../../../data"};
+/* Seen from the running program, or from the library in it: installed, wherever its prefix was moved to, or in a build
+ * directory of the sources. */
+static const char *const beside[] = {"../share/flexwatt", "../../share/flexwatt", "../../../../data"};
 
-static char *find_directory(const char *given)
+static char *find_beside(char *file)
 {
-	const char *from_environment = getenv("FLEXWATT_DATA");
-	char program[PATH_MAX];
-	ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+	const char *here = dirname(file);
 
-	if (given)
-		return fw_strdup(given);
-	if (from_environment && *from_environment)
-		return fw_strdup(from_environment);
-	program[length > 0 ? length : 0] = '\0';
-	const char *here = dirname(program);
-
-	for (size_t i = 0; i < FW_COUNT_OF(beside_program); i++) {
-		fw_cleanup_free char *directory = fw_printf("%s/%s", here, beside_program[i]);
+	for (size_t i = 0; i < FW_COUNT_OF(beside); i++) {
+		fw_cleanup_free char *directory = fw_printf("%s/%s", here, beside[i]);
 		fw_cleanup_free char *table = fw_printf("%s/%s", directory, tables[0].file);
 
 		if (access(table, R_OK) == 0)
 			return FW_TAKE(directory);
 	}
-	return fw_strdup(FW_DATA_DIRECTORY);
+	return NULL;
+}
+
+static char *find_beside_program(void)
+{
+	char program[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+
+	program[length > 0 ? length : 0] = '\0';
+	return find_beside(program);
+}
+
+/* The program is an interpreter that knows nothing of us where the library was loaded into it. */
+static char *find_beside_library(void)
+{
+	fw_cleanup_free char *file = NULL;
+	Dl_info info;
+
+	if (dladdr(tables, &info) == 0 || !info.dli_fname || !(file = realpath(info.dli_fname, NULL)))
+		return NULL;
+	return find_beside(file);
+}
+
+static char *find_directory(const char *given)
+{
+	const char *from_environment = getenv("FLEXWATT_DATA");
+
+	if (given)
+		return fw_strdup(given);
+	if (from_environment && *from_environment)
+		return fw_strdup(from_environment);
+	char *found = find_beside_program();
+
+	if (!found)
+		found = find_beside_library();
+	return found ? found : fw_strdup(FW_DATA_DIRECTORY);
 }
 
 static int load_table(struct fw_catalogue *catalogue, int directory_fd, size_t index, struct fw_error **err)
@@ -72,7 +100,7 @@ int fw_catalogue_open(const char *directory, struct fw_catalogue **catalogue, st
 	FW_CLEANUP(fw_catalogue_close) struct fw_catalogue *opened = fw_alloc(sizeof *opened);
 	fw_cleanup_fd int fd = open(found, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int rc = fd >= 0 ? FW_OK : fw_error_hint(err, fw_fail(err, FW_E_ABSENT, "no data directory %s", found),
-	                                         "set FLEXWATT_DATA, or install flexwatt");
+	                                         "install flexwatt, or set FLEXWATT_DATA to the directory data of its sources");
 
 	for (size_t i = 0; rc == FW_OK && i < FW_COUNT_OF(tables); i++)
 		rc = load_table(opened, fd, i, err);

@@ -36,6 +36,8 @@ static int hwmon_open(const struct fw_monitor_context *context, struct fw_monito
 		return rc;
 	if (hwmon->refused > 0 && hwmon->count == 0) {
 		fw_fail(err, FW_E_PERMISSION, "%zu sensors of power or energy may not be read", hwmon->refused);
+		if (!fw_root_is_live(context->root)) /* no capability is used for files that the user names */
+			return fw_error_hint(err, FW_E_PERMISSION, "files below --counters-root are read as the user: run as root, or chmod a+r them");
 		return fw_error_hint(err, FW_E_PERMISSION, "run as root, or scripts/install-caps (cap_dac_read_search for "
 		                     "flexwatt's file), or let a udev rule "
 		                     "chmod a+r the files energy*_input and power*_average below /sys/class/hwmon");
@@ -116,6 +118,13 @@ static void hwmon_read(struct fw_monitor *hwmon, struct fw_domain_reading *readi
 	}
 }
 
+/* Where a package is its cores alone, what stands beside them is in the total, which it is in on no other machine. */
+static const char *describe_kind(const struct fw_domain *domain)
+{
+	return domain->kind == FW_DOMAIN_UNCORE && domain->is_root ? "uncore (added: the package's sensor is without it)"
+	                                                           : fw_domain_kind_names[domain->kind];
+}
+
 static char *hwmon_describe(struct fw_monitor *hwmon)
 {
 	fw_cleanup_buffer struct fw_buffer out;
@@ -125,7 +134,7 @@ static char *hwmon_describe(struct fw_monitor *hwmon)
 		const struct fw_hwmon_channel *channel = &hwmon->channels[i];
 
 		fw_buffer_printf(&out, "%s%s: %s, %s%s", i > 0 ? "; " : "", channel->domain.name,
-		                 fw_domain_kind_names[channel->domain.kind], channel->is_power ? "from power" : "a counter",
+		                 describe_kind(&channel->domain), channel->is_power ? "from power" : "a counter",
 		                 channel->domain.is_root || channel->is_coarse ? "" : " (not added)");
 		if (channel->is_coarse)
 			fw_buffer_printf(&out, " (not added: told anew every %g s only)", channel->domain.update_s);

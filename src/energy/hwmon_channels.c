@@ -233,6 +233,9 @@ int fw_hwmon_find(const struct fw_root *root, struct fw_monitor *hwmon, struct f
 
 	if (!directory && errno == ENOENT)
 		return fw_fail(err, FW_E_ABSENT, "this kernel shows no sensors: there is no /" HWMON);
+	if (!directory && errno == ENOTDIR)
+		return fw_error_hint(err, fw_fail(err, FW_E_INVALID, "/" HWMON " is no directory"),
+		                     "this is no sysfs: mount it there, or give --counters-root the directory that holds the host's sys");
 	if (!directory)
 		return fw_fail_errno(err, errno, "open /" HWMON);
 	for (const struct dirent *entry; (entry = readdir(directory));) {

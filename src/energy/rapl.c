@@ -44,13 +44,15 @@ static int explain_missing(const struct fw_monitor_context *context, struct fw_e
 	                     "kernel needs CONFIG_POWERCAP and CONFIG_INTEL_RAPL");
 }
 
-static int explain_refused(const struct fw_rapl_zone *zone, struct fw_error **err)
+static int explain_refused(const struct fw_root *root, const struct fw_rapl_zone *zone, struct fw_error **err)
 {
 	fw_fail(err, FW_E_PERMISSION, "read /sys/class/powercap/%s/energy_uj: not permitted; the kernel shows it to root alone",
 	        zone->entry);
 	if (geteuid() == 0)
 		return fw_error_hint(err, FW_E_PERMISSION, "a container's profile refuses it even to root: mount the host's /sys read-only at "
 		                     "/host/sys and give --counters-root /host; or use the power PMU with CAP_PERFMON");
+	if (!fw_root_is_live(root)) /* no capability is used for files that the user names */
+		return fw_error_hint(err, FW_E_PERMISSION, "files below --counters-root are read as the user: run as root, or chmod a+r energy_uj");
 	return fw_error_hint(err, FW_E_PERMISSION, "run as root, or scripts/install-caps (cap_dac_read_search for "
 	                     "flexwatt's file), or let a udev rule "
 	                     "chmod a+r energy_uj; the power PMU needs only CAP_PERFMON or kernel.perf_event_paranoid=0");
@@ -61,7 +63,7 @@ static int explain(const struct fw_monitor_context *context, const struct fw_mon
 {
 	for (size_t i = 0; i < rapl->zone_count; i++)
 		if (rapl->zones[i].refused)
-			return explain_refused(&rapl->zones[i], err);
+			return explain_refused(context->root, &rapl->zones[i], err);
 	if (rapl->masked > 0) {
 		fw_fail(err, FW_E_ABSENT, "powercap is masked: %zu zones are listed in /sys/class/powercap and not there", rapl->masked);
 		return fw_error_hint(err, FW_E_ABSENT, "containers mask /sys/devices/virtual/powercap: mount the host's /sys read-only at "
@@ -92,10 +94,10 @@ static const struct fw_rapl_zone *unread_package(const struct fw_monitor *rapl)
 }
 
 /* Joules of the other packages would pass for the machine's. */
-static int explain_part(const struct fw_rapl_zone *zone, struct fw_error **err)
+static int explain_part(const struct fw_root *root, const struct fw_rapl_zone *zone, struct fw_error **err)
 {
 	if (zone->refused)
-		return fw_error_wrap(err, explain_refused(zone, err), "%s is missing, and a sum without it is no machine's", zone->domain.name);
+		return fw_error_wrap(err, explain_refused(root, zone, err), "%s is missing, and a sum without it is no machine's", zone->domain.name);
 	fw_fail(err, FW_E_IO, "%s is missing, and a sum without it is no machine's: /sys/class/powercap/%s/energy_uj cannot be read",
 	        zone->domain.name, zone->entry);
 	return fw_error_hint(err, FW_E_IO, "cat that file tells what the kernel says; the power PMU (monitor perf) or the model stands in");
@@ -138,7 +140,7 @@ static int rapl_open(const struct fw_monitor_context *context, struct fw_monitor
 	const struct fw_rapl_zone *unread = unread_package(rapl);
 
 	if (unread)
-		return explain_part(unread, err);
+		return explain_part(context->root, unread, err);
 	rapl->stat_fd = fw_root_open_file(context->root, "proc/stat");
 	*monitor = FW_TAKE(rapl);
 	return FW_OK;

@@ -179,6 +179,9 @@ int fw_rapl_find(const struct fw_root *root, struct fw_monitor *rapl, struct fw_
 
 	if (!directory && errno == ENOENT)
 		return fw_fail(err, FW_E_ABSENT, "this kernel shows no powercap: there is no /" POWERCAP);
+	if (!directory && errno == ENOTDIR)
+		return fw_error_hint(err, fw_fail(err, FW_E_INVALID, "/" POWERCAP " is no directory"),
+		                     "this is no sysfs: mount it there, or give --counters-root the directory that holds the host's sys");
 	if (!directory)
 		return fw_fail_errno(err, errno, "open /" POWERCAP);
 	for (const struct dirent *entry; (entry = readdir(directory));)

@@ -134,6 +134,7 @@ def test_counters_that_the_user_names_are_read_as_the_user(place):
     told = as_nobody(place, "monitors", "--counters-root", str(place), "--json").stdout
     rapl, = (monitor for monitor in json.loads(told)["monitors"] if monitor["monitor"] == "rapl")
     assert not rapl["works"] and "4242424242" not in told
+    assert "read as the user" in rapl["hint"] and "install-caps" not in rapl["hint"]
 
 
 def test_a_users_workers_have_their_namespaces(place):

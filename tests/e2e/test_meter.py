@@ -33,17 +33,21 @@ def library(installed):
     return next(installed.rglob("libflexwatt.so.0"))
 
 
-@pytest.fixture
-def environment(installed, library):
+def with_sanitizer_of(library):
     """A library with the address sanitizer in it wants the sanitizer's own first; what an interpreter leaks is its own affair."""
-    environment = {**os.environ, "LD_LIBRARY_PATH": str(library.parent), "FLEXWATT_DATA": str(next(installed.rglob("share/flexwatt"))),
-                   "PYTHONPATH": str(next(installed.rglob("flexwatt/python"))), "ASAN_OPTIONS": "detect_leaks=0:exitcode=99",
-                   "PKG_CONFIG_LIBDIR": str(library.parent / "pkgconfig"), "PKG_CONFIG_SYSROOT_DIR": str(installed)}
+    environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0:exitcode=99"}
     needed = subprocess.run(["ldd", library], check=True, capture_output=True, text=True).stdout
     found = re.findall(r"(/\S*/lib[au]+san\.so\S*)", needed)
     if found:
         environment["LD_PRELOAD"] = " ".join(found)
     return environment
+
+
+@pytest.fixture
+def environment(installed, library):
+    return {**with_sanitizer_of(library), "LD_LIBRARY_PATH": str(library.parent), "FLEXWATT_DATA": str(next(installed.rglob("share/flexwatt"))),
+            "PYTHONPATH": str(next(installed.rglob("flexwatt/python"))),
+            "PKG_CONFIG_LIBDIR": str(library.parent / "pkgconfig"), "PKG_CONFIG_SYSROOT_DIR": str(installed)}
 
 
 def python(environment, script, status=0):
@@ -250,6 +254,35 @@ except KeyError as error:
     print(error, meter.figures)
 """)
     assert output == "'mine' None\n"
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """A tree of sources that has been built, and the environment of one who has set nothing but the module's path."""
+    shutil.copytree(SOURCE / "sdk/python/flexwatt", tmp_path / "sdk/python/flexwatt", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(SOURCE / "data", tmp_path / "data")
+    library = tmp_path / "build/release/src/library/libflexwatt.so.0"
+    library.parent.mkdir(parents=True)
+    shutil.copy(BUILD / "src/library/libflexwatt.so.0", library)
+    environment = {**with_sanitizer_of(library), "PYTHONPATH": str(tmp_path / "sdk/python")}
+    for variable in "LD_LIBRARY_PATH", "FLEXWATT_DATA", "FLEXWATT_LIBRARY":
+        environment.pop(variable, None)
+    return tmp_path, environment
+
+
+def test_the_example_runs_from_the_sources_with_the_path_of_the_module_alone(sources):
+    done = subprocess.run([sys.executable, EXAMPLES / "meter.py"], env=sources[1], check=True, capture_output=True, text=True, timeout=DEADLINE_S)
+    check_line(done.stdout)
+
+
+@pytest.mark.parametrize("missing, names", [("build", ["FLEXWATT_LIBRARY", "FLEXWATT_DATA", "make"]), ("data", ["FLEXWATT_DATA"])])
+def test_what_the_example_lacks_is_one_error(sources, missing, names):
+    shutil.rmtree(sources[0] / missing)
+    if missing == "data" and pathlib.Path("/usr/local/share/flexwatt/prices.csv").exists():
+        pytest.skip("flexwatt is installed: its tables are found")
+    done = subprocess.run([sys.executable, EXAMPLES / "meter.py"], env=sources[1], capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode == 1 and done.stderr.startswith("meter: ") and "Traceback" not in done.stderr
+    assert all(name in done.stderr for name in names), done.stderr
 
 
 def test_a_missing_library_is_said_with_the_remedy(environment):

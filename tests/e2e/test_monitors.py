@@ -200,5 +200,18 @@ def sampler_of(pid):
     return []
 
 
+@pytest.mark.parametrize("monitor, path", [("rapl", "powercap"), ("hwmon", "hwmon")])
+def test_a_file_where_a_directory_is_expected_is_no_virtual_machine(flexwatt, monitor, path):
+    flexwatt.write(f"host/sys/class/{path}", "plain\n")
+    told = {each["monitor"]: each for each in flexwatt.json("monitors", "--counters-root", flexwatt.directory / "host")["monitors"]}[monitor]
+    assert told["detail"] == f"/sys/class/{path} is no directory" and "no sysfs" in told["hint"] and "virtual" not in told["hint"]
+
+
+def test_what_a_total_holds_beside_packages_says_so(flexwatt):
+    told = flexwatt.json("monitors", "--counters-root", SOURCE / "tests/fixtures/energy/hwmon-power")
+    hwmon = {each["monitor"]: each for each in told["monitors"]}["hwmon"]
+    assert "uncore (added: the package's sensor is without it)" in hwmon["detail"]
+
+
 def test_the_hint_of_wrong_usage_ends_without_a_blank(flexwatt):
     assert "flexwatt monitors\n" in flexwatt("monitors", "extra", status=2).stderr

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The binding of libflexwatt's meter (include/flexwatt/flexwatt.h), by ctypes: nothing is compiled.
 
-The library is $FLEXWATT_LIBRARY, else the one beside this installation, else what the dynamic linker finds. What is not known is NaN.
+The library is $FLEXWATT_LIBRARY, else the one beside this installation or built from these sources by make, else what the
+dynamic linker finds. What is not known is NaN.
 """
 from __future__ import annotations
 
@@ -92,6 +93,8 @@ def _candidates() -> list[str]:
     beside = []
     for prefix in list(pathlib.Path(__file__).resolve().parents)[4:5]:  # PREFIX/share/flexwatt/python/flexwatt/meter.py
         beside = sorted(prefix.glob(f"lib*/{_NAME}")) + sorted(prefix.glob(f"lib/*/{_NAME}"))
+    for sources in list(pathlib.Path(__file__).resolve().parents)[3:4]:  # SOURCES/sdk/python/flexwatt/meter.py, built by make
+        beside += sorted(sources.glob(f"build/release/src/library/{_NAME}"))
     return [*map(str, beside), _NAME]
 
 
@@ -108,7 +111,8 @@ def _load() -> ctypes.CDLL:
             except OSError as error:
                 reasons.append(str(error))
         else:
-            raise MeterError(f"libflexwatt is not there ({'; '.join(reasons)}): install flexwatt, or set FLEXWATT_LIBRARY")
+            raise MeterError(f"libflexwatt is not there ({'; '.join(reasons)}): install flexwatt, or build it "
+                             f"by make, or set FLEXWATT_LIBRARY to its {_NAME} and FLEXWATT_DATA to the directory data of its sources")
         meter, text, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
         library.fw_meter_start.argtypes = [ctypes.POINTER(_Options), ctypes.POINTER(meter), text, size]
         library.fw_meter_read.argtypes = [meter, ctypes.POINTER(_Figures), text, size]
