@@ -120,6 +120,8 @@ static int hint_at(const char *program, int errnum, int rc, struct fw_error **er
 	if (errnum == ENOENT)
 		return stat(program, &status) == 0 ? fw_error_hint(err, rc, "the interpreter that it names (#! line, loader) is not there")
 		                                   : fw_error_hint(err, rc, "a path counts from the working directory");
+	if (errnum == ENOTDIR)
+		return fw_error_hint(err, rc, "a part of the path that should be a directory is a file");
 	if (has_path && stat(program, &status) == 0 && S_ISDIR(status.st_mode))
 		return fw_error_hint(err, rc, "it is a directory");
 	return errnum == EACCES ? fw_error_hint(err, rc, "it must be executable: chmod +x %s", program) : rc;

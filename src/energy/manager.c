@@ -56,6 +56,8 @@ static void open_monitor(struct fw_energy_manager *manager, size_t index, const 
 
 	if (ops->domains && options->counters_root)
 		own.root = options->counters_root;
+	if (ops->domains && manager->counters_machine)
+		own.machine = manager->counters_machine;
 	report->ops = ops;
 	report->rc = fw_energy_open_monitor(ops, context, &manager->monitors[index], &err);
 	report->works = report->rc == FW_OK;
@@ -101,6 +103,18 @@ static void deliver(void *context, int fd)
 		(void)!write(fd, &one, sizeof one);
 }
 
+/* What a counter holds is the processor's that it belongs to, which is another than ours in a tree of another machine. */
+static struct fw_machine *machine_of(const struct fw_root *counters_root)
+{
+	struct fw_machine *machine = fw_alloc(sizeof *machine);
+	fw_cleanup_error struct fw_error *unread = NULL;
+
+	if (fw_machine_read(counters_root, machine, &unread) == FW_OK)
+		return machine;
+	free(machine);
+	return NULL;
+}
+
 static void open_monitors(struct fw_energy_manager *manager, const struct fw_energy_options *options)
 {
 	const struct fw_monitor_ops *const *monitors = options->monitors ? options->monitors : all_monitors;
@@ -130,6 +144,7 @@ int fw_energy_manager_new(const struct fw_energy_options *options, struct fw_ene
 	fresh->filled_fd = fresh->stop_fd = fresh->timer_fd = fresh->edge_fd = -1;
 	fw_budget_init(&fresh->budget, fw_monotonic_ns());
 	pthread_mutex_init(&fresh->pass, NULL);
+	fresh->counters_machine = options->counters_root ? machine_of(options->counters_root) : NULL;
 	open_monitors(fresh, options);
 	fresh->counters = fw_counters_new(fresh, options->context.machine, options);
 	if (fresh->loop)
@@ -172,6 +187,7 @@ void fw_energy_manager_free(struct fw_energy_manager *manager)
 	free(manager->workers.items);
 	free(manager->leaving.items);
 	free(manager->methods);
+	free(manager->counters_machine);
 	free(manager);
 }
 

@@ -97,6 +97,7 @@ struct fw_energy_manager {
 	struct fw_reading_source source;
 	struct fw_monitor_report reports[FW_MONITOR_COUNT];
 	struct fw_monitor *monitors[FW_MONITOR_COUNT]; /* NULL: does not work here */
+	struct fw_machine *counters_machine;           /* whose counters are read, where their tree tells; else NULL */
 	char *methods;                                 /* "system/1 model/1 …" */
 
 	pthread_mutex_t pass;

@@ -77,7 +77,7 @@ def test_what_cannot_be_started_is_told_apart(flexwatt):
 
 @pytest.mark.parametrize("program, hint", [
     ("no-such-program", "directories of $PATH"), ("./no-such-program", "from the working directory"), ("./lost", "interpreter"),
-    ("./plain", "chmod +x ./plain"), ("./", "it is a directory")])
+    ("./plain", "chmod +x ./plain"), ("./", "it is a directory"), ("./plain/within", "is a file")])
 def test_what_cannot_be_started_has_its_remedy(flexwatt, program, hint):
     flexwatt.write("plain", "#!/bin/sh\n")
     flexwatt.write("lost", "#!/nowhere/sh\n", 0o755)

@@ -7,6 +7,7 @@ import os
 import pathlib
 import pty
 import re
+import shutil
 import struct
 import subprocess
 import termios
@@ -205,6 +206,15 @@ def test_a_file_where_a_directory_is_expected_is_no_virtual_machine(flexwatt, mo
     flexwatt.write(f"host/sys/class/{path}", "plain\n")
     told = {each["monitor"]: each for each in flexwatt.json("monitors", "--counters-root", flexwatt.directory / "host")["monitors"]}[monitor]
     assert told["detail"] == f"/sys/class/{path} is no directory" and "no sysfs" in told["hint"] and "virtual" not in told["hint"]
+
+
+@pytest.mark.parametrize("machine, is_left_out", [("client-psys-mmio", False), ("amd-power-core", True)])
+def test_the_trees_own_processor_says_what_its_counters_hold(flexwatt, machine, is_left_out):
+    root = flexwatt.directory / "host"
+    shutil.copytree(SOURCE / "tests/fixtures/energy/client-psys-mmio", root, symlinks=True)
+    shutil.copy(SOURCE / "tests/fixtures/energy" / machine / "proc/cpuinfo", root / "proc/cpuinfo")
+    rapl = {each["monitor"]: each for each in flexwatt.json("monitors", "--counters-root", root)["monitors"]}["rapl"]
+    assert ("counts one core alone" in rapl["detail"]) == is_left_out
 
 
 def test_what_a_total_holds_beside_packages_says_so(flexwatt):
