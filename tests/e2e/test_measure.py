@@ -326,7 +326,7 @@ def test_of_a_process_that_ends_what_was_seen_of_it_is_told(flexwatt, counters, 
     assert measuring.returncode == 0, text
     report = json.loads(text)
     cpu_ms = mean(report, "cpu_user_ms") + mean(report, "cpu_system_ms")
-    assert 200 < cpu_ms < 900 and mean(report, "memory_peak_mb") > 3
+    assert 200 < cpu_ms < 900 and mean(report, "memory_peak_mb") > 1
     assert any("before its end" in note for note in report["notes"]) != zombie
     assert mean(report, "joules_low") <= mean(report, "joules") <= mean(report, "joules_high")
     for energy in report["energy"]:

@@ -38,7 +38,7 @@ def test_the_list_is_newest_first_and_shows_kept_disk(flexwatt, three):
     lines = flexwatt("runs").stdout.splitlines()
     assert lines[0].split() == ["run", "workflow", "state", "started", "makespan", "energy", "cost", "carbon", "disk"]
     for line, run in zip(lines[1:], reversed(three)):
-        assert re.fullmatch(rf"  {run}  keep      ok     \d{{4}}-\d\d-\d\d \d\d:\d\d +[\d.]+ m?s +[\d.]+ m?J m +\$[\d.]+ +"
+        assert re.fullmatch(rf"  {run}  keep      ok     \d{{4}}-\d\d-\d\d \d\d:\d\d +[\d.]+ m?s +[\d.]+ [mµ]?J m +\$[\d.]+ +"
                             r"[\d.]+ [µm]g +[\d.]+ k?B", line), line
     listed = flexwatt.json("runs")
     assert [run["run"] for run in listed] == three[::-1]
