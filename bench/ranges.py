@@ -43,7 +43,7 @@ def planner_s(build, directory, name, kind):
 
 
 def bench(build, repetitions=None):
-    with tempfile.TemporaryDirectory(dir=build) as directory:
+    with tempfile.TemporaryDirectory(dir=build.resolve()) as directory:
         path = pathlib.Path(directory) / "table.csv"
         for name, rows in TABLES.items():
             size = make(path, rows)
