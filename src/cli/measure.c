@@ -22,6 +22,7 @@
 #include "cli/measure_group.h"
 #include "cli/measure_notes.h"
 #include "cli/measure_wait.h"
+#include "cli/measure_wishes.h"
 #include "cli/scope.h"
 #include "cli/terminal.h"
 #include "energy/here.h"
@@ -31,19 +32,9 @@
 #include "runtime/error_document.h"
 
 enum { OWN_FAILURE = 125, CANNOT_EXECUTE = 126, NOT_FOUND = 127, REPORT_MAX = 16 << 20, MOST_TROUBLES = 8 };
-enum { MOST_REPETITIONS = 10000 }; /* all are kept until the report: a few kilobytes each */
-#define LONGEST_MS (365ull * 24 * 3600 * 1000)
-
-struct wishes {
-	int64_t repeat, memory_mb, pid;
-	const char *for_text, *system_text, *cpus_text, *region, *output, *counters_root;
-	bool watch, json, shares;
-	uint64_t for_ns;
-	double cpus;
-};
 
 struct session {
-	const struct wishes *wishes;
+	const struct fw_measure_wishes *wishes;
 	struct fw_energy_here *here;
 	struct fw_cgroups *cgroups;
 	struct fw_measured measured;
@@ -273,6 +264,8 @@ static int write_report(struct session *session, struct fw_buffer *text, struct 
 {
 	FILE *out = session->out ? session->out : stderr;
 
+	if (session->out && ftruncate(fileno(out), 0) != 0 && errno != EINVAL) /* EINVAL: a device or a pipe */
+		return fw_fail_errno(err, errno, "measure: write the report");
 	if (fwrite(text->data, 1, text->length, out) != text->length || fflush(out) != 0)
 		return fw_fail_errno(err, errno, "measure: write the report");
 	return FW_OK;
@@ -307,83 +300,20 @@ static int report(struct session *session, struct fw_error **err)
 
 /* ---- command line ---- */
 
-static int check_region(const struct fw_catalogue *catalogue, const char *region, struct fw_error **err)
+/* What a file of that name holds stays until there is a report to put in its place. */
+static FILE *open_output(const char *path)
 {
-	struct fw_price price;
-	struct fw_grid grid;
-	int rc = fw_catalogue_price(catalogue, region, "x86_64", &price, err);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
 
-	if (rc == FW_OK)
-		rc = fw_catalogue_grid(catalogue, region, &grid, err);
-	return rc == FW_OK ? rc : fw_error_wrap(err, FW_E_USAGE, "measure: --region %s", region);
-}
-
-static int read_duration(const char *option, const char *text, uint64_t *ns, struct fw_error **err)
-{
-	uint64_t ms = 0;
-
-	if (fw_duration_ms(text, &ms) && ms > 0 && ms <= LONGEST_MS) {
-		*ns = ms * FW_NS_PER_MS;
-		return FW_OK;
-	}
-	int rc = ms > LONGEST_MS ? fw_fail(err, FW_E_USAGE, "measure: %s %s: a year is the longest", option, text)
-	                         : fw_fail(err, FW_E_USAGE, "measure: %s '%s' is not a time", option, text);
-
-	return fw_error_hint(err, rc, "a whole number with ms, s, m or h: %s 10s", option);
-}
-
-static int check_wishes(struct wishes *wishes, bool command, struct fw_error **err)
-{
-	int rc = FW_OK, things = command + (wishes->pid > 0) + (wishes->system_text != NULL);
-
-	if (things != 1)
-		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, things ? "measure: a command, --pid or --system: one of them"
-		                                                          : "measure: nothing to measure"),
-		                     "flexwatt measure -- COMMAND; flexwatt measure --pid PID; flexwatt measure --system 10s");
-	if (!command && (wishes->repeat > 0 || wishes->memory_mb > 0))
-		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "measure: --repeat and --memory go with a command"),
-		                     "flexwatt measure --repeat 5 --memory 512 -- COMMAND");
-	if (wishes->shares && wishes->system_text)
-		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "measure: --shares goes with a command or --pid"), "the whole machine's memory is nobody's share");
-	if (wishes->for_text && wishes->pid == 0)
-		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "measure: --for goes with --pid"),
-		                     "flexwatt measure --pid PID --for 30s; a command is measured until it ends");
-	if (wishes->memory_mb > 10240 || (wishes->memory_mb > 0 && wishes->memory_mb < 128))
-		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "measure: --memory %lld: Lambda has 128 to 10240 MB",
-		                                  (long long)wishes->memory_mb),
-		                     "without --memory: the smallest that fits the command's peak");
-	if (wishes->repeat > MOST_REPETITIONS)
-		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "measure: --repeat %lld: %d are the most", (long long)wishes->repeat,
-		                                  MOST_REPETITIONS),
-		                     "--repeat 30 gives a narrow interval; a short command is repeated within one: sh -c 'for …'");
-	wishes->cpus = NAN;
-	if (wishes->cpus_text && !(fw_str_to_double(fw_str_of(wishes->cpus_text), &wishes->cpus) && wishes->cpus > 0))
-		return fw_error_hint(err, fw_fail(err, FW_E_USAGE, "measure: --cpus '%s' is no number of CPUs", wishes->cpus_text),
-		                     "--cpus 0.5: the idle power of half a CPU is its own");
-	if (wishes->for_text)
-		rc = read_duration("--for", wishes->for_text, &wishes->for_ns, err);
-	if (rc == FW_OK && wishes->system_text)
-		rc = read_duration("--system", wishes->system_text, &wishes->for_ns, err);
-	if (wishes->repeat == 0)
-		wishes->repeat = 1;
-	return rc;
-}
-
-static int check_cpus(const struct fw_machine *machine, const struct wishes *wishes, struct fw_error **err)
-{
-	if (isnan(wishes->cpus) || wishes->cpus <= machine->threads)
-		return FW_OK;
-	int rc = fw_fail(err, FW_E_USAGE, "measure: --cpus %s: this machine has %u", wishes->cpus_text, machine->threads);
-
-	return fw_error_hint(err, rc, "--cpus %u: the idle power of the whole machine is its own", machine->threads);
+	return fd < 0 ? NULL : fdopen(fd, "w");
 }
 
 /* The launcher first: it must be small. Signals are taken last: while counters are opened Ctrl-C ends us as it does others. */
 static int open_session(struct session *session, const struct fw_text_list *words, struct fw_error **err)
 {
-	const struct wishes *wishes = session->wishes;
+	const struct fw_measure_wishes *wishes = session->wishes;
 
-	if (wishes->output && !(session->out = fopen(wishes->output, "we")))
+	if (wishes->output && !(session->out = open_output(wishes->output)))
 		return fw_error_hint(err, fw_fail_errno(err, errno, "measure: --output %s", wishes->output),
 		                     "a file in a directory that is there and may be written to");
 	sigset_t mask;
@@ -397,7 +327,7 @@ static int open_session(struct session *session, const struct fw_text_list *word
 	if (rc == FW_OK)
 		rc = fw_energy_here_open(true, wishes->counters_root, &session->here, err);
 	if (rc == FW_OK)
-		rc = check_cpus(&session->here->machine, wishes, err);
+		rc = fw_measure_check_cpus(&session->here->machine, wishes, err);
 	if (rc == FW_OK)
 		rc = session->signals = fw_waiting_signals(err);
 	if (rc < 0)
@@ -405,10 +335,10 @@ static int open_session(struct session *session, const struct fw_text_list *word
 	fw_measure_floor_take(session->here, wishes->counters_root);
 	session->measured.region = wishes->region ? wishes->region : "eu-central-1";
 	session->measured.is_command = words->texts.count > 0;
-	return check_region(session->here->catalogue, session->measured.region, err);
+	return fw_measure_check_region(session->here->catalogue, session->measured.region, err);
 }
 
-static char *title_of(const struct wishes *wishes, const struct fw_text_list *words)
+static char *title_of(const struct fw_measure_wishes *wishes, const struct fw_text_list *words)
 {
 	fw_cleanup_buffer struct fw_buffer text;
 
@@ -425,7 +355,7 @@ static char *title_of(const struct wishes *wishes, const struct fw_text_list *wo
 	return title;
 }
 
-static int measure(struct wishes *wishes, struct fw_text_list *words, int *status, struct fw_error **err)
+static int measure(struct fw_measure_wishes *wishes, struct fw_text_list *words, int *status, struct fw_error **err)
 {
 	struct session session = {.wishes = wishes, .signals = -1};
 
@@ -460,7 +390,7 @@ static int measure(struct wishes *wishes, struct fw_text_list *words, int *statu
 static int run(int argc, char **argv, struct fw_error **err)
 {
 	fw_cleanup_text_list struct fw_text_list words = {0};
-	struct wishes wishes = {0};
+	struct fw_measure_wishes wishes = {0};
 	const char *region = getenv("FLEXWATT_REGION");
 	bool help = false;
 	int status = OWN_FAILURE;
@@ -484,7 +414,7 @@ static int run(int argc, char **argv, struct fw_error **err)
 	if (rc == FW_OK && help)
 		return 0;
 	if (rc == FW_OK)
-		rc = check_wishes(&wishes, words.texts.count > 0, err);
+		rc = fw_measure_check_wishes(&wishes, words.texts.count > 0, err);
 	if (!wishes.region && region && *region)
 		wishes.region = region;
 	if (rc == FW_OK)

@@ -313,6 +313,16 @@ def test_unique_and_proportional_memory_come_on_request(flexwatt):
     assert mean(report, "memory_uss_mb") >= 60
 
 
+def test_an_older_report_stays_until_there_is_a_new_one(flexwatt):
+    older = flexwatt.write("report.json", "an older report\n" + "x" * 100000)
+    before = older.read_bytes()
+    flexwatt("measure", "--json", "--output", older, "--region", "nowhere-1", "--", "true", status=125)
+    flexwatt("measure", "--json", "--output", older, "--counters-root", "/nowhere", "--", "true", status=125)
+    assert older.read_bytes() == before
+    flexwatt("measure", "--json", "--output", older, "--", "true")
+    assert json.loads(older.read_text())["measured"] == "true"
+
+
 @pytest.mark.parametrize("zombie", [False, True])
 def test_of_a_process_that_ends_what_was_seen_of_it_is_told(flexwatt, counters, zombie):
     """Its parent waits for it at once, so that nothing is left to read, or not at all."""
