@@ -14,8 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/str.h"
-#include "base/time.h"
 #include "cli/commands.h"
 #include "cli/measure_child.h"
 #include "cli/measure_floor.h"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of S3 share: MinIO and versitygw (scripts/s3-servers) started on free ports, buckets, our verbs in a shell."""
+import importlib.util
 import itertools
 import json
 import os
@@ -17,6 +18,10 @@ sys.path.insert(0, str(SOURCE / "tests/tools"))
 import s3_server  # noqa: E402
 from s3_faults import FaultProxy  # noqa: E402
 from s3_server import KEYS, Server  # noqa: E402
+
+_spec = importlib.util.spec_from_file_location("e2e", SOURCE / "tests/e2e/conftest.py")
+e2e = sys.modules["e2e"] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(e2e)
 
 numbers = itertools.count(1)
 

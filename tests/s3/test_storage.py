@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A bucket as storage, on real servers: the contract of every storage, whole runs, wrong keys, kills at every event."""
 import collections
-import importlib.util
 import json
 import os
 import re
@@ -12,11 +11,9 @@ import time
 
 import pytest
 
+import e2e
 from conftest import BUILD, KEYS, S3, SOURCE
-
-spec = importlib.util.spec_from_file_location("e2e", SOURCE / "tests/e2e/conftest.py")
-e2e = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(e2e)
+from kills import kill_at, last_event, visible
 
 COPY = """
     name: copy
@@ -258,27 +255,6 @@ SMALL = """
       third: {function: {command: [sh, -c, 'cat "$@" >{output.out}', sh, "{input.in}"]}, workers: 1,
               inputs: {in: second.out}, outputs: {out: {}}}
 """
-
-
-def last_event(flexwatt):
-    rows = e2e.query(flexwatt, "select max(seq) from event")
-    return rows[0][0] or 0 if rows else 0
-
-
-def kill_at(flexwatt, sequence):
-    process = flexwatt.start("run", "workflow.yaml")
-    deadline = time.monotonic() + 120
-    while last_event(flexwatt) < sequence and process.poll() is None:
-        assert time.monotonic() < deadline, "waited too long"
-    e2e.kill(process)
-    process.communicate()
-    return last_event(flexwatt)
-
-
-def visible(flexwatt, run):
-    seen = [(re.sub(r"^(\w+/\d+)\.\d+/", r"\1/", key), text) for key, text in flexwatt.outputs(run).items()]
-    assert len({key for key, _ in seen}) == len(seen), "two attempts of a task are visible"
-    return dict(seen)
 
 
 def take_up(flexwatt, expected):

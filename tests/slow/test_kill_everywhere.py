@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine is killed at every event of a run's log, and the run taken up: the outputs are always the same."""
 import collections
-import os
-import re
 import shutil
 import subprocess
-import time
 
 import pytest
 
-from e2e import BUILD, SOURCE, events_of, kill, query, run_ids
+from e2e import BUILD, SOURCE, events_of, run_ids
+from kills import kill_at, last_event, visible
 
 SMALL = """
     name: small
@@ -22,28 +20,6 @@ SMALL = """
       try: {handler: flaky, workers: 1, after: [first], outputs: {out: {suffix: .txt}}, params: {succeeds_at: 2}}
       third: {handler: copy, workers: 1, inputs: {in: second.out}, outputs: {out: {suffix: .txt}}}
 """
-
-
-def last_event(flexwatt):
-    rows = query(flexwatt, "select max(seq) from event")
-    return rows[0][0] or 0 if rows else 0
-
-
-def kill_at(flexwatt, sequence):
-    """Starts a run and kills its engine as soon as that event is in the log; where it stood then."""
-    process = flexwatt.start("run", "workflow.yaml")
-    deadline = time.monotonic() + 120
-    while last_event(flexwatt) < sequence and process.poll() is None:
-        assert time.monotonic() < deadline, "waited too long"
-    kill(process)
-    process.communicate()
-    return last_event(flexwatt)
-
-
-def visible(flexwatt, run):
-    seen = [(re.sub(r"^(\w+/\d+)\.\d+/", r"\1/", key), text) for key, text in flexwatt.outputs(run).items()]
-    assert len({key for key, _ in seen}) == len(seen), "two attempts of a task are visible"
-    return dict(seen)
 
 
 def take_up(flexwatt, expected):
