@@ -27,13 +27,23 @@ int video_threads(struct fw_invocation *invocation)
 	return sched_getaffinity(0, sizeof visible, &visible) == 0 ? CPU_COUNT(&visible) : 1;
 }
 
+/* By FFmpeg's name of the codec, or, where it has none, by what the file calls it. */
+static int fail_without_decoder(const struct video *video)
+{
+	const AVCodecParameters *parameters = video->stream->codecpar;
+	char mark[AV_FOURCC_MAX_STRING_SIZE];
+
+	av_fourcc_make_string(mark, parameters->codec_tag);
+	return fw_fail_invocation(video->invocation, "Video.Unsupported", "%s: there is no decoder for its codec, %s", video->uri,
+	                          parameters->codec_id == AV_CODEC_ID_NONE ? mark : avcodec_get_name(parameters->codec_id));
+}
+
 static int open_decoder(struct video *video, int threads)
 {
 	const AVCodec *codec = avcodec_find_decoder(video->stream->codecpar->codec_id);
 
 	if (!codec)
-		return fw_fail_invocation(video->invocation, "Video.Unsupported", "%s: no decoder for %s", video->uri,
-		                          avcodec_get_name(video->stream->codecpar->codec_id));
+		return fail_without_decoder(video);
 	video->decoder = avcodec_alloc_context3(codec);
 	if (!video->decoder)
 		return video_fail(video, "Video.Memory", AVERROR(ENOMEM), "open the decoder");

@@ -126,6 +126,35 @@ def test_a_video_shorter_than_the_batches_and_one_of_a_single_frame(application)
     assert [probe(made[name])["frames"] for name in ("frame.mp4", "short.mp4")] == [1, 5]
 
 
+def test_sources_of_one_name_are_stitched_into_files_of_their_own(application):
+    seconds = {"a/clip.mp4": 1, "b/clip.mp4": 2, "b/clip.mkv": 3, "c/clip-2.mp4": 0.4}
+    for name, length in seconds.items():
+        (application.videos / name).parent.mkdir(exist_ok=True)
+        source(application.videos / name, length)
+    _, made = stitched(application, "stages.cut.params.batch_seconds=0.9", "stages.cut.inputs.videos.keys=videos/**")
+    assert {name: probe(path)["frames"] for name, path in made.items()} == {
+        "clip.mp4": 25, "clip-2.mp4": 10, "clip-3.mp4": 75, "clip-4.mp4": 50}
+
+
+def unknown_codec(path):
+    """An MP4 file whose sample description names a codec that nobody knows."""
+    data = path.read_bytes()
+    assert data.count(b"avc1") >= 1
+    at = data.index(b"avc1", data.index(b"stsd"))
+    path.write_bytes(data[:at] + b"zzz9" + data[at + 4:])
+
+
+def test_a_codec_that_nobody_can_decode_fails_its_task_alone_and_is_named(application):
+    for name in ("good", "strange"):
+        source(application.videos / f"{name}.mp4", 0.4)
+    unknown_codec(application.videos / "strange.mp4")
+    run, made = stitched(application, "stages.cut.on_failure=continue", status=1)
+    assert list(made) == ["good.mp4"]
+    failed, = [record for record in application.records(run["run"], "cut") if record["status"] != "ok"]
+    assert failed["error_type"] == "Video.Unsupported"
+    assert "strange.mp4: there is no decoder for its codec, zzz9" in failed["error_message"]
+
+
 def test_bad_videos_fail_alone_and_are_named_and_the_others_are_stitched(application):
     source(application.videos / "good.mp4", 2)
     (application.videos / "corrupt.mp4").write_bytes((application.videos / "good.mp4").read_bytes()[:3000])

@@ -11,6 +11,8 @@
 #include "batch.h"
 #include "handlers.h"
 
+enum { NAME_BYTES = 256 };
+
 struct piece {
 	struct fw_object object;
 	struct batch batch;
@@ -23,6 +25,7 @@ struct pieces {
 
 struct stitching {
 	struct fw_invocation *invocation;
+	const char *name; /* of the file that is made */
 	struct video_file file;
 	AVCodecParameters *codec; /* of the first batch; all others must have it */
 	int64_t last_dts;         /* in the file's ticks */
@@ -81,18 +84,64 @@ static int check_whole(struct fw_invocation *invocation, const struct piece *pie
 	return FW_OK;
 }
 
-/* "videos/moving.mkv" gives moving.mp4. */
-static const char *output_path(struct fw_invocation *invocation, const char *source)
+/* ---- names ---- */
+
+/* "videos/moving.mkv" gives moving.mp4, the second of that name moving-2.mp4. */
+static void name_output(const char *source, unsigned number, char name[static NAME_BYTES])
 {
 	const char *base = strrchr(source, '/');
-	char name[256];
+	char mark[16] = "";
 
 	base = base ? base + 1 : source;
 	const char *dot = strrchr(base, '.');
 	int length = dot && dot > base ? (int)(dot - base) : (int)strlen(base);
-	snprintf(name, sizeof name, "%.*s.mp4", length < 200 ? length : 200, base);
-	return fw_output_named(invocation, "videos", name);
+	if (number > 1)
+		snprintf(mark, sizeof mark, "-%u", number);
+	snprintf(name, NAME_BYTES, "%.*s%s.mp4", length < 200 ? length : 200, base, mark);
 }
+
+/* Where the batches of the next source begin. */
+static size_t next_source(const struct pieces *pieces, size_t at)
+{
+	size_t next = at + 1;
+
+	while (next < pieces->count && strcmp(pieces->items[next].batch.source, pieces->items[at].batch.source) == 0)
+		next++;
+	return next;
+}
+
+static bool belongs_to_a_source(const struct pieces *pieces, const char *name)
+{
+	char other[NAME_BYTES];
+
+	for (size_t i = 0; i < pieces->count; i = next_source(pieces, i)) {
+		name_output(pieces->items[i].batch.source, 1, other);
+		if (strcmp(other, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Sources of one name, from two directories or of two kinds, are numbered in their order. */
+static void choose_name(const struct pieces *pieces, size_t at, char name[static NAME_BYTES])
+{
+	const char *source = pieces->items[at].batch.source;
+	char plain[NAME_BYTES], other[NAME_BYTES];
+	unsigned number = 1;
+
+	name_output(source, number, plain);
+	snprintf(name, NAME_BYTES, "%s", plain);
+	for (size_t i = 0; i < at; i = next_source(pieces, i)) {
+		name_output(pieces->items[i].batch.source, 1, other);
+		if (strcmp(other, plain) != 0)
+			continue;
+		do
+			name_output(source, ++number, name);
+		while (belongs_to_a_source(pieces, name));
+	}
+}
+
+/* ---- stitching ---- */
 
 static bool same_codec(const AVCodecParameters *a, const AVCodecParameters *b)
 {
@@ -105,7 +154,7 @@ static int begin_file(struct stitching *stitching, const struct video *video, co
 	/* Finer than frames, coarse enough for 32 bits: see append. */
 	AVRational fine = {1, batch->tick.den * (90000 / batch->tick.den + 1)};
 	struct video_file_options options = {.container = "mp4", .edit_list = true, .tick = fine, .rate = batch->rate};
-	const char *path = output_path(stitching->invocation, batch->source);
+	const char *path = fw_output_named(stitching->invocation, "videos", stitching->name);
 
 	stitching->codec = avcodec_parameters_alloc();
 	if (!path || !stitching->codec)
@@ -182,11 +231,11 @@ static int stitch_all(struct fw_invocation *invocation, const struct pieces *pie
 	size_t next;
 
 	for (size_t i = 0; i < pieces->count; i = next) {
-		struct stitching stitching = {.invocation = invocation};
+		char name[NAME_BYTES];
+		struct stitching stitching = {.invocation = invocation, .name = name};
 
-		for (next = i + 1; next < pieces->count; next++)
-			if (strcmp(pieces->items[next].batch.source, pieces->items[i].batch.source) != 0)
-				break;
+		choose_name(pieces, i, name);
+		next = next_source(pieces, i);
 		if (stitch_one(&stitching, pieces->items + i, next - i) != FW_OK)
 			return FW_ERROR;
 	}
