@@ -46,7 +46,7 @@ int main(int argc, char **argv)
 	bench_require(stat(path, &stat_of) == 0, path, NULL);
 	bench_require(fw_loop_new(&loop, &err) == FW_OK && fw_pool_new(loop, 1, &pool, &err) == FW_OK, "begin", err);
 	bench_require(fw_storage_open(uri, &(struct fw_storage_host){loop, pool, NULL}, &storage, &err) == FW_OK, uri, err);
-	struct fw_range_object object = {argv[2], (int64_t)stat_of.st_size};
+	struct fw_range_object object = {.key = argv[2], .bytes = (int64_t)stat_of.st_size};
 	struct fw_range_request request = {.loop = loop, .pool = pool, .storage = storage, .place = uri,
 	                                   .format = {kind_of(argv[3]), ',', true}, .objects = &object, .object_count = 1,
 	                                   .parts = (uint32_t)strtoul(argv[4], NULL, 10)};

@@ -151,7 +151,7 @@ static int check_head(struct get *get, const struct fw_s3_request *request, stru
 		first = from;
 	if (first != from || (whole < from && part->bytes != 0))
 		return fw_fail(err, FW_E_IO, "the server answers from byte %" PRId64 " on, asked for from %" PRId64, first, from);
-	if (get->object_bytes >= 0 && (get->object_bytes != whole || (get->etag && etag && strcmp(get->etag, etag) != 0)))
+	if ((get->object_bytes >= 0 && get->object_bytes != whole) || (get->etag && etag && strcmp(get->etag, etag) != 0))
 		return fw_fail(err, FW_E_CONFLICT, "the object was replaced while it was being read");
 	keep_checksum(get, request);
 	if (get->object_bytes >= 0)

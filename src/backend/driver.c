@@ -107,7 +107,8 @@ static void listed(void *context, int rc, struct fw_storage_objects *objects, co
 		event.kind = FW_EV_LISTED;
 		list = fw_alloc_array(objects->list.count, sizeof *list);
 		for (size_t i = 0; i < objects->list.count; i++)
-			list[i] = (struct fw_engine_object){objects->list.items[i].key, objects->list.items[i].bytes, 0};
+			list[i] = (struct fw_engine_object){.key = objects->list.items[i].key, .bytes = objects->list.items[i].bytes,
+			                                    .version = objects->list.items[i].version};
 		event.objects = list;
 		event.object_count = objects->list.count;
 		if (objects->list.count == 0)

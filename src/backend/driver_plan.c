@@ -49,7 +49,9 @@ static void planned(void *context, int rc, const struct fw_ranges *ranges, const
 			driver->empty = &driver->workflow->stages.items[cut->stage].inputs.items[cut->input];
 	} else {
 		event.status = rc == FW_E_INVALID ? FW_STATUS_FUNCTION_ERROR : FW_STATUS_LOST;
-		event.error_type = rc == FW_E_INVALID ? "Storage.Malformed" : "Storage.ReadFailed";
+		event.error_type = rc == FW_E_INVALID    ? "Storage.Malformed"
+		                   : rc == FW_E_CONFLICT ? "Storage.Changed"
+		                                         : "Storage.ReadFailed";
 		message = told(error);
 		event.error_message = message;
 	}
@@ -76,7 +78,7 @@ void fw_driver_plan(struct fw_driver *driver, const struct fw_engine_action *act
 	fw_cleanup_free struct fw_range_object *list = fw_alloc_array(request.object_count + 1, sizeof *list);
 
 	for (size_t i = 0; i < request.object_count; i++)
-		list[i] = (struct fw_range_object){objects[i].key, objects[i].bytes};
+		list[i] = (struct fw_range_object){objects[i].key, objects[i].version, objects[i].bytes};
 	request.objects = list;
 	*cut = (struct fw_driver_cut){driver, driver->cuts, NULL, action->stage, action->input};
 	driver->cuts = cut;

@@ -68,7 +68,7 @@ static void commit(struct fw_task_run *run, const struct fw_storage_objects *obj
 	for (size_t i = 0; i < count; i++) {
 		const struct fw_storage_object *object = &objects->list.items[i];
 
-		list[i] = (struct fw_engine_object){object->key, object->bytes, output_of[i]};
+		list[i] = (struct fw_engine_object){object->key, object->bytes, output_of[i], object->version};
 		run->record.bytes_out += object->bytes > 0 ? object->bytes : 0;
 	}
 	if (isnan(run->record.units) && count > 0)

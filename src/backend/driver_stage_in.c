@@ -13,7 +13,7 @@ enum { AHEAD = 4 };
 
 /* An object of the event, or a range of one; the list is made when the function asks for the first: few ever do. */
 struct fw_task_object {
-	char *key, *uri;
+	char *key, *version, *uri;
 	int64_t bytes, offset, length;
 	bool asked; /* is, or is being, staged as the event has it */
 };
@@ -32,7 +32,8 @@ static void add(struct fw_task_run *run, const struct fw_engine_object *object, 
 {
 	char *uri = fw_storage_object_uri(run->driver->workflow->storage, object->key);
 
-	FW_PUSH(&run->objects, (struct fw_task_object){fw_strdup(object->key), uri, object->bytes, offset, length, false});
+	FW_PUSH(&run->objects, (struct fw_task_object){fw_strdup(object->key), fw_strdup(object->version), uri, object->bytes,
+	                                               offset, length, false});
 }
 
 static void list_objects(struct fw_task_run *run)
@@ -101,6 +102,8 @@ static void staged(void *context, int rc, struct fw_staged *range, const struct 
 		fw_stage_request_answer(request, range->path, range->offset, range->length);
 	else if (request)
 		fw_stage_request_refuse(request, rc, fw_error_message(error));
+	if (rc == FW_E_CONFLICT && request && staging->run)
+		staging->run->input_changed = true;
 	staging->staged = range;
 	staging->ended = true;
 	if (!staging->run)
@@ -115,7 +118,8 @@ static void stage(struct fw_task_run *run, const struct fw_task_object *object, 
 
 	*staging = (struct fw_task_staging){.next = run->stagings, .run = run, .storage = storage, .request = request};
 	run->stagings = staging;
-	storage->ops->stage_in(storage, object->key, offset, length, staged, staging);
+	storage->ops->stage_in(storage, &(struct fw_storage_range){object->key, object->version, offset, length}, staged,
+	                       staging);
 }
 
 static void stage_ahead(struct fw_task_run *run)
@@ -156,6 +160,7 @@ void fw_task_run_let_go(struct fw_task_run *run)
 	}
 	for (size_t i = 0; i < run->objects.count; i++) {
 		free(run->objects.items[i].key);
+		free(run->objects.items[i].version);
 		free(run->objects.items[i].uri);
 	}
 	free(FW_TAKE(run->objects.items));

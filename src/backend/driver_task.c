@@ -322,7 +322,7 @@ static bool storage_is_full(const struct fw_task_run *run)
 static void ended(void *context, const struct fw_dispatch_outcome *outcome)
 {
 	struct fw_task_run *run = context;
-	struct fw_engine_event event = {.final = outcome->final};
+	struct fw_engine_event event = {.final = outcome->final || run->input_changed};
 
 	fw_task_run_let_go(run);
 	run->directory = fw_strdup(outcome->directory);

@@ -28,6 +28,7 @@ struct fw_task_run {
 	FW_VECTOR(struct fw_task_object) objects; /* driver_stage_in.c */
 	size_t object_at;
 	bool objects_known;
+	bool input_changed; /* it was refused an object that is another now: no attempt can get what was listed */
 	struct fw_task_staging *stagings;
 };
 

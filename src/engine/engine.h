@@ -59,6 +59,7 @@ struct fw_engine_object {
 	const char *key;   /* below the storage: "videos/a.mp4", "runs/<run>/split/0.1/chunks/x.mp4" */
 	int64_t bytes;
 	uint32_t output;   /* index of the producing output in its stage; 0 for listed objects */
+	const char *version; /* that was listed, and is read; NULL: not known */
 };
 
 /* ---- events: what happened. All are logged before they are stepped. ---- */

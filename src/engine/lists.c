@@ -32,6 +32,12 @@ const char *fw_engine_key(struct fw_engine *engine, const char *key)
 	return kept;
 }
 
+static struct fw_engine_object kept(struct fw_engine *engine, const struct fw_engine_object *object, uint32_t output)
+{
+	return (struct fw_engine_object){fw_engine_key(engine, object->key), object->bytes, output,
+	                                 object->version ? fw_engine_key(engine, object->version) : NULL};
+}
+
 /* ---- listed from the storage ---- */
 
 void fw_stage_ask_lists(struct fw_engine *engine, uint32_t stage)
@@ -112,8 +118,7 @@ int fw_engine_listed(struct fw_engine *engine, const struct fw_engine_event *eve
 	input->list.items = fw_alloc_array(event->object_count, sizeof *input->list.items);
 	input->list.capacity = input->list.count = event->object_count;
 	for (size_t i = 0; i < event->object_count; i++)
-		input->list.items[i] = (struct fw_engine_object){fw_engine_key(engine, event->objects[i].key),
-		                                                 event->objects[i].bytes, 0};
+		input->list.items[i] = kept(engine, &event->objects[i], 0);
 	if (!is_sorted(event))
 		qsort(input->list.items, input->list.count, sizeof *input->list.items, by_key);
 	fw_engine_touch(engine, event->stage);
@@ -212,8 +217,7 @@ void fw_stage_publish(struct fw_engine *engine, struct stage *stage, uint32_t sl
 	task->first_object = (uint32_t)stage->objects.count;
 	task->object_count = (uint32_t)event->object_count;
 	for (size_t i = 0; i < event->object_count; i++)
-		FW_PUSH(&stage->objects, (struct fw_engine_object){fw_engine_key(engine, event->objects[i].key),
-		                                                   event->objects[i].bytes, event->objects[i].output});
+		FW_PUSH(&stage->objects, kept(engine, &event->objects[i], event->objects[i].output));
 	FW_PUSH(&stage->commits, slot);
 	if (!event->result)
 		return;

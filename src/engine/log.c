@@ -51,17 +51,23 @@ static bool is_utf8(const char *text)
 	return string != NULL;
 }
 
+/* [key, bytes, output], a version behind it. */
 static int write_objects(const struct fw_engine_event *event, struct fw_buffer *out)
 {
 	fw_buffer_text(out, ",\"objects\":[");
 	for (size_t i = 0; i < event->object_count; i++) {
 		const struct fw_engine_object *object = &event->objects[i];
 
-		if (!is_utf8(object->key))
+		if (!is_utf8(object->key) || (object->version && !is_utf8(object->version)))
 			return FW_E_INVALID;
 		fw_buffer_text(out, i ? ",[" : "[");
 		fw_json_quote(fw_str_of(object->key), out);
-		fw_buffer_printf(out, ",%lld,%u]", (long long)object->bytes, object->output);
+		fw_buffer_printf(out, ",%lld,%u", (long long)object->bytes, object->output);
+		if (object->version)
+			fw_buffer_text(out, ",");
+		if (object->version)
+			fw_json_quote(fw_str_of(object->version), out);
+		fw_buffer_text(out, "]");
 	}
 	fw_buffer_text(out, "]");
 	return FW_OK;
@@ -230,8 +236,11 @@ static bool read_record(const json_t *json, void *target)
 
 static bool read_object(const json_t *json, struct fw_engine_object *object)
 {
-	return json_array_size(json) == 3 && read_text(json_array_get(json, 0), &object->key) && *object->key &&
-	       read_i64(json_array_get(json, 1), &object->bytes) && read_u32(json_array_get(json, 2), &object->output);
+	const json_t *version = json_array_get(json, 3);
+
+	return json_array_size(json) == (version ? 4 : 3) && read_text(json_array_get(json, 0), &object->key) && *object->key &&
+	       read_i64(json_array_get(json, 1), &object->bytes) && read_u32(json_array_get(json, 2), &object->output) &&
+	       (!version || read_text(version, &object->version));
 }
 
 static bool read_objects(const json_t *json, void *target)

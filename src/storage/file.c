@@ -116,28 +116,30 @@ static char *file_local_path(struct fw_storage *base, const char *key)
 }
 
 /* Where a file is in the storage is where it is staged; the size is what it has now. */
-static int find_range(struct fw_file_storage *storage, const char *key, int64_t offset, int64_t *length, struct fw_error **err)
+static int find_range(const struct fw_file_storage *storage, const struct fw_storage_range *range, int64_t *length,
+                      struct fw_error **err)
 {
 	struct stat stat;
 
-	if (fstatat(storage->root_fd, key, &stat, 0) < 0)
-		return fw_fail_errno(err, errno, "object %s", key);
+	if (fstatat(storage->root_fd, range->key, &stat, 0) < 0)
+		return fw_fail_errno(err, errno, "object %s", range->key);
 	if (!S_ISREG(stat.st_mode))
-		return fw_fail(err, FW_E_INVALID, "object %s is not a regular file", key);
-	return fw_staged_length(key, (int64_t)stat.st_size, offset, length, err);
+		return fw_fail(err, FW_E_INVALID, "object %s is not a regular file", range->key);
+	return fw_staged_length(range->key, (int64_t)stat.st_size, range->offset, length, err);
 }
 
-static void file_stage_in(struct fw_storage *base, const char *key, int64_t offset, int64_t length,
-                          fw_storage_stage_fn *done, void *context)
+static void file_stage_in(struct fw_storage *base, const struct fw_storage_range *range, fw_storage_stage_fn *done,
+                          void *context)
 {
 	fw_cleanup_error struct fw_error *error = NULL;
-	int rc = find_range(of(base), key, offset, &length, &error);
+	int64_t length = range->length;
+	int rc = find_range(of(base), range, &length, &error);
 
 	if (rc != FW_OK)
 		return done(context, rc, NULL, error);
 	struct fw_staged *staged = fw_alloc(sizeof *staged);
 
-	*staged = (struct fw_staged){base->ops->local_path(base, key), offset, length};
+	*staged = (struct fw_staged){base->ops->local_path(base, range->key), range->offset, length};
 	done(context, FW_OK, staged, NULL);
 }
 

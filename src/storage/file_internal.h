@@ -26,7 +26,7 @@ int fw_file_publish(struct fw_file_storage *storage, const struct fw_publication
 
 /* file_read.c */
 void fw_file_stat(struct fw_storage *base, const char *key, fw_storage_stat_fn *done, void *context);
-void fw_file_read(struct fw_storage *base, const char *key, int64_t offset, int64_t length, fw_storage_sink_fn *sink,
+void fw_file_read(struct fw_storage *base, const struct fw_storage_range *range, fw_storage_sink_fn *sink,
                   fw_storage_done_fn *done, void *context);
 
 /* file_freeze.c */

@@ -81,7 +81,7 @@ static int visit(void *context, const char *path, int parent_fd, const char *nam
 	}
 	if (listing->objects->list.count == FW_STORAGE_MAX_OBJECTS)
 		return fw_fail(err, FW_E_LIMIT, "more than %d objects match %s", FW_STORAGE_MAX_OBJECTS, listing->pattern);
-	FW_PUSH(&listing->objects->list, (struct fw_storage_object){FW_TAKE(key), bytes});
+	FW_PUSH(&listing->objects->list, (struct fw_storage_object){.key = FW_TAKE(key), .bytes = bytes});
 	return FW_OK;
 }
 

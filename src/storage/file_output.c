@@ -19,7 +19,8 @@ static void add_object(struct fw_publishing *publishing, const char *path, int64
 	                                &publishing->output_of_capacity, sizeof *publishing->output_of);
 	publishing->output_of[publishing->objects->list.count] = publishing->output_index;
 	FW_PUSH(&publishing->objects->list,
-	        (struct fw_storage_object){fw_printf("%s/%s/%s", publishing->prefix, publishing->output, path), bytes});
+	        (struct fw_storage_object){
+			.key = fw_printf("%s/%s/%s", publishing->prefix, publishing->output, path), .bytes = bytes});
 }
 
 static int check_entry(void *context, const char *path, int parent_fd, const char *name, const struct stat *stat,

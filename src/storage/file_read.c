@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -79,7 +80,7 @@ void fw_file_stat(struct fw_storage *base, const char *key, fw_storage_stat_fn *
 
 struct read_job {
 	struct fw_file_storage *storage;
-	char *key;
+	char *key, *version;
 	int fd;
 	int64_t offset, left;
 	fw_storage_sink_fn *sink;
@@ -90,11 +91,21 @@ struct read_job {
 	struct fw_error *error;
 };
 
+static bool is_another(const struct read_job *job)
+{
+	struct stat stat;
+	fw_cleanup_free char *version = job->version && fstat(job->fd, &stat) == 0 ? version_of(&stat) : NULL;
+
+	return version && strcmp(version, job->version) != 0;
+}
+
 static int open_object(struct read_job *job)
 {
 	job->fd = openat(job->storage->root_fd, job->key, O_RDONLY | O_CLOEXEC);
 	if (job->fd < 0)
 		return fw_fail_errno(&job->error, errno, "open object %s", job->key);
+	if (is_another(job))
+		return fw_storage_changed(job->key, &job->error);
 	posix_fadvise(job->fd, job->offset, job->left, POSIX_FADV_SEQUENTIAL);
 	job->buffer = fw_alloc(READ_BUFFER);
 	return FW_OK;
@@ -108,8 +119,7 @@ static int read_piece(struct read_job *job)
 	if (length < 0)
 		return errno == EINTR ? FW_OK : fw_fail_errno(&job->error, errno, "read object %s", job->key);
 	if (length == 0)
-		return fw_fail(&job->error, FW_E_CONFLICT, "object %s ends at byte %lld: it has become shorter while it was read",
-		               job->key, (long long)job->offset);
+		return fw_storage_changed(job->key, &job->error);
 	job->offset += length;
 	job->left -= length;
 	return job->sink(job->context, job->buffer, (size_t)length);
@@ -140,15 +150,17 @@ static void read_done(void *context)
 	fw_error_free(job->error);
 	free(job->buffer);
 	free(job->key);
+	free(job->version);
 	free(job);
 }
 
-void fw_file_read(struct fw_storage *base, const char *key, int64_t offset, int64_t length, fw_storage_sink_fn *sink,
+void fw_file_read(struct fw_storage *base, const struct fw_storage_range *range, fw_storage_sink_fn *sink,
                   fw_storage_done_fn *done, void *context)
 {
 	struct read_job *job = fw_alloc(sizeof *job);
 
-	*job = (struct read_job){.storage = (struct fw_file_storage *)base, .key = fw_strdup(key), .fd = -1, .offset = offset,
-	                         .left = length, .sink = sink, .done = done, .context = context};
+	*job = (struct read_job){.storage = (struct fw_file_storage *)base, .key = fw_strdup(range->key),
+	                         .version = fw_strdup(range->version), .fd = -1, .offset = range->offset,
+	                         .left = range->length, .sink = sink, .done = done, .context = context};
 	fw_pool_submit(job->storage->pool, read_work, read_done, job);
 }

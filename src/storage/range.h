@@ -39,7 +39,8 @@ struct fw_range {
 
 struct fw_range_object {
 	const char *key;
-	int64_t bytes; /* as listed */
+	const char *version; /* as listed, or NULL */
+	int64_t bytes;       /* as listed */
 };
 
 struct fw_ranges { /* sorted by part, then object */

@@ -174,7 +174,9 @@ static void pass_over(struct passing *passing)
 	find_cuts(passing);
 	fw_csv_pass_init(&passing->pass, plan->keys[passing->object], object->bytes, &plan->format, passing->cuts,
 	                 passing->cut_count);
-	plan->storage->ops->read(plan->storage, plan->keys[passing->object], 0, object->bytes, take, passed, passing);
+	plan->storage->ops->read(plan->storage,
+	                         &(struct fw_storage_range){plan->keys[passing->object], passing->version, 0, object->bytes}, take,
+	                         passed, passing);
 }
 
 /* ---- what is known already ---- */
@@ -207,7 +209,9 @@ static void looked(void *context, int rc, const struct fw_storage_stat *stat, co
 		fail(passing, rc, error);
 		return;
 	}
-	if (stat->bytes != plan->objects[passing->object].bytes) {
+	const char *listed = plan->versions[passing->object];
+
+	if (stat->bytes != plan->objects[passing->object].bytes || (listed && strcmp(stat->version, listed) != 0)) {
 		fw_plan_fail_changed(plan, passing->object);
 		finish(passing);
 		return;

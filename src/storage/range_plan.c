@@ -10,9 +10,11 @@ static void free_plan(struct fw_range_plan *plan)
 {
 	for (size_t i = 0; i < plan->object_count; i++) {
 		free(plan->keys[i]);
+		free(plan->versions[i]);
 		fw_csv_index_done(&plan->indexes[i]);
 	}
 	free(plan->keys);
+	free(plan->versions);
 	free(plan->objects);
 	free(plan->indexes);
 	free(plan->cuts);
@@ -36,7 +38,7 @@ void fw_plan_fail(struct fw_range_plan *plan, int rc, const struct fw_error *err
 void fw_plan_fail_changed(struct fw_range_plan *plan, size_t object)
 {
 	fw_cleanup_error struct fw_error *error = NULL;
-	int rc = fw_fail(&error, FW_E_CONFLICT, "object %s has changed since it was listed", plan->keys[object]);
+	int rc = fw_storage_changed(plan->keys[object], &error);
 
 	fw_plan_fail(plan, rc, error);
 }
@@ -76,6 +78,7 @@ struct fw_range_plan *fw_range_plan(const struct fw_range_request *request, fw_r
 	plan->cache_directory = fw_strdup(request->cache_directory);
 	plan->format = request->format;
 	plan->keys = fw_alloc_array(count + 1, sizeof(char *));
+	plan->versions = fw_alloc_array(count + 1, sizeof(char *));
 	plan->objects = fw_alloc_array(count + 1, sizeof *plan->objects);
 	plan->indexes = fw_alloc_array(count + 1, sizeof *plan->indexes);
 	plan->object_count = count;
@@ -86,6 +89,7 @@ struct fw_range_plan *fw_range_plan(const struct fw_range_request *request, fw_r
 	plan->context = context;
 	for (size_t i = 0; i < count; i++) {
 		plan->keys[i] = fw_strdup(request->objects[i].key);
+		plan->versions[i] = fw_strdup(request->objects[i].version);
 		plan->objects[i].bytes = request->objects[i].bytes;
 	}
 	fw_cut_targets(plan->objects, count, request->parts, plan->cuts);

@@ -19,7 +19,7 @@ struct fw_range_plan {
 	struct fw_storage *storage;
 	char *place, *cache_directory;
 	struct fw_range_format format;
-	char **keys;
+	char **keys, **versions; /* versions: as listed, NULL where they are not known */
 	struct fw_cut_object *objects;
 	struct fw_csv_index *indexes; /* of csv, by object */
 	size_t object_count;

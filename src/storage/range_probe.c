@@ -97,7 +97,10 @@ static void read_more(struct probe *probe)
 
 	if (probe->read < LARGEST_READ)
 		probe->read *= 4;
-	plan->storage->ops->read(plan->storage, plan->keys[probe->object], probe->offset, length, look, looked, probe);
+	plan->storage->ops->read(plan->storage,
+	                         &(struct fw_storage_range){plan->keys[probe->object], plan->versions[probe->object],
+	                                                    probe->offset, length},
+	                         look, looked, probe);
 }
 
 static void start(struct fw_range_plan *plan, size_t cut)

@@ -228,10 +228,10 @@ static char *s3_local_path(struct fw_storage *base, const char *key)
 	return NULL;
 }
 
-static void s3_stage_in(struct fw_storage *base, const char *key, int64_t offset, int64_t length, fw_storage_stage_fn *done,
+static void s3_stage_in(struct fw_storage *base, const struct fw_storage_range *range, fw_storage_stage_fn *done,
                         void *context)
 {
-	fw_staging_ask(of(base)->place->staging, &(struct fw_staging_range){key, offset, length}, done, context);
+	fw_staging_ask(of(base)->place->staging, range, done, context);
 }
 
 static void s3_release(struct fw_storage *base, struct fw_staged *staged)

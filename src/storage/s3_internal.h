@@ -69,9 +69,11 @@ char *fw_s3_key(const struct fw_s3_storage *storage, const char *key);
 /* s3_list.c */
 void fw_s3_storage_list(struct fw_storage *base, const char *pattern, fw_storage_list_fn *done, void *context);
 
-/* s3_read.c */
+/* s3_read.c. A version is an ETag without its quotes; NULL where there is none that can be asked for. Newly allocated. */
+char *fw_s3_version(const char *etag);
+char *fw_s3_etag(const char *version);
 void fw_s3_storage_stat(struct fw_storage *base, const char *key, fw_storage_stat_fn *done, void *context);
-void fw_s3_storage_read(struct fw_storage *base, const char *key, int64_t offset, int64_t length, fw_storage_sink_fn *sink,
+void fw_s3_storage_read(struct fw_storage *base, const struct fw_storage_range *range, fw_storage_sink_fn *sink,
                         fw_storage_done_fn *done, void *context);
 
 /* s3_publish.c */

@@ -51,7 +51,7 @@ static void cancel(struct fw_s3_job *job)
 	finish((struct listing *)job, rc, error);
 }
 
-static int take_object(struct listing *listing, const char *key, int64_t bytes, struct fw_error **err)
+static int take_object(struct listing *listing, const char *key, const struct fw_s3_item *item, struct fw_error **err)
 {
 	size_t length = strlen(key);
 
@@ -64,7 +64,7 @@ static int take_object(struct listing *listing, const char *key, int64_t bytes, 
 	}
 	if (listing->objects.list.count == FW_STORAGE_MAX_OBJECTS)
 		return fw_fail(err, FW_E_LIMIT, "more than %d objects match %s", FW_STORAGE_MAX_OBJECTS, listing->pattern);
-	FW_PUSH(&listing->objects.list, (struct fw_storage_object){fw_strdup(key), bytes});
+	FW_PUSH(&listing->objects.list, (struct fw_storage_object){fw_strdup(key), item->bytes, fw_s3_version(item->etag)});
 	return FW_OK;
 }
 
@@ -78,7 +78,7 @@ static bool page(void *context, const struct fw_s3_item *items, size_t count)
 		const char *key = items[i].key + skip;
 
 		if (!items[i].common_prefix)
-			rc = take_object(listing, key, items[i].bytes, &listing->error);
+			rc = take_object(listing, key, &items[i], &listing->error);
 		else if (strcmp(key, "runs/") != 0)
 			FW_PUSH(&listing->below, fw_strdup(key));
 	}

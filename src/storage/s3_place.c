@@ -36,8 +36,11 @@ static bool lock(int fd)
 
 struct fetching {
 	struct fw_s3_job job;
+	struct fw_s3 *s3;
+	char *key; /* the bucket's */
 	struct fw_staging_entry *entry;
-	struct fw_staging_range range; /* its key is ours */
+	struct fw_storage_range range; /* its texts are ours */
+	bool looked; /* by HEAD */
 };
 
 static void fetching_free(struct fw_s3_job *job)
@@ -45,8 +48,26 @@ static void fetching_free(struct fw_s3_job *job)
 	struct fetching *fetching = (struct fetching *)job;
 
 	fw_s3_job_remove(job);
+	free(fetching->key);
 	free((char *)(uintptr_t)fetching->range.key);
+	free((char *)(uintptr_t)fetching->range.version);
 	free(fetching);
+}
+
+/* HEAD, which has no condition here, tells of another version by its answer. */
+static bool is_another(const struct fetching *fetching, int rc, const struct fw_s3_answer *answer)
+{
+	fw_cleanup_free char *version = rc == FW_OK ? fw_s3_version(answer->etag) : NULL;
+
+	return rc == FW_E_CONFLICT || (version && fetching->range.version && strcmp(version, fetching->range.version) != 0);
+}
+
+static void fetched(void *context, int rc, const struct fw_s3_answer *answer, const struct fw_error *err);
+
+static void look(struct fetching *fetching)
+{
+	fetching->looked = true;
+	fw_s3_head(fetching->s3, fetching->key, fetched, fetching);
 }
 
 static void fetched(void *context, int rc, const struct fw_s3_answer *answer, const struct fw_error *err)
@@ -55,25 +76,35 @@ static void fetched(void *context, int rc, const struct fw_s3_answer *answer, co
 	fw_cleanup_error struct fw_error *error = NULL;
 	int64_t length = fetching->range.length;
 
-	if (rc == FW_OK)
+	if (rc == FW_OK && !answer->etag && fetching->range.version && !fetching->looked)
+		return look(fetching); /* nothing is there to read: of this object, or of another in its place? */
+	if (is_another(fetching, rc, answer))
+		rc = fw_storage_changed(fetching->range.key, &error);
+	else if (rc == FW_OK)
 		rc = fw_staged_length(fetching->range.key, answer->object_bytes, fetching->range.offset, &length, &error);
 	fw_staging_fetched(fetching->entry, rc, length, error ? error : err);
 	fetching_free(&fetching->job);
 }
 
-static void fetch(void *context, const struct fw_staging_range *range, int fd, struct fw_staging_entry *entry)
+static void fetch(void *context, const struct fw_storage_range *range, int fd, struct fw_staging_entry *entry)
 {
 	struct fw_s3_storage *storage = context;
-	fw_cleanup_free char *key = fw_s3_key(storage, range->key);
+	fw_cleanup_free char *etag = fw_s3_etag(range->version);
 	struct fetching *fetching = fw_alloc(sizeof *fetching);
 
-	*fetching = (struct fetching){.entry = entry, .range = {fw_strdup(range->key), range->offset, range->length}};
+	*fetching = (struct fetching){
+		.s3 = storage->s3,
+		.key = fw_s3_key(storage, range->key),
+		.entry = entry,
+		.range = {fw_strdup(range->key), fw_strdup(range->version), range->offset, range->length},
+	};
+	const struct fw_s3_get get = {
+		.key = fetching->key, .offset = range->offset, .length = range->length, .etag = etag, .fd = fd};
 	fw_s3_job_add(&storage->jobs, &fetching->job, fetching_free); /* the staging tells who waits */
 	if (range->length == 0) /* servers differ on an empty range: it is enough that it lies within */
-		fw_s3_head(storage->s3, key, fetched, fetching);
+		look(fetching);
 	else
-		fw_s3_get(storage->s3, &(struct fw_s3_get){.key = key, .offset = range->offset, .length = range->length, .fd = fd},
-		          fetched, fetching);
+		fw_s3_get(storage->s3, &get, fetched, fetching);
 }
 
 static int open_parts(struct fw_s3_storage *storage, struct fw_s3_place *place, struct fw_error **err)

@@ -162,7 +162,7 @@ static void give(struct fw_staging_entry *entry, struct waiter waiter)
 	waiter.done(waiter.context, FW_OK, &held->staged, NULL);
 }
 
-static void start(struct fw_staging *staging, const char *id, const struct fw_staging_range *range, struct waiter waiter)
+static void start(struct fw_staging *staging, const char *id, const struct fw_storage_range *range, struct waiter waiter)
 {
 	struct fw_staging_entry *entry = fw_alloc(sizeof *entry);
 	fw_cleanup_error struct fw_error *error = NULL;
@@ -181,10 +181,11 @@ static void start(struct fw_staging *staging, const char *id, const struct fw_st
 	staging->options.fetch(staging->options.context, range, entry->fd, entry);
 }
 
-void fw_staging_ask(struct fw_staging *staging, const struct fw_staging_range *range, fw_storage_stage_fn *done,
+void fw_staging_ask(struct fw_staging *staging, const struct fw_storage_range *range, fw_storage_stage_fn *done,
                     void *context)
 {
-	fw_cleanup_free char *id = fw_printf("%lld %lld %s", (long long)range->offset, (long long)range->length, range->key);
+	fw_cleanup_free char *id = fw_printf("%lld %lld %s %s", (long long)range->offset, (long long)range->length,
+	                                     range->version ? range->version : "", range->key);
 	struct fw_staging_entry *entry = fw_map_get(staging->entries, id);
 	struct waiter waiter = {done, context};
 

@@ -13,16 +13,11 @@
 struct fw_staging;
 struct fw_staging_entry; /* one range */
 
-struct fw_staging_range {
-	const char *key;
-	int64_t offset, length; /* length -1: to the end */
-};
-
 struct fw_staging_options {
 	const char *directory; /* absolute; made here and removed with all that is in it */
 	int64_t max_bytes;     /* of all files; what is held may pass it */
 	/* Writes the range to fd, from its beginning, and says so with fw_staging_fetched(), now or later. */
-	void (*fetch)(void *context, const struct fw_staging_range *range, int fd, struct fw_staging_entry *entry);
+	void (*fetch)(void *context, const struct fw_storage_range *range, int fd, struct fw_staging_entry *entry);
 	void *context;
 };
 
@@ -31,7 +26,7 @@ int fw_staging_new(const struct fw_staging_options *options, struct fw_staging *
 void fw_staging_free(struct fw_staging *staging);
 
 /* done may be called at once. */
-void fw_staging_ask(struct fw_staging *staging, const struct fw_staging_range *range, fw_storage_stage_fn *done,
+void fw_staging_ask(struct fw_staging *staging, const struct fw_storage_range *range, fw_storage_stage_fn *done,
                     void *context);
 void fw_staging_release(struct fw_staged *staged);
 void fw_staging_fetched(struct fw_staging_entry *entry, int rc, int64_t bytes, const struct fw_error *err);

@@ -33,8 +33,10 @@ void fw_storage_close(struct fw_storage *storage)
 
 void fw_storage_objects_done(struct fw_storage_objects *objects)
 {
-	for (size_t i = 0; i < objects->list.count; i++)
+	for (size_t i = 0; i < objects->list.count; i++) {
 		free(objects->list.items[i].key);
+		free(objects->list.items[i].version);
+	}
 	free(objects->list.items);
 	memset(objects, 0, sizeof *objects);
 }
@@ -82,6 +84,11 @@ char *fw_storage_object_uri(const char *uri, const char *key)
 	struct fw_str place = fw_storage_place(uri);
 
 	return fw_printf("%.*s/%s", (int)place.length, place.text, key);
+}
+
+int fw_storage_changed(const char *key, struct fw_error **err)
+{
+	return fw_fail(err, FW_E_CONFLICT, "object %s changed while the run read it", key);
 }
 
 int fw_staged_length(const char *key, int64_t bytes, int64_t offset, int64_t *length, struct fw_error **err)

@@ -23,6 +23,7 @@ struct fw_storage; /* first member of every implementation: const struct fw_stor
 struct fw_storage_object {
 	char *key;
 	int64_t bytes;
+	char *version; /* as of fw_storage_stat; NULL: not known */
 };
 struct fw_storage_objects {
 	FW_VECTOR(struct fw_storage_object) list; /* sorted by key, bytewise */
@@ -69,7 +70,7 @@ struct fw_staged {
 	char *path;
 	int64_t offset, length;
 };
-/* staged is NULL on failure: FW_E_ABSENT, FW_E_INVALID (a range that begins behind the object's end), ... */
+/* staged is NULL on failure: FW_E_ABSENT, FW_E_INVALID (a range that begins behind the object's end), FW_E_CONFLICT, ... */
 typedef void fw_storage_stage_fn(void *context, int rc, struct fw_staged *staged, const struct fw_error *err);
 
 /* What a storage works with; copied. Without a loop only claim, remove_run and usage may be called. */
@@ -85,6 +86,12 @@ struct fw_storage_stat {
 	bool settled;        /* a later change cannot have this version again */
 };
 typedef void fw_storage_stat_fn(void *context, int rc, const struct fw_storage_stat *stat, const struct fw_error *err);
+/* What is wanted of an object; borrowed during the call. */
+struct fw_storage_range {
+	const char *key;
+	const char *version; /* that it was listed with; NULL: as it is now */
+	int64_t offset, length;
+};
 /* The next bytes of what is read, in order, from the loop's thread or a pool thread, never from two at once. FW_OK: go on;
  * else nothing more is read and `done` gets this code, without an error. */
 typedef int fw_storage_sink_fn(void *context, const void *bytes, size_t length);
@@ -103,8 +110,9 @@ struct fw_storage_ops {
 	void (*stat)(struct fw_storage *storage, const char *key, fw_storage_stat_fn *done, void *context);
 
 	/* Hands `length` bytes from `offset` on to the sink, in pieces of any size and bounded memory; length 0 is allowed. An
-	 * object that ends before is FW_E_CONFLICT: it has changed since its size was asked. `done` comes after the last piece. */
-	void (*read)(struct fw_storage *storage, const char *key, int64_t offset, int64_t length, fw_storage_sink_fn *sink,
+	 * object that ends before is FW_E_CONFLICT: it has changed since its size was asked; so is one that has not the
+	 * version any more, unless that is NULL. `done` comes after the last piece. */
+	void (*read)(struct fw_storage *storage, const struct fw_storage_range *range, fw_storage_sink_fn *sink,
 	             fw_storage_done_fn *done, void *context);
 
 	/* Path of an object that is a local file (not copied), else NULL; newly allocated. */
@@ -112,8 +120,8 @@ struct fw_storage_ops {
 
 	/* Length -1: to the object's end. A local file is never copied. Tasks that want the same range share it; what nobody
 	 * holds any more is removed when others need its space, and with the storage. */
-	void (*stage_in)(struct fw_storage *storage, const char *key, int64_t offset, int64_t length,
-	                 fw_storage_stage_fn *done, void *context);
+	void (*stage_in)(struct fw_storage *storage, const struct fw_storage_range *range, fw_storage_stage_fn *done,
+	                 void *context);
 	void (*release)(struct fw_storage *storage, struct fw_staged *staged);
 
 	/* Makes a new run's place; FW_E_CONFLICT when there is one already: then it is another's, whose outputs must stay. */
@@ -158,6 +166,9 @@ FW_DEFINE_CLEANUP(struct fw_storage *, fw_storage_close)
 /* "runs/<run>/<stage>/<task>.<attempt>"; newly allocated. And the reverse of its last part. */
 char *fw_attempt_prefix(const struct fw_attempt_key *key);
 bool fw_attempt_read(const char *name, uint32_t *task, uint32_t *attempt);
+
+/* FW_E_CONFLICT, in the words of every storage. */
+int fw_storage_changed(const char *key, struct fw_error **err);
 
 /* The length of a range of an object of that size, to its end when it was -1; FW_E_INVALID when it does not lie within. */
 int fw_staged_length(const char *key, int64_t bytes, int64_t offset, int64_t *length, struct fw_error **err);

@@ -14,6 +14,7 @@ import pytest
 import e2e
 from conftest import BUILD, KEYS, S3, SOURCE
 from kills import kill_at, last_event, visible
+from s3_faults import Fault
 
 COPY = """
     name: copy
@@ -211,22 +212,23 @@ def test_what_comes_next_is_fetched_while_the_function_works(flexwatt):
     flexwatt.nothing_is_left()
 
 
-def test_an_object_that_disappears_fails_its_task_alone(flexwatt, rows):
-    """One task at a time: the first waits until the object of the second is gone."""
+def run_while(flexwatt, change, retries):
+    """The record of the one task that fails when its object changes before it is read. One task at a time: the first waits until the
+    object of the second has changed."""
     flexwatt.workflow("""
         name: late
         storage: %s
-        defaults: {memory: 3538, timeout: 60, retries: 0}
+        defaults: {memory: 3538, timeout: 60, retries: %d}
         stages:
           read: {function: {command: [bash, -c, 'read -r line <>/dev/tcp/127.0.0.1/$1; cat $2 >{output.out}', bash, "{param.port}",
                                       "{input.rows}"]}, workers: 3,
                  inputs: {rows: {keys: "rows/*"}}, outputs: {out: {}}}
-    """ % flexwatt.storage)
+    """ % (flexwatt.storage, retries))
     with socket.create_server(("127.0.0.1", 0)) as gate:
         gate.settimeout(60)
         process = flexwatt.start("run", "workflow.yaml", "--json", "--set", f"stages.read.params.port={gate.getsockname()[1]}")
         first, _ = gate.accept()
-        flexwatt.s3("delete", "some/where/rows/b c+d%.txt")
+        change("rows/b c+d%.txt")
         for number in range(2):
             first.sendall(b"go\n")
             first.close()
@@ -236,8 +238,54 @@ def test_an_object_that_disappears_fails_its_task_alone(flexwatt, rows):
     assert process.returncode == 1
     run = json.loads(out)
     failed, = [record for record in flexwatt.records(run["run"]) if record["status"] != "ok"]
-    assert failed["error_type"] == "Storage.NotFound" and "rows/b c+d%.txt" in failed["error_message"]
     assert len(flexwatt.outputs(run["run"])) == 2
+    flexwatt.nothing_is_left()
+    return failed
+
+
+def test_an_object_that_disappears_fails_its_task_alone(flexwatt, rows):
+    failed = run_while(flexwatt, lambda key: flexwatt.s3("delete", f"some/where/{key}"), retries=0)
+    assert failed["error_type"] == "Storage.NotFound" and "rows/b c+d%.txt" in failed["error_message"]
+
+
+@pytest.mark.parametrize("content", ["another\n" * 1000, "SECOND\n", ""], ids=["larger", "as-large", "empty"])
+def test_an_object_that_is_replaced_fails_its_task_alone(flexwatt, rows, content):
+    """And once: another attempt could not get what was listed."""
+    failed = run_while(flexwatt, lambda key: flexwatt.put(key, content), retries=3)
+    assert failed["error_type"] == "Storage.Changed" and failed["attempt"] == 1
+    assert "object rows/b c+d%.txt changed while the run read it" in failed["error_message"]
+
+
+def test_an_object_that_is_replaced_while_it_is_fetched_fails_its_task(flexwatt, server, proxy):
+    """Its first bytes are of the one, the rest would be of the other."""
+    flexwatt.put("rows/a", b"a" * 300000)
+    proxy.faults.append(Fault("cut", method="GET", path="rows/a", after=100000, then=lambda: flexwatt.put("rows/a", b"b" * 300000)))
+    flexwatt.workflow(COPY.format(storage=flexwatt.storage.replace(server.url, proxy.url)))
+    told = flexwatt("run", "workflow.yaml", status=1).stderr
+    assert "Storage.Changed" in told and "object rows/a changed while the run read it" in told
+    asked = proxy.requests("GET", "rows/a")
+    assert len(asked) == 2 and len({seen.headers["If-Match"] for seen in asked}) == 1
+    flexwatt.nothing_is_left()
+
+
+def test_a_table_is_cut_and_read_as_it_was_listed(flexwatt, server, proxy):
+    """It is replaced while the plan passes over it, which ends the run, or when the plan stands, which fails its tasks."""
+    flexwatt.put("rows/table.csv", b"number\n" + b"1\n" * 50000)
+    flexwatt.workflow("""
+        name: cut
+        storage: %s
+        defaults: {retries: 0}
+        stages:
+          read: {function: {command: [cp, "{input.rows}", "{output.out}"], per: object}, workers: 2,
+                 inputs: {rows: {keys: "rows/*", range: csv}}, outputs: {out: {}}}
+    """ % flexwatt.storage.replace(server.url, proxy.url))
+    other = b"number\n" + b"2\n" * 50000
+    proxy.faults.append(Fault("cut", method="GET", path="table.csv", after=1000, then=lambda: flexwatt.put("rows/table.csv", other)))
+    assert "object rows/table.csv changed while the run read it" in flexwatt("run", "workflow.yaml", status=3).stderr
+    proxy.faults.append(Fault("cut", method="GET", path="table.csv", after=1000, skip=2, then=lambda: flexwatt.put("rows/table.csv", b"n\n")))
+    told = flexwatt("run", "workflow.yaml", status=1).stderr
+    assert "Storage.Changed" in told and "object rows/table.csv changed while the run read it" in told
+    assert [item for item in proxy.requests("GET", "table.csv") if not item.headers.get("If-Match")] == []
     flexwatt.nothing_is_left()
 
 

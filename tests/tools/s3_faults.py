@@ -58,6 +58,7 @@ class Fault:
     code: str = "InternalError"
     field: tuple = ()
     more: str = ""       # inside the error document
+    then: object = None  # is called when a body is cut, before the client hears of it
 
     def matches(self, method, path):
         return (not self.method or self.method == method) and self.path in path
@@ -228,6 +229,8 @@ class FaultProxy:
                         if kind in ("cut", "stall") and done >= fault.after:
                             self.wfile.flush()
                             if kind == "cut":
+                                if fault.then:
+                                    fault.then()
                                 self.hang_up()
                                 return
                             kind = self.stall(fault.seconds)

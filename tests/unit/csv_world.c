@@ -164,17 +164,17 @@ static void serve(void *context)
 	free(reading);
 }
 
-static void memory_read(struct fw_storage *base, const char *key, int64_t offset, int64_t length,
-                        fw_storage_sink_fn *sink, fw_storage_done_fn *done, void *context)
+static void memory_read(struct fw_storage *base, const struct fw_storage_range *range, fw_storage_sink_fn *sink,
+                        fw_storage_done_fn *done, void *context)
 {
 	struct memory_storage *storage = (struct memory_storage *)base;
-	struct fw_str object = object_of(storage, key);
+	struct fw_str object = object_of(storage, range->key);
 	struct reading *reading = fw_alloc(sizeof *reading);
 
-	assert_true(offset >= 0 && length >= 0 && offset + length <= (int64_t)object.length);
+	assert_true(range->offset >= 0 && range->length >= 0 && range->offset + range->length <= (int64_t)object.length);
 	storage->reads++;
-	storage->bytes_read += length;
-	*reading = (struct reading){storage, {object.text + offset, (size_t)length}, sink, done, context};
+	storage->bytes_read += range->length;
+	*reading = (struct reading){storage, {object.text + range->offset, (size_t)range->length}, sink, done, context};
 	if (below(&storage->chance, 2))
 		serve(reading); /* a storage may answer at once */
 	else

@@ -333,7 +333,7 @@ static void list_ends(struct run *run, const struct item *item)
 
 	for (size_t i = 0; i < count; i++) {
 		snprintf(keys[i], sizeof keys[i], "k%zu", (i * 5 + 3) % 8);
-		objects[i] = (struct fw_engine_object){keys[i], (int64_t)i, 0};
+		objects[i] = (struct fw_engine_object){keys[i], (int64_t)i, 0, NULL};
 	}
 	happens(run, &(struct fw_engine_event){.kind = FW_EV_LISTED, .stage = item->stage, .input = item->input,
 	                                       .objects = objects, .object_count = count});
@@ -391,7 +391,7 @@ static void job_ends(struct run *run, size_t index)
 	if (event.status == FW_STATUS_OK) {
 		for (size_t i = 0; i < count; i++) {
 			snprintf(keys[i], sizeof keys[i], "%s/%u/%zu", run->world.workflow.stages.items[job->stage].name, job->task, i);
-			objects[i] = (struct fw_engine_object){keys[i], 1, published_output(run, job->stage, job->task, (uint32_t)i)};
+			objects[i] = (struct fw_engine_object){keys[i], 1, published_output(run, job->stage, job->task, (uint32_t)i), NULL};
 		}
 		event.objects = objects;
 		event.object_count = count;

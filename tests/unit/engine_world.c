@@ -210,7 +210,7 @@ void listed(struct world *world, const char *stage, uint32_t input, const char *
 	fw_cleanup_free struct fw_engine_object *objects = fw_alloc_array(count, sizeof *objects);
 
 	for (size_t i = 0; i < count; i++)
-		objects[i] = (struct fw_engine_object){keys[i], 1, 0};
+		objects[i] = (struct fw_engine_object){keys[i], 1, 0, NULL};
 	step(world, &(struct fw_engine_event){.kind = FW_EV_LISTED, .stage = stage_index(world, stage), .input = input,
 	                                      .objects = objects, .object_count = count});
 }
@@ -224,7 +224,7 @@ void ended_ok(struct world *world, const char *stage, uint32_t task, uint32_t at
 	assert_true(count <= 16);
 	for (size_t i = 0; i < count; i++) {
 		snprintf(keys[i], sizeof keys[i], "%s/%u/%zu", stage, task, i);
-		objects[i] = (struct fw_engine_object){keys[i], 1, 0};
+		objects[i] = (struct fw_engine_object){keys[i], 1, 0, NULL};
 	}
 	step(world, &(struct fw_engine_event){.kind = FW_EV_ENDED, .stage = stage_index(world, stage), .task = task,
 	                                      .attempt = attempt, .objects = objects, .object_count = count});

@@ -30,6 +30,14 @@ void only_on_a_directory(void)
 	skip();
 }
 
+void only_in_a_bucket(void)
+{
+	if (bucket())
+		return;
+	print_message("skipped: objects of a bucket, the storage is a directory\n");
+	skip();
+}
+
 /* ---- the bucket ---- */
 
 /* Its own prefix for each world. */
@@ -246,7 +254,13 @@ static void staged(void *context, int rc, struct fw_staged *range, const struct 
 
 void world_stage_in(struct storage_world *world, const char *key, int64_t offset, int64_t length)
 {
-	world->storage->ops->stage_in(world->storage, key, offset, length, staged, world);
+	world->storage->ops->stage_in(world->storage, &(struct fw_storage_range){key, NULL, offset, length}, staged, world);
+	world_wait(world);
+}
+
+void world_stage_in_version(struct storage_world *world, const char *key, const char *version, int64_t length)
+{
+	world->storage->ops->stage_in(world->storage, &(struct fw_storage_range){key, version, 0, length}, staged, world);
 	world_wait(world);
 }
 
@@ -284,6 +298,57 @@ static void was_read(void *context, int rc, const struct fw_error *error)
 	remember(((struct text *)context)->world, rc, error);
 }
 
+static void version_known(void *context, int rc, const struct fw_storage_stat *stat, const struct fw_error *error)
+{
+	struct text *text = context;
+
+	fw_buffer_text(&text->read, rc == FW_OK ? stat->version : "");
+	remember(text->world, rc, error);
+}
+
+char *world_version(struct storage_world *world, const char *key)
+{
+	struct text text = {.world = world};
+
+	fw_buffer_init(&text.read, 1000);
+	world->storage->ops->stat(world->storage, key, version_known, &text);
+	world_wait(world);
+	assert_int_equal(world->rc, FW_OK);
+	return fw_buffer_take(&text.read);
+}
+
+void world_read_version(struct storage_world *world, const char *key, const char *version, int64_t length)
+{
+	struct text text = {.world = world};
+
+	fw_buffer_init(&text.read, (size_t)length + 1);
+	world->storage->ops->read(world->storage, &(struct fw_storage_range){key, version, 0, length}, keep_bytes, was_read, &text);
+	world_wait(world);
+	fw_buffer_done(&text.read);
+}
+
+static void replace_in_bucket(const struct storage_world *world, const char *key, const char *text)
+{
+	const struct fw_s3_storage *storage = (struct fw_s3_storage *)world->storage;
+	fw_cleanup_s3_wait struct fw_s3_wait wait = {0};
+	fw_cleanup_free char *name = fw_s3_key(storage, key);
+
+	assert_ok(fw_s3_wait_begin(storage, &wait, NULL), NULL);
+	fw_s3_put(wait.s3, &(struct fw_s3_put){.key = name, .data = text, .length = (int64_t)strlen(text)}, fw_s3_wait_done,
+	          &wait);
+	assert_ok(fw_s3_wait(&wait, NULL), NULL);
+}
+
+void world_replace(struct storage_world *world, const char *key, const char *text)
+{
+	if (bucket()) {
+		replace_in_bucket(world, key, text);
+		return;
+	}
+	assert_int_equal(unlinkat(world->tree.fd, key, 0), 0);
+	assert_ok(fw_write_file(world->tree.fd, key, text, strlen(text), 0644, NULL), NULL);
+}
+
 char *world_text(struct storage_world *world, const char *key)
 {
 	struct text text = {.world = world};
@@ -292,7 +357,7 @@ char *world_text(struct storage_world *world, const char *key)
 	world_wait(world);
 	assert_int_equal(world->rc, FW_OK);
 	fw_buffer_init(&text.read, (size_t)text.bytes + 1);
-	world->storage->ops->read(world->storage, key, 0, text.bytes, keep_bytes, was_read, &text);
+	world->storage->ops->read(world->storage, &(struct fw_storage_range){key, NULL, 0, text.bytes}, keep_bytes, was_read, &text);
 	world_wait(world);
 	assert_int_equal(world->rc, FW_OK);
 	return fw_buffer_take(&text.read);

@@ -30,10 +30,16 @@ void world_done(struct storage_world *world);
 bool world_is_bucket(void);
 /* Leaves the test when the storage is a bucket. */
 void only_on_a_directory(void);
+void only_in_a_bucket(void);
 
 /* Each waits for its end. */
 void world_list(struct storage_world *world, const char *pattern);
 void world_stage_in(struct storage_world *world, const char *key, int64_t offset, int64_t length);
+void world_stage_in_version(struct storage_world *world, const char *key, const char *version, int64_t length);
+void world_read_version(struct storage_world *world, const char *key, const char *version, int64_t length);
+char *world_version(struct storage_world *world, const char *key); /* newly allocated */
+/* Another object under the key. */
+void world_replace(struct storage_world *world, const char *key, const char *text);
 /* Publishes "work" as split/3.1 of run r1 with outputs "chunks" (names, or all of it) and "reports". */
 void world_publish(struct storage_world *world, const char *const *names, size_t count);
 void world_wait(struct storage_world *world);

@@ -163,7 +163,7 @@ static void an_input_gets_the_objects_of_its_output_alone(void **state)
 	start(&world);
 	step(&world, &(struct fw_engine_event){
 		.kind = FW_EV_ENDED, .attempt = 1, .object_count = 3,
-		.objects = (struct fw_engine_object[]){{"x", 1, 0}, {"y", 1, 1}, {"z", 1, 0}}});
+		.objects = (struct fw_engine_object[]){{"x", 1, 0, NULL}, {"y", 1, 1, NULL}, {"z", 1, 0, NULL}}});
 	expect(&world, "a ok; dispatch c/0.1; dispatch b/0.1");
 	expect_input(&world, "b", 0, 0, "y");
 	expect_input(&world, "c", 0, 0, "y");

@@ -31,7 +31,7 @@ static void each_kind_of_event_reads_back_as_it_was_written(void **state)
 		"{\"event\":\"plan_failed\",\"time_ns\":5,\"stage\":1,\"input\":0,\"status\":\"lost\",\"error_message\":\"gone\"}",
 		"{\"event\":\"started\",\"time_ns\":6,\"stage\":0,\"task\":4294967295,\"attempt\":1}",
 		"{\"event\":\"ended\",\"time_ns\":7,\"stage\":0,\"task\":3,\"attempt\":2,\"status\":\"ok\","
-		"\"objects\":[[\"k\",1,0],[\"l\",2,1]],\"result\":{\"n\":[1,2.5,null]}}",
+		"\"objects\":[[\"k\",1,0],[\"l\",2,1,\"v-2\"]],\"result\":{\"n\":[1,2.5,null]}}",
 		"{\"event\":\"ended\",\"time_ns\":7,\"stage\":0,\"task\":3,\"attempt\":2,\"status\":\"timeout\","
 		"\"error_type\":\"T\",\"error_message\":\"m\",\"objects\":[]}",
 		"{\"event\":\"ended\",\"time_ns\":7,\"stage\":0,\"task\":3,\"attempt\":2,\"status\":\"function_error\","
@@ -105,6 +105,8 @@ static void nonsense_is_refused(void **state)
 		{"{\"event\":\"restarted\",\"time_ns\":1,\"stage\":4294967296}", "cannot be that"},
 		{"{\"event\":\"listed\",\"time_ns\":1,\"stage\":0,\"input\":0,\"objects\":[[\"k\",1]]}", "cannot be that"},
 		{"{\"event\":\"listed\",\"time_ns\":1,\"stage\":0,\"input\":0,\"objects\":[[\"\",1,0]]}", "cannot be that"},
+		{"{\"event\":\"listed\",\"time_ns\":1,\"stage\":0,\"input\":0,\"objects\":[[\"k\",1,0,7]]}", "cannot be that"},
+		{"{\"event\":\"listed\",\"time_ns\":1,\"stage\":0,\"input\":0,\"objects\":[[\"k\",1,0,\"v\",7]]}", "cannot be that"},
 		{"{\"event\":\"listed\",\"time_ns\":1,\"stage\":0,\"input\":0,\"objects\":{}}", "cannot be that"},
 		{"{\"event\":\"planned\",\"time_ns\":1,\"stage\":0,\"input\":0}", "'planned' lacks 'ranges'"},
 		{"{\"event\":\"planned\",\"time_ns\":1,\"stage\":0,\"input\":0,\"ranges\":[[0,0,0]]}", "cannot be that"},
@@ -134,7 +136,7 @@ static void a_key_that_json_cannot_carry_is_refused_rather_than_changed(void **s
 	(void)state;
 	fw_cleanup_buffer struct fw_buffer text;
 	struct fw_engine_event event = {.kind = FW_EV_LISTED, .object_count = 1,
-	                                .objects = &(struct fw_engine_object){"caf\xe9.mp4", 1, 0}};
+	                                .objects = &(struct fw_engine_object){"caf\xe9.mp4", 1, 0, NULL}};
 
 	fw_buffer_init(&text, 1 << 10);
 	assert_int_equal(fw_event_log_encode(&event, &text), FW_E_INVALID);

@@ -251,7 +251,7 @@ static void events_that_contradict_the_run_are_refused_and_change_nothing(void *
 	refused(&world, (struct fw_engine_event){.kind = FW_EV_STARTED, .attempt = 2}, "attempt 2 of task a/0 is not runn");
 	refused(&world, (struct fw_engine_event){.kind = FW_EV_ENDED, .attempt = 1, .status = FW_STATUS_SKIPPED}, "skipped");
 	refused(&world, (struct fw_engine_event){.kind = FW_EV_ENDED, .attempt = 1, .object_count = 1,
-	                                         .objects = &(struct fw_engine_object){"k", 1, 1}}, "has no output 1");
+	                                         .objects = &(struct fw_engine_object){"k", 1, 1, NULL}}, "has no output 1");
 	refused(&world, (struct fw_engine_event){.kind = FW_EV_LISTED}, "nobody asked for this list");
 	refused(&world, (struct fw_engine_event){.kind = FW_EV_LIST_FAILED, .stage = 9}, "nobody asked for this list");
 	refused(&world, (struct fw_engine_event){.kind = FW_EV_TIMER, .timer = (uint64_t)5 << 32}, "no timer");

@@ -58,6 +58,52 @@ static void an_object_or_a_range_of_one_becomes_a_local_file(void **state)
 	assert_null(world.staged);
 }
 
+static void assert_changed(const struct storage_world *world)
+{
+	assert_int_equal(world->rc, FW_E_CONFLICT);
+	assert_string_equal(world->message, "object rows/a.csv changed while the run read it");
+}
+
+static void what_was_replaced_is_not_read_as_what_it_was(void **state)
+{
+	fw_cleanup_world struct storage_world world = world_open(tree_of("rows/a.csv", "0123456789", NULL));
+	fw_cleanup_free char *version = world_version(&world, "rows/a.csv");
+
+	(void)state;
+	world_read_version(&world, "rows/a.csv", version, 10);
+	assert_int_equal(world.rc, FW_OK);
+	world_replace(&world, "rows/a.csv", "abcdefghijkl");
+	world_read_version(&world, "rows/a.csv", version, 10);
+	assert_changed(&world);
+	world_read_version(&world, "rows/a.csv", NULL, 10);
+	assert_int_equal(world.rc, FW_OK);
+}
+
+static void what_was_listed_is_staged_or_nothing(void **state)
+{
+	only_in_a_bucket(); /* files are read where they lie */
+	fw_cleanup_world struct storage_world world = world_open(tree_of("rows/a.csv", "0123456789", NULL));
+
+	(void)state;
+	world_list(&world, "rows/*");
+	assert_int_equal(world.objects.list.count, 1);
+	fw_cleanup_free char *listed = fw_strdup(world.objects.list.items[0].version);
+	fw_cleanup_free char *version = world_version(&world, "rows/a.csv");
+
+	assert_string_equal(listed, version);
+	world_stage_in_version(&world, "rows/a.csv", listed, 10);
+	assert_staged(&world, "0123456789");
+	world_replace(&world, "rows/a.csv", "9876543210");
+	world_stage_in_version(&world, "rows/a.csv", listed, 9);
+	assert_changed(&world);
+	world_stage_in_version(&world, "rows/a.csv", listed, 0);
+	assert_changed(&world);
+	world_stage_in_version(&world, "rows/a.csv", NULL, 10);
+	assert_staged(&world, "9876543210");
+	world_stage_in_version(&world, "rows/a.csv", listed, 10);
+	assert_staged(&world, "0123456789"); /* it is still here */
+}
+
 static void publishes_what_is_declared_in_its_order(void **state)
 {
 	(void)state;
@@ -346,6 +392,7 @@ static void odd_keys_are_keys_as_others(void **state)
 }
 
 FW_TESTS(lists_by_glob_sorted_and_never_what_runs_made, an_object_or_a_range_of_one_becomes_a_local_file,
+         what_was_replaced_is_not_read_as_what_it_was, what_was_listed_is_staged_or_nothing,
          odd_keys_are_keys_as_others, publishes_what_is_declared_in_its_order, refuses_links_devices_and_fifos,
          refuses_names_that_are_not_text, refuses_a_declared_object_that_was_not_written,
          a_second_publication_of_an_attempt_changes_nothing, sweeps_what_lost, removes_a_run_and_tells_its_disk,

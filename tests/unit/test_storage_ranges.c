@@ -81,7 +81,7 @@ static struct fw_range_plan *begin_plan(struct world *world, struct fw_range_for
 
 	for (size_t i = 0; i < world->count; i++) {
 		world->objects[i] = fw_buffer_str(&world->texts[i]);
-		list[i] = (struct fw_range_object){keys[i], (int64_t)world->texts[i].length};
+		list[i] = (struct fw_range_object){.key = keys[i], .bytes = (int64_t)world->texts[i].length};
 	}
 	return fw_range_plan(&(struct fw_range_request){.loop = world->loop, .pool = world->pool, .storage = &world->storage.base,
 	                                                .place = "memory:", .format = format, .objects = list,
@@ -322,7 +322,7 @@ static void an_object_that_changes_meanwhile_fails_the_plan(void **state)
 	world.storage.changes = true;
 	plan(&world, (struct fw_range_format){FW_RANGE_CSV, ',', true}, 2);
 	assert_int_equal(world.rc, FW_E_CONFLICT);
-	assert_string_equal(world.message, "object 0 has changed since it was listed");
+	assert_string_equal(world.message, "object 0 changed while the run read it");
 }
 
 static void a_storage_that_fails_is_told_from_bytes_that_are_wrong(void **state)

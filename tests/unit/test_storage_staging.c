@@ -27,7 +27,7 @@ struct fixture {
 	} wishes[WISHES];
 };
 
-static void fetch(void *context, const struct fw_staging_range *range, int fd, struct fw_staging_entry *entry)
+static void fetch(void *context, const struct fw_storage_range *range, int fd, struct fw_staging_entry *entry)
 {
 	struct fixture *fixture = context;
 
@@ -70,7 +70,7 @@ static void done(void *context, int rc, struct fw_staged *staged, const struct f
 
 static void ask(struct fixture *fixture, int wish, const char *key, int64_t offset, int64_t length)
 {
-	fw_staging_ask(fixture->staging, &(struct fw_staging_range){key, offset, length}, done, &fixture->wishes[wish]);
+	fw_staging_ask(fixture->staging, &(struct fw_storage_range){key, NULL, offset, length}, done, &fixture->wishes[wish]);
 }
 
 static void arrive(struct fixture *fixture, const char *text)
