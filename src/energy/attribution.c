@@ -197,7 +197,7 @@ static void hand_out(struct fw_holder *holder, size_t index, double nobodys_j, d
 	size_t at = pool->number % FW_SLICES_KEPT;
 	const struct fw_slice_price *price = &pool->slices[at].price;
 	double work = fw_holder_work(holder, pool, &holder->now);
-	struct fw_account before = stake->account;
+	struct fw_account own = {0};
 	struct fw_part part = {.seconds = price->seconds,
 	                       .work = fmax(work - stake->work, 0),
 	                       .reserved = fw_holder_reserved(holder, pool) * pool->slices[at].scale,
@@ -206,10 +206,11 @@ static void hand_out(struct fw_holder *holder, size_t index, double nobodys_j, d
 
 	part.share_change = fabs(share - stake->share);
 	stake->share = share;
-	fw_account_add(&stake->account, price, &part);
+	fw_account_add(&own, price, &part);
+	fw_account_sum(&stake->account, &own, 1);
 	doubt(holder, pool, stake, nobodys_j);
-	*dynamic_j += stake->account.dynamic_j - before.dynamic_j;
-	*idle_j += (stake->account.idle_j - before.idle_j) * held_share(stake, price->seconds);
+	*dynamic_j += own.dynamic_j; /* not what the account rose by: that has lost the digits of a small slice after large ones */
+	*idle_j += own.idle_j * held_share(stake, price->seconds);
 	stake->slices[at].from_ns = stake->until_ns;
 	stake->slices[at].until_ns = stake->until_ns = holder->now.at_ns;
 	stake->slices[at].work = part.work;

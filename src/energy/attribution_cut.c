@@ -116,30 +116,18 @@ static void add_part(const struct fw_holder *holder, size_t index, uint64_t numb
 	account->lost_j += stake->slices[at].lost_j; /* all of it may be of this part */
 }
 
-static void add_account(struct fw_account *sum, const struct fw_account *account, double sign)
-{
-	sum->seconds += sign * account->seconds;
-	sum->work += sign * account->work;
-	sum->dynamic_j += sign * account->dynamic_j;
-	sum->idle_j += sign * account->idle_j;
-	sum->lost_j += sign * account->lost_j;
-	sum->floor_idle_j += sign * account->floor_idle_j;
-	sum->floor_dynamic_j += sign * account->floor_dynamic_j;
-	sum->variance_j2 += sign * account->variance_j2;
-}
-
 /* Differences of large sums: what rounding leaves below zero is zero. */
 static void add_between(struct fw_account *sum, const struct fw_account *from, const struct fw_account *until)
 {
 	struct fw_account between = {0};
 
-	add_account(&between, until, 1);
-	add_account(&between, from, -1);
+	fw_account_sum(&between, until, 1);
+	fw_account_sum(&between, from, -1);
 	between.dynamic_j = fmax(between.dynamic_j, 0);
 	between.idle_j = fmax(between.idle_j, 0);
 	between.lost_j = fmax(between.lost_j, 0);
 	between.variance_j2 = fmax(between.variance_j2, 0);
-	add_account(sum, &between, 1);
+	fw_account_sum(sum, &between, 1);
 }
 
 static unsigned flags_in(const struct fw_pool *pool, const struct fw_stake *stake, uint64_t number)
@@ -322,7 +310,7 @@ static void cut_group(const struct fw_holder *holder, const char *source, enum f
 		if (pool->domain.kind != kind || pool->domain.is_unshared || strcmp(pool->domain.source, source) != 0 || (group->has_roots && !pool->counts))
 			continue;
 		if (cut_stake(holder, i, opened, begin, end, &account)) {
-			add_account(&group->account, &account, 1);
+			fw_account_sum(&group->account, &account, 1);
 			group->account.flags |= account.flags;
 			group->is_virtual |= pool->domain.is_virtual;
 			group->any = true;

@@ -50,6 +50,17 @@ json_t *fw_feed_header(const struct fw_attribution_machine *machine, const struc
 
 /* ---- read ---- */
 
+/* No figure of a machine is negative or as large as this: sums and squares of what passes stay finite. */
+static bool can_be(double amount)
+{
+	return amount >= 0 && amount < 1e18;
+}
+
+static bool can_be_or_unknown(double amount)
+{
+	return isnan(amount) || can_be(amount);
+}
+
 static int kind_of(const char *name, enum fw_domain_kind *kind, struct fw_error **err)
 {
 	for (size_t i = 0; i < FW_DOMAIN_KINDS; i++)
@@ -79,7 +90,8 @@ static int read_domain(const json_t *json, struct fw_feed_header *header, struct
 		rc = kind_of(kind, &domain->kind, err);
 	if (rc != FW_OK)
 		return rc;
-	if (strlen(name) >= sizeof domain->name || package < -1 || package > INT16_MAX || gpu < -1 || gpu > INT16_MAX)
+	if (strlen(name) >= sizeof domain->name || package < -1 || package > INT16_MAX || gpu < -1 || gpu > INT16_MAX ||
+	    !can_be(domain->quantum_j) || !can_be_or_unknown(domain->update_s) || !can_be_or_unknown(domain->most_w))
 		return fw_fail(err, FW_E_INVALID, "domain '%.60s' is none", name);
 	memcpy(domain->name, name, strlen(name) + 1);
 	domain->package = (int)package;
@@ -100,6 +112,8 @@ static int read_package(const json_t *json, struct fw_attribution_machine *machi
 
 	if (rc != FW_OK)
 		return rc;
+	if (number < -1 || number > INT16_MAX || !can_be(cpus))
+		return fw_fail(err, FW_E_INVALID, "package %lld of %g CPUs is none", (long long)number, cpus);
 	machine->physical[machine->packages] = (int)number;
 	machine->cpus[machine->packages++] = cpus;
 	return FW_OK;
@@ -136,6 +150,9 @@ int fw_feed_header_read(const char *text, size_t length, struct fw_feed_header *
 		rc = fw_json_read(json, "the head of the readings", members, FW_COUNT_OF(members), false, err);
 	if (rc == FW_OK && (version < 1 || version > FW_FEED_VERSION))
 		rc = fw_fail(err, FW_E_INVALID, "readings of version %lld; this flexwatt knows %d", (long long)version, FW_FEED_VERSION);
+	if (rc == FW_OK && (!can_be(header->machine.memory_bytes) || !can_be(header->machine.lag_ns)))
+		rc = fw_fail(err, FW_E_INVALID, "a machine of %g bytes of memory whose work is told %g ns late is none",
+		             header->machine.memory_bytes, header->machine.lag_ns);
 	if (rc == FW_OK)
 		rc = read_lists(packages, domains, header, err);
 	if (rc != FW_OK)

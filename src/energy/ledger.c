@@ -72,6 +72,18 @@ void fw_account_add(struct fw_account *account, const struct fw_slice_price *pri
 	account->flags |= price->flags;
 }
 
+void fw_account_sum(struct fw_account *sum, const struct fw_account *account, double sign)
+{
+	sum->seconds += sign * account->seconds;
+	sum->work += sign * account->work;
+	sum->dynamic_j += sign * account->dynamic_j;
+	sum->idle_j += sign * account->idle_j;
+	sum->lost_j += sign * account->lost_j;
+	sum->floor_idle_j += sign * account->floor_idle_j;
+	sum->floor_dynamic_j += sign * account->floor_dynamic_j;
+	sum->variance_j2 += sign * account->variance_j2;
+}
+
 struct fw_figure fw_account_figure(const struct fw_account *account)
 {
 	double random_j = Z95 * sqrt(account->variance_j2);

@@ -82,6 +82,8 @@ struct fw_account {
 };
 
 void fw_account_add(struct fw_account *account, const struct fw_slice_price *price, const struct fw_part *part);
+/* sum + sign x account; flags are not summed. */
+void fw_account_sum(struct fw_account *sum, const struct fw_account *account, double sign);
 
 /* joules = dynamic + idle; low and high enclose the truth in 95 of 100 cases. */
 struct fw_figure {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Stored readings: whatever a page holds, a replay ends, and no figure of it is negative. Sources: src/energy/replay.c,
- * feed.c, feed_header.c, attribution*.c, ledger.c, floor.c.
+ * Stored readings: whatever a page holds, a replay ends, and each figure of it is finite, not negative and within its
+ * interval. Sources: src/energy/replay.c, feed.c, feed_header.c, attribution*.c, ledger.c, floor.c.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "energy/replay.h"
@@ -12,9 +13,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void look(void *context, const struct fw_replay_cut *cut)
 {
 	(void)context;
-	for (size_t i = 0; i < cut->count; i++)
-		if (cut->shares[i].figure.low < 0 || cut->shares[i].figure.dynamic_j < 0 || cut->shares[i].figure.idle_j < 0)
+	for (size_t i = 0; i < cut->count; i++) {
+		const struct fw_figure *figure = &cut->shares[i].figure;
+
+		if (!(figure->low >= 0 && figure->low <= figure->joules && figure->joules <= figure->high && isfinite(figure->high)))
 			abort();
+		if (!(figure->dynamic_low >= 0 && figure->dynamic_low <= figure->dynamic_j &&
+		      figure->dynamic_j <= figure->dynamic_high && figure->idle_j >= 0))
+			abort();
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

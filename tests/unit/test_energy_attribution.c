@@ -736,6 +736,29 @@ static void what_is_promised_twice_is_handed_out_once(void **state)
 	assert_near(idle, 2, 1e-6);
 }
 
+/* Days of full load, then slices that a fraction of a joule makes: what the account rose by has lost their last digits. */
+static void little_after_very_much_is_handed_out_once(void **state)
+{
+	cleanup_machine struct machine machine;
+	struct fw_pool_books books[DOMAINS];
+
+	(void)state;
+	machine_init(&machine);
+	join(&machine, 0, 2);
+	machine.held[0] = 1;
+	tick(&machine);
+	rest(&machine);
+	for (unsigned i = 0; i < 100; i++) {
+		pass(&machine, i == 0 ? 3e6 : 0.01);
+		work(&machine, 0, 0, i == 0 ? 5e6 : 0.02);
+		use(&machine, PACKAGE_0, i == 0 ? 1e9 : 0.3 + 0.001 * i);
+		tick(&machine); /* in a debug build the books assert that the worker got no more than there was */
+		assert_true(fw_attribution_books(machine.attribution, books, DOMAINS) > 0);
+		assert_true(books[0].books.workers_dynamic_j > 0);
+		assert_true(books[0].books.system_dynamic_j >= 0);
+	}
+}
+
 /* Its counters go with it, so that the machine seems to have undone work. */
 static void a_hot_removed_cpu_is_flagged_and_no_worker_pays_for_it(void **state)
 {
@@ -1096,4 +1119,4 @@ FW_TESTS(memory_is_shared_by_cache_misses_where_they_are_counted, what_goes_on_i
          mistake_12_a_coarse_counter_closes_slices_that_are_long_enough,
          mistake_31_the_last_work_of_a_worker_that_left_is_handed_out, a_long_invocation_is_the_sum_of_all_its_slices,
          memory_is_shared_by_bytes_and_time, mistake_09_what_lies_inside_others_is_told_and_never_in_the_books,
-         what_is_promised_twice_is_handed_out_once, mistake_24_invocations_one_behind_the_other_leave_no_gap)
+         what_is_promised_twice_is_handed_out_once, little_after_very_much_is_handed_out_once, mistake_24_invocations_one_behind_the_other_leave_no_gap)

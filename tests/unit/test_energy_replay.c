@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/time.h"
+#include "base/varint.h"
 #include "energy/books.h"
 #include "energy/replay.h"
 #include "support.h"
@@ -330,6 +331,34 @@ static void refuse(const char *bytes, size_t length, const char *text)
 	assert_error_is(fw_replay_page(replay, bytes, length, &err), &err, FW_E_INVALID, text);
 }
 
+/* A machine as no kernel tells it would give figures without end, or none that is a number. */
+static void a_head_whose_figures_cannot_be_is_refused(void **state)
+{
+	static const struct {
+		const char *memory, *lag, *cpus, *quantum, *update, *refused;
+	} heads[] = {
+		{"-1", "0", "2", "6e-5", "0.001", "-1 bytes of memory"}, {"8e9", "1e300", "2", "6e-5", "0.001", "1e+300 ns late"},
+		{"8e9", "0", "-2", "6e-5", "0.001", "-2 CPUs"},          {"8e9", "0", "2", "1e200", "0.001", "'package-0' is none"},
+		{"8e9", "0", "2", "6e-5", "-1", "'package-0' is none"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < FW_COUNT_OF(heads); i++) {
+		fw_cleanup_free char *head = fw_printf(
+			"{\"version\": 2, \"work\": \"ebpf\", \"memory_bytes\": %s, \"lag_ns\": %s,"
+			"\"packages\": [{\"number\": 0, \"cpus\": %s}],"
+			"\"domains\": [{\"source\": \"rapl\", \"method\": \"rapl/1\", \"domain\": \"package\", \"name\": \"package-0\","
+			"\"package\": 0, \"die\": -1, \"gpu\": -1, \"root\": true, \"virtual\": false, \"unshared\": false,"
+			"\"quantum_j\": %s, \"update_s\": %s}]}",
+			heads[i].memory, heads[i].lag, heads[i].cpus, heads[i].quantum, heads[i].update);
+		unsigned char page[1024] = "H";
+		size_t length = 1 + fw_varint_put(page + 1, strlen(head));
+
+		memcpy(page + length, head, strlen(head));
+		refuse((const char *)page, length + strlen(head), heads[i].refused);
+	}
+}
+
 static void what_is_no_page_is_refused(void **state)
 {
 	(void)state;
@@ -354,4 +383,5 @@ static void what_is_no_page_is_refused(void **state)
 }
 
 FW_TESTS(every_figure_comes_again_to_the_last_bit, a_tick_takes_few_bytes,
-         a_full_page_ends_with_a_mark_and_the_ledger_goes_on, a_resumed_run_begins_a_new_ledger, a_run_of_very_many_workers_can_be_replayed, what_is_no_page_is_refused)
+         a_full_page_ends_with_a_mark_and_the_ledger_goes_on, a_resumed_run_begins_a_new_ledger, a_run_of_very_many_workers_can_be_replayed,
+         a_head_whose_figures_cannot_be_is_refused, what_is_no_page_is_refused)
