@@ -81,6 +81,7 @@ struct fw_s3_get {
 	int64_t offset;       /* ≥ 0 */
 	int64_t length;       /* -1: to the end. Past the end: what there is; an offset at or past the end gives 0 bytes */
 	const char *etag;     /* NULL, or the object must still be this one (FW_E_CONFLICT) */
+	int64_t object_bytes; /* 0, or how large it is known to be: an answer that says otherwise is wrong (FW_E_IO) */
 	fw_s3_sink_fn *sink;  /* either a sink (one connection) ... */
 	int fd;               /* ... or, with a NULL sink, a file, written at fd_offset by parts side by side. Stays the caller's */
 	int64_t fd_offset;

@@ -29,6 +29,7 @@ struct get {
 	struct fw_s3_task task;
 	char *key, *etag;
 	int64_t offset, length; /* as asked */
+	int64_t known_bytes;    /* by who asks; 0: not */
 	int64_t object_bytes;   /* -1: not known yet */
 	char *object_crc32c;    /* of all of it, or NULL */
 	fw_s3_sink_fn *sink;
@@ -151,6 +152,9 @@ static int check_head(struct get *get, const struct fw_s3_request *request, stru
 		first = from;
 	if (first != from || (whole < from && part->bytes != 0))
 		return fw_fail(err, FW_E_IO, "the server answers from byte %" PRId64 " on, asked for from %" PRId64, first, from);
+	if (get->known_bytes > 0 && whole != get->known_bytes)
+		return fw_fail(err, FW_E_IO, "the server says that the object has %" PRId64 " bytes, it has %" PRId64, whole,
+		               get->known_bytes);
 	if ((get->object_bytes >= 0 && get->object_bytes != whole) || (get->etag && etag && strcmp(get->etag, etag) != 0))
 		return fw_fail(err, FW_E_CONFLICT, "the object was replaced while it was being read");
 	keep_checksum(get, request);
@@ -242,12 +246,14 @@ static bool is_right(const struct get *get)
 	return strcmp(text, get->object_crc32c) == 0;
 }
 
-/* How much the first request asks for; -1 is all there is from the offset on. */
+/* How much the first request asks for; -1 is all there is from the offset on. Only who asks for all of it is told the sum. */
 static int64_t first_bytes(const struct get *get)
 {
 	int64_t part_bytes = get->task.s3->part_bytes;
 
-	if (get->sink || (get->offset == 0 && get->length < 0))
+	if (get->offset == 0 && (get->length < 0 || (get->known_bytes > 0 && get->length >= get->known_bytes)))
+		return -1;
+	if (get->sink)
 		return get->length;
 	return get->length < 0 || get->length > part_bytes ? part_bytes : get->length;
 }
@@ -320,6 +326,7 @@ struct fw_s3_task *fw_s3_get(struct fw_s3 *s3, const struct fw_s3_get *asked, fw
 	get->etag = fw_strdup(asked->etag);
 	get->offset = asked->offset;
 	get->length = asked->length;
+	get->known_bytes = asked->object_bytes;
 	get->sink = asked->sink;
 	get->fd = asked->fd;
 	get->fd_offset = asked->fd_offset;

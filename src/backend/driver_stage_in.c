@@ -118,8 +118,8 @@ static void stage(struct fw_task_run *run, const struct fw_task_object *object, 
 
 	*staging = (struct fw_task_staging){.next = run->stagings, .run = run, .storage = storage, .request = request};
 	run->stagings = staging;
-	storage->ops->stage_in(storage, &(struct fw_storage_range){object->key, object->version, offset, length}, staged,
-	                       staging);
+	storage->ops->stage_in(storage, &(struct fw_storage_range){object->key, object->version, offset, length, object->bytes},
+	                       staged, staging);
 }
 
 static void stage_ahead(struct fw_task_run *run)

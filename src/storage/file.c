@@ -125,6 +125,8 @@ static int find_range(const struct fw_file_storage *storage, const struct fw_sto
 		return fw_fail_errno(err, errno, "object %s", range->key);
 	if (!S_ISREG(stat.st_mode))
 		return fw_fail(err, FW_E_INVALID, "object %s is not a regular file", range->key);
+	if (range->bytes > 0 && (int64_t)stat.st_size != range->bytes)
+		return fw_storage_changed(range->key, err);
 	return fw_staged_length(range->key, (int64_t)stat.st_size, range->offset, length, err);
 }
 

@@ -175,7 +175,7 @@ static void pass_over(struct passing *passing)
 	fw_csv_pass_init(&passing->pass, plan->keys[passing->object], object->bytes, &plan->format, passing->cuts,
 	                 passing->cut_count);
 	plan->storage->ops->read(plan->storage,
-	                         &(struct fw_storage_range){plan->keys[passing->object], passing->version, 0, object->bytes}, take,
+	                         &(struct fw_storage_range){plan->keys[passing->object], passing->version, 0, object->bytes, object->bytes}, take,
 	                         passed, passing);
 }
 

@@ -99,7 +99,7 @@ static void read_more(struct probe *probe)
 		probe->read *= 4;
 	plan->storage->ops->read(plan->storage,
 	                         &(struct fw_storage_range){plan->keys[probe->object], plan->versions[probe->object],
-	                                                    probe->offset, length},
+	                                                    probe->offset, length, plan->objects[probe->object].bytes},
 	                         look, looked, probe);
 }
 

@@ -3,8 +3,10 @@
  * The storage that is a bucket: "s3://bucket/prefix?endpoint=…". It is asked before anything runs whether it is there and
  * may be used; a run's first object is its claim, made so that of two engines with one name a single one succeeds.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "storage/s3_internal.h"
 
@@ -119,12 +121,24 @@ static int s3_open(const char *uri, const struct fw_storage_host *host, struct f
 
 /* ---- claim, usage, removal: who calls waits ---- */
 
+/* What nobody else writes: when the answer to a claim is lost, it tells whose it is. */
+static const char *sign_claim(char text[static 33])
+{
+	uint64_t random[2] = {0};
+
+	while (getrandom(random, sizeof random, 0) < 0 && errno == EINTR)
+		continue;
+	snprintf(text, 33, "%016llx%016llx", (unsigned long long)random[0], (unsigned long long)random[1]);
+	return text;
+}
+
 /* A server that does not know If-None-Match says so; then what was listed before must do. */
 static int put_claim(const struct fw_s3_storage *storage, struct fw_s3_wait *wait, const char *run, struct fw_error **err)
 {
 	fw_cleanup_free char *key = fw_printf("%sruns/%s/" CLAIM_NAME, storage->prefix, run);
 	fw_cleanup_error struct fw_error *refusal = NULL;
-	struct fw_s3_put put = {.key = key, .data = "", .if_absent = true};
+	char ours[33];
+	struct fw_s3_put put = {.key = key, .data = ours, .length = (int64_t)strlen(sign_claim(ours)), .if_absent = true};
 
 	fw_s3_put(wait->s3, &put, fw_s3_wait_done, wait);
 	int rc = fw_s3_wait(wait, &refusal);

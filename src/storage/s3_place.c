@@ -96,10 +96,12 @@ static void fetch(void *context, const struct fw_storage_range *range, int fd, s
 		.s3 = storage->s3,
 		.key = fw_s3_key(storage, range->key),
 		.entry = entry,
-		.range = {fw_strdup(range->key), fw_strdup(range->version), range->offset, range->length},
+		.range = *range,
 	};
-	const struct fw_s3_get get = {
-		.key = fetching->key, .offset = range->offset, .length = range->length, .etag = etag, .fd = fd};
+	fetching->range.key = fw_strdup(range->key);
+	fetching->range.version = fw_strdup(range->version);
+	const struct fw_s3_get get = {.key = fetching->key, .offset = range->offset, .length = range->length, .etag = etag,
+	                              .object_bytes = range->bytes, .fd = fd};
 	fw_s3_job_add(&storage->jobs, &fetching->job, fetching_free); /* the staging tells who waits */
 	if (range->length == 0) /* servers differ on an empty range: it is enough that it lies within */
 		look(fetching);

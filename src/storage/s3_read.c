@@ -130,7 +130,7 @@ void fw_s3_storage_read(struct fw_storage *base, const struct fw_storage_range *
 	reading->done = done;
 	reading->context = context;
 	const struct fw_s3_get get = {.key = reading->key, .offset = range->offset, .length = range->length,
-	                              .etag = reading->etag, .sink = take, .fd = -1};
+	                              .etag = reading->etag, .object_bytes = range->bytes, .sink = take, .fd = -1};
 
 	fw_s3_get(storage->s3, &get, was_read, reading);
 }

@@ -91,6 +91,7 @@ struct fw_storage_range {
 	const char *key;
 	const char *version; /* that it was listed with; NULL: as it is now */
 	int64_t offset, length;
+	int64_t bytes; /* of the whole object, as listed; 0: not known */
 };
 /* The next bytes of what is read, in order, from the loop's thread or a pool thread, never from two at once. FW_OK: go on;
  * else nothing more is read and `done` gets this code, without an error. */

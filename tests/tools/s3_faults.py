@@ -15,6 +15,8 @@ import hashlib
 import hmac
 import http.client
 import http.server
+import random
+import re
 import threading
 import time
 import urllib.parse
@@ -64,13 +66,44 @@ class Fault:
         return (not self.method or self.method == method) and self.path in path
 
 
+class RandomFaults:
+    """Faults for a share of all requests, at places that the seed draws: the same request, counted among its like, meets the same one
+    in every run. Each third of a kind is let through: what is tried again has an end."""
+
+    def __init__(self, seed, share):
+        self.seed, self.share = seed, share
+        self.counted, self.made = collections.Counter(), collections.Counter()
+
+    def draw(self, method, path, headers):
+        like = re.sub(r"^/[^/?]+", "", re.sub(r"runs(/|%2F)[^/%&]+", "runs/*", re.sub(r"(uploadId|continuation-token)=[^&]*", r"\1=*", path)))
+        count = self.counted[method, like]
+        self.counted[method, like] += 1
+        chance = random.Random(f"{self.seed} {method} {like} {count}")
+        if count % 3 == 2 or chance.random() >= self.share:
+            return None
+        fault = chance.choice(self.kinds(method, headers))
+        self.made[fault.kind if fault.kind != "status" else fault.code] += 1
+        return dataclasses.replace(fault)
+
+    @staticmethod
+    def kinds(method, headers):
+        refusals = [Fault("status", status=500), Fault("status", status=503, code="SlowDown", field=("Retry-After", "0"))]
+        if method != "GET":
+            lost = [] if method == "HEAD" else [Fault("lose")]
+            return refusals + lost + {"PUT": [Fault("flip_request")], "POST": [Fault("hide")]}.get(method, []) + [Fault("cut_request")]
+        answers = [Fault("slow", after=1 << 16, seconds=0.02), Fault("cut", after=20), Fault("short", after=1)]
+        # Of a piece of an object S3 tells no checksum: nobody could find what is wrong in it.
+        return refusals + answers + ([] if "Range" in headers else [Fault("flip")])
+
+
 class FaultProxy:
-    def __init__(self, upstream, keys=None):
+    def __init__(self, upstream, keys=None, random_faults=None):
         self.upstream = urllib.parse.urlsplit(upstream)
         self.keys = keys          # with them, requests are signed anew: the clock below is believed
         self.clock_s = None       # what this server takes for the time, as seconds ahead of the true one
         self.token = None         # the one session token that is good
         self.faults, self.seen = [], []
+        self.random_faults = random_faults
         self.lock = threading.Lock()
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.server.daemon_threads = True
@@ -88,7 +121,7 @@ class FaultProxy:
         with self.lock:
             return [seen for seen in self.seen if (not method or seen.method == method) and path in seen.path]
 
-    def _take_fault(self, method, path):
+    def _take_fault(self, method, path, headers):
         with self.lock:
             for fault in self.faults:
                 if fault.times > 0 and fault.matches(method, path):
@@ -97,7 +130,7 @@ class FaultProxy:
                         continue
                     fault.times -= 1
                     return fault
-        return None
+            return self.random_faults.draw(method, path, headers) if self.random_faults else None
 
     def _note(self, *values):
         with self.lock:
@@ -136,7 +169,7 @@ class FaultProxy:
                 return abs(stamp.timestamp() - time.time() - proxy.clock_s) > 900
 
             def handle_any(self):
-                fault = proxy._take_fault(self.command, self.path)
+                fault = proxy._take_fault(self.command, self.path, self.headers)
                 kind = fault.kind if fault else ""
                 if kind == "cut_request":
                     proxy._note(self.command, self.path, self.headers, 0, time.monotonic(), kind, 0)
@@ -177,7 +210,7 @@ class FaultProxy:
                         ("Content-Length", self.headers.get("Content-Length") or "0")]
 
             def pass_on(self, fault, kind, body):
-                if kind == "flip_request":
+                if kind == "flip_request" and body:
                     body = body[:-1] + bytes([body[-1] ^ 1])
                 server = http.client.HTTPConnection(proxy.upstream.hostname, proxy.upstream.port, timeout=60)
                 server.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -221,7 +254,7 @@ class FaultProxy:
                     if kind == "slow":
                         size = min(size, fault.after)
                     piece = content[done:done + size] if content is not None else answer.read(size)
-                    if kind == "flip" and done == 0:
+                    if kind == "flip" and done == 0 and piece:
                         piece = bytes([piece[0] ^ 1]) + piece[1:]
                     try:
                         self.wfile.write(piece)
