@@ -37,7 +37,7 @@ def compile_runtime(runtime, cache):
 
 
 def is_staged(package, handler):
-    """Whether the first argument of the handler says StageContext, as its file reads."""
+    """Whether the first argument of the handler says StageContext, as its file reads; None where the file does not define it."""
     module, _, name = handler.rpartition(".")
     path = os.path.join(package, module.replace(".", "/"))
     for form in (".py", "/__init__.py"):
@@ -50,7 +50,7 @@ def is_staged(package, handler):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == name:
                 arguments = node.args.posonlyargs + node.args.args
                 return bool(arguments) and annotation_of(arguments[0]).rpartition(".")[2] in CONTEXTS
-    return False
+    return None
 
 
 def annotation_of(argument):
@@ -111,7 +111,7 @@ def main(package, runtime, cache, handler, style):
         return {"old": "%d.%d" % sys.version_info[:2]}
     user = user_site()
     client = PathFinder.find_spec("awslambdaric", [package, *([user] if user else []), *sys.path])
-    staged = style == "stage" or (not style and is_staged(package, handler))
+    staged = style == "stage" if style else is_staged(package, handler)
     shown = roots(user)
     owned = []
     for root in shown:
@@ -125,7 +125,7 @@ def main(package, runtime, cache, handler, style):
         options += ["executable=" + sys.executable, "prefix=" + sys.prefix]
     if user:
         options.append("site=" + user)
-    if client and client.origin and not staged:
+    if client and client.origin and staged is False:  # else our bootstrap looks at the handler itself
         directory = os.path.dirname(os.path.dirname(client.origin))
         if directory != package:
             shown.append(directory)

@@ -71,9 +71,29 @@ def not_a_number(event, context):
     return float("nan")
 
 
-def needs_site(event, context):
-    import pip_free_zone
-    return pip_free_zone.__file__
+class Odd(Exception):
+    error_type = 7
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+def fail_oddly(event, context):
+    if event["how"] == "closed":
+        sys.stdout.close()
+    raise {"surrogate": ValueError("half of a pair: \\ud800"), "type": Odd("a number for a type"), "mute": Mute(),
+           "closed": ValueError("without a log"), "cyrillic": type("Ошибка", (Exception,), {})("named so")}[event["how"]]
+
+
+def number(event, context):
+    yield "[1"
+    yield 5
+
+
+async def later(event, context):
+    return 1
 '''
 
 
@@ -147,6 +167,22 @@ def test_errors_have_the_names_that_aws_gives_them(flexwatt, stages, handler, er
     assert words in records["bad"]["error_message"]
 
 
+@pytest.mark.parametrize("how, error_type, words", [
+    ("surrogate", "ValueError", r"half of a pair: \ud800"), ("type", "Odd", "a number for a type"),
+    ("mute", "Mute", "its message cannot be told: __str__ raised RuntimeError"), ("closed", "ValueError", "without a log"),
+    ("cyrillic", "Ошибка", "named so")])
+def test_an_error_is_told_whatever_it_is_made_of(stages, how, error_type, words):
+    _, records, _ = stages({"odd": plain("fail_oddly", how=how)}, status=1)
+    assert (records["odd"]["status"], records["odd"]["error_type"], records["odd"]["error_message"]) == ("function_error", error_type, words)
+
+
+def test_what_is_no_piece_of_an_answer_and_what_never_ran_are_errors(stages):
+    _, records, _ = stages({"number": plain("number"), "later": plain("later")}, status=1)
+    assert records["number"]["error_message"].endswith("a generator's pieces are text or bytes, this one is int")
+    assert records["later"]["error_type"] == records["number"]["error_type"] == "Runtime.MarshalError"
+    assert "coroutine" in records["later"]["error_message"]
+
+
 def test_a_handler_that_does_not_end_is_ended_at_its_timeout(stages):
     _, records, _ = stages({"slow": {**plain("endless"), "timeout": 1}}, status=1)
     assert records["slow"]["status"] == "timeout"
@@ -169,8 +205,10 @@ def test_a_worker_goes_on_after_an_answer_that_was_too_large(flexwatt, stages):
             CALLS.append(1)
             return "x" * (7 << 20) if len(CALLS) == 1 else len(CALLS)
     ''')
-    _, records, results = stages({"twice": {"handler": "twice.handler", "payload": {}, "retries": 1}}, status=None)
-    assert records["twice"]["error_type"] == "Function.ResponseSizeTooLarge" or results["twice"] == 2
+    stage = {"handler": "twice.handler", "payload": {}}
+    _, records, results = stages({"first": stage, "second": {**stage, "after": ["first"]}}, status=1)
+    assert records["first"]["error_type"] == "Function.ResponseSizeTooLarge"
+    assert records["second"]["status"] == "ok" and results["second"] == 2, "the same process answers"
 
 
 def test_a_generator_streams_its_answer(stages):
@@ -185,9 +223,6 @@ def test_a_stream_that_fails_on_its_way_is_an_error_with_its_message(stages):
     assert "in stream" in records["stream"]["log"]
 
 
-def test_packages_of_the_interpreter_are_found_when_they_are_asked_for(stages):
-    _, records, _ = stages({"site": plain("needs_site")}, status=1)
-    assert records["site"]["error_type"] == "ModuleNotFoundError"
 
 
 # ---- StageContext ----
@@ -284,6 +319,18 @@ def unknown_param(ctx: StageContext):
     ctx.get_param("factr")
 
 
+async def coroutine(ctx: StageContext):
+    ctx.next_output_path("counts")
+
+
+def generator(ctx: StageContext):
+    yield ctx.next_output_path("counts")
+
+
+async def both(ctx: StageContext):
+    yield 1
+
+
 def odd_result(ctx: StageContext):
     return object()
 '''
@@ -321,6 +368,17 @@ def test_a_function_without_an_annotation_is_called_by_the_style_that_the_file_s
     assert "takes 1 positional argument" in records["one"]["error_message"]
 
 
+def test_a_stage_function_from_elsewhere_is_one_where_awss_client_is_installed(flexwatt, stages):
+    """That client calls with an event and a context: it gets only handlers that are seen not to want a StageContext."""
+    flexwatt.write("code/awslambdaric/__main__.py", "raise SystemExit('this is for plain handlers')\n")
+    flexwatt.write("code/awslambdaric/__init__.py", "")
+    flexwatt.write("code/inside.py", "from flexwatt import StageContext\n\n\ndef worker(ctx: StageContext):\n    return ctx.worker_id\n")
+    flexwatt.write("code/outside.py", "from inside import worker\n\n\ndef plain(event, context):\n    return 1\n")
+    _, records, results = stages({"staged": {"handler": "outside.worker"}, "plain": {"handler": "outside.plain", "payload": {}}}, 1)
+    assert results["staged"] == 0
+    assert records["plain"]["error_type"] == "Runtime.ExitError", "it went to the client, which is not one here"
+
+
 def test_child_processes_write_outputs_of_their_own(flexwatt, staged):
     run, _, _ = staged("children")
     outputs = flexwatt.outputs(run["run"])
@@ -354,6 +412,9 @@ def test_phases_are_timed(staged):
 
 @pytest.mark.parametrize("handler, error_type, words", [
     ("fails", "Table.BadCell", "people.csv: row 7: 'x' is no number"),
+    ("coroutine", "Function.NotRun", "the handler is a coroutine, which nothing awaits"),
+    ("generator", "Function.NotRun", "the handler is a generator"),
+    ("both", "Function.NotRun", "the handler is a generator"),
     ("unwritten", "Function.Output", "0000-000.n was asked for and not written"),
     ("unknown_input", "Function.Input", "the stage has no input 'text', only ['texts']"),
     ("unknown_output", "Function.Output", "the stage has no output 'count', only ['counts']"),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """StageContext of sdk/python by itself: ranges, objects without a path, producers still at work, progress; against a host of ours."""
+import concurrent.futures
 import contextlib
 import functools
 import http.server
@@ -91,7 +92,6 @@ def test_a_range_is_a_file_of_its_bytes_behind_the_header(context, table):
     assert made.is_dynamic_chunker("table")
     made._close()
     assert not os.path.exists(os.path.dirname(first)), "nothing is left of it"
-    made._scratch = None
 
 
 @pytest.mark.parametrize("span", [{}, {"offset": 0, "length": len(TABLE)}, {"offset": 0}])
@@ -107,7 +107,7 @@ def test_a_range_is_read_without_a_copy(context, table):
         assert file.read(2) == b"a," and file.read() == b"b\n1,2\n3,4\n" and file.read() == b""
     assert list(item) == [b"a,b\n", b"1,2\n", b"3,4\n"]
     assert (item.offset, item.length, item.whole_path, item.index) == (5, 8, table["path"], 0)
-    assert made._scratch is None
+    assert not os.path.exists(made._scratch)
 
 
 def test_every_cut_of_a_table_reads_as_its_bytes(context, table):
@@ -115,6 +115,51 @@ def test_every_cut_of_a_table_reads_as_its_bytes(context, table):
         for length in range(len(TABLE) - offset + 1):
             item, = context([{**table, "offset": offset, "length": length}]).inputs("table")
             assert item.open().read() == TABLE.encode()[offset:offset + length]
+
+
+@pytest.mark.parametrize("read", [lambda item: item.path, lambda item: item.open().read(), list])
+def test_a_file_that_ends_before_its_range_is_an_error(context, table, read):
+    """It was made shorter after it was cut: what is missing is not the end of the data."""
+    item, = context([{**table, "offset": 9, "length": 20, "header": "a,b"}]).inputs("table")
+    with pytest.raises(FunctionError, match=rf"table.csv ends at byte {len(TABLE)}, {20 + 9 - len(TABLE)} bytes before its range") as failed:
+        read(item)
+    assert failed.value.error_type == "Function.Read"
+
+
+def test_only_a_full_tmp_is_told_as_one(context, table, monkeypatch, tmp_path):
+    item, = context([{**table, "offset": 5, "length": 4}]).inputs("table")
+    monkeypatch.setattr(item._context, "_scratch", str(tmp_path / "file"))
+    (tmp_path / "file").mkdir()
+    (tmp_path / "file" / "table-000-table.csv").mkdir()
+    with pytest.raises(FunctionError, match="cut the range: .*Is a directory"):
+        item.path
+
+
+def test_what_a_function_leaves_in_the_scratch_directory_is_no_failure(context, table):
+    made = context([{**table, "offset": 5, "length": 4, "header": "a,b"}])
+    first, = made.get_input_paths("table")
+    os.mkdir(first + ".d")
+    made._close()
+    assert not os.path.exists(os.path.dirname(first))
+
+
+def test_a_long_name_is_cut_and_its_ending_kept(context, tmp_path):
+    path = tmp_path / ("ä" * 100 + "x" * 50 + ".csv")
+    path.write_text(TABLE)
+    cut, = context([{"uri": "long", "path": str(path), "offset": 5, "length": 4}]).get_input_paths("table")
+    assert open(cut).read() == "1,2\n" and cut.endswith("x.csv")
+
+
+def test_threads_get_paths_of_their_own(context):
+    made = context([])
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            paths = list(pool.map(lambda _: made.next_output_path("out"), range(20000)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(set(paths)) == 20000
 
 
 def test_parts_of_seconds_are_told_and_the_object_stays_whole(context, table):
@@ -183,6 +228,21 @@ def write_one(made):
     with open(made.next_output_path("out"), "w") as file:
         file.write("child")
     made.progress(1, 1)
+
+
+def cut_all(made):
+    made.get_input_paths("table")
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_ranges_that_child_processes_cut_are_removed_with_the_parents(context, table, method):
+    made = context([{**table, "offset": 5, "length": 4, "header": "a,b"}])
+    process = multiprocessing.get_context(method).Process(target=cut_all, args=(made,))
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0 and os.listdir(made._scratch) == [f"p{process.pid}-table-000-table.csv"]
+    made._close()
+    assert not os.path.exists(made._scratch)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

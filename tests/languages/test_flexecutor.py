@@ -121,6 +121,10 @@ from flexecutor.utils.enums import ChunkerTypeEnum
 from flexecutor.utils.iomanager import IOManager
 from flexecutor.utils.storagecontext import StorageContext
 from flexecutor.utils import StorageContext as ShortStorageContext
+from flexecutor.modelling.perfmodel import PerfModelEnum
+from flexecutor.scheduling.jolteon import Jolteon
+from flexecutor.utils import setup_logging
+from flexecutor.utils.dataclass import FunctionTimes, ResourceConfig, StageConfig
 from flexecutor.utils.utils import flexorchestrator
 from flexecutor.workflow.dag import DAG
 from flexecutor.workflow.executor import DAGExecutor

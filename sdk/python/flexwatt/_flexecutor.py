@@ -59,6 +59,14 @@ class Chunker(_Part):
     """A partitioning; see `range` in the workflow file."""
 
 
+class StageConfig(_Part):
+    """Resources of a stage; see `memory`, `cpus` and `workers` in the workflow file."""
+
+
+class FunctionTimes(_Part):
+    """What a stage took; flexwatt's record has it."""
+
+
 class DAGExecutor(_Part):
     def execute(self, *arguments, **settings):
         _not_here("DAGExecutor.execute()")
@@ -76,6 +84,25 @@ class _Names:
 
 StrategyEnum = _Names("SCATTER", "BROADCAST")
 ChunkerTypeEnum = _Names("STATIC", "DYNAMIC")
+PerfModelEnum = _Names("ANALYTIC", "GENETIC", "DISTRIBUTION", "MIXED")
+
+
+class Scheduler(_Part):
+    def schedule(self, *arguments, **settings):
+        _not_here("Scheduler.schedule()")
+
+
+def setup_logging(level=None, *arguments, **settings):
+    import logging
+    logger = logging.getLogger("flexecutor")
+    if level is not None:
+        logger.setLevel(level)
+    return logger
+
+
+def get_my_exec_path():
+    import os
+    return os.getcwd()
 
 
 def flexorchestrator(*arguments, **settings):
@@ -94,22 +121,33 @@ _CONTEXT = {"StageContext": StageContext}
 _DATA = {"FlexData": FlexData, "FlexInput": FlexData, "FlexOutput": FlexData, "StrategyEnum": StrategyEnum}
 _ENUMS = {"StrategyEnum": StrategyEnum, "ChunkerTypeEnum": ChunkerTypeEnum}
 _CHUNKING = {"chunking_static_csv": chunking_static_csv, "chunking_static_txt": chunking_static_txt}
+_CONFIG = {"StageConfig": StageConfig, "ResourceConfig": StageConfig}
 _MODULES = {
     "flexecutor": {**_CONTEXT, "DAG": DAG, "Stage": Stage, "FlexData": FlexData, "DAGExecutor": DAGExecutor},
     "flexecutor.workflow": {},
     "flexecutor.workflow.stagecontext": _CONTEXT,
     "flexecutor.workflow.dag": {"DAG": DAG},
     "flexecutor.workflow.stage": {"Stage": Stage},
-    "flexecutor.workflow.executor": {"DAGExecutor": DAGExecutor},
+    "flexecutor.workflow.executor": {"DAGExecutor": DAGExecutor, **_CONFIG},
     "flexecutor.storage": {},
     "flexecutor.storage.storage": _DATA,
     "flexecutor.storage.chunker": {"Chunker": Chunker},
     "flexecutor.storage.chunking_strategies": _CHUNKING,
-    "flexecutor.utils": {"StorageContext": StageContext, "IOManager": StageContext},
+    "flexecutor.modelling": {},
+    "flexecutor.modelling.perfmodel": {"PerfModelEnum": PerfModelEnum},
+    "flexecutor.scheduling": {},
+    "flexecutor.scheduling.scheduler": {"Scheduler": Scheduler},
+    "flexecutor.scheduling.jolteon": {"Jolteon": Scheduler},
+    "flexecutor.scheduling.caerus": {"Caerus": Scheduler},
+    "flexecutor.scheduling.ditto": {"Ditto": Scheduler},
+    "flexecutor.scheduling.orion": {"Orion": Scheduler},
+    "flexecutor.utils": {"StorageContext": StageContext, "IOManager": StageContext, "setup_logging": setup_logging},
+    "flexecutor.utils.dataclass": {**_CONFIG, "FunctionTimes": FunctionTimes},
     "flexecutor.utils.enums": _ENUMS,
     "flexecutor.utils.iomanager": {"IOManager": StageContext},
     "flexecutor.utils.storagecontext": {"StorageContext": StageContext},
-    "flexecutor.utils.utils": {"flexorchestrator": flexorchestrator, "IOManager": StageContext},
+    "flexecutor.utils.utils": {"flexorchestrator": flexorchestrator, "IOManager": StageContext, "setup_logging": setup_logging,
+                               "get_my_exec_path": get_my_exec_path},
 }
 
 

@@ -69,8 +69,29 @@ def describe(error):
     frames = traceback.extract_tb(error.__traceback__)
     own = [i for i, frame in enumerate(frames) if not is_ours(frame.filename)]
     frames = frames[own[0]:] if own else []
-    return {"errorMessage": str(error), "errorType": getattr(error, "error_type", None) or type(error).__name__,
-            "requestId": request_id, "stackTrace": traceback.format_list(frames)}
+    return {"errorMessage": message_of(error), "errorType": type_of(error), "requestId": request_id,
+            "stackTrace": [encodable(line) for line in traceback.format_list(frames)]}
+
+
+def message_of(error):
+    try:
+        return encodable(str(error))
+    except Exception as why:
+        return f"its message cannot be told: __str__ raised {type(why).__name__}"
+
+
+def type_of(error):
+    """An error type of its own is a text in `error_type`; else it is the name of the class."""
+    try:
+        said = error.error_type
+    except Exception:
+        said = None
+    return encodable(said if isinstance(said, str) and said else type(error).__name__)
+
+
+def encodable(text):
+    """A text that has half a character (a surrogate, of a file name for one) shows it by its number."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def is_ours(filename):
@@ -81,7 +102,23 @@ def print_error(document):
     lines = [f"[ERROR] {document['errorType']}: {document['errorMessage']}"]
     if document["stackTrace"]:
         lines += ["Traceback (most recent call last):", "".join(document["stackTrace"]).rstrip()]
-    print("\n".join(lines))
+    say("\n".join(lines))
+
+
+def say(line):
+    """Into the log, if the function has left it open."""
+    try:
+        print(line)
+    except (OSError, ValueError):
+        pass
+
+
+def flush():
+    for file in (sys.stdout, sys.stderr):
+        try:
+            file.flush()
+        except (AttributeError, OSError, ValueError):  # closed, or taken away, by the function
+            pass
 
 
 def post(host, path, body, headers=""):
@@ -91,17 +128,21 @@ def post(host, path, body, headers=""):
 
 def check(path, status, _, reply):
     if status >= 400:
-        print(f"[WARN] the host refused {path}: {status} {reply.decode(errors='replace').strip()}")
+        say(f"[WARN] the host refused {path}: {status} {reply.decode(errors='replace').strip()}")
 
 
 def post_error(host, path, error):
     document = describe(error)
     print_error(document)
-    kind = "".join(c for c in document["errorType"] if " " < c <= "~")
     try:
-        post(host, path, json.dumps(document).encode(), f"{ERROR_TYPE}: {kind}\r\n")
+        post(host, path, json.dumps(document).encode(), f"{ERROR_TYPE}: {header_type(document)}\r\n")
     except OSError as lost:
-        print(f"[WARN] the host was not told: {lost}")
+        say(f"[WARN] the host was not told: {lost}")
+
+
+def header_type(document):
+    """Headers are ASCII; the document has the name as it is."""
+    return "".join(c for c in document["errorType"] if " " < c <= "~") or "Function.Error"
 
 
 def init_fault(handler, error):
@@ -151,18 +192,35 @@ def stream(host, path, pieces):
     trailer = ""
     try:
         for piece in pieces:
-            data = piece.encode() if isinstance(piece, str) else bytes(piece)
+            data = encode_piece(piece)
             if data and not send(host, b"%x\r\n%b\r\n" % (len(data), data)):
                 break
     except Exception as error:
         import base64
         document = describe(error)
         print_error(document)
-        kind = "".join(c for c in document["errorType"] if " " < c <= "~")
         encoded = base64.b64encode(json.dumps(document).encode()).decode()
-        trailer = f"{ERROR_TYPE}: {kind}\r\n{ERROR_BODY}: {encoded}\r\n"
+        trailer = f"{ERROR_TYPE}: {header_type(document)}\r\n{ERROR_BODY}: {encoded}\r\n"
     send(host, f"0\r\n{trailer}\r\n".encode())
     check(path, *host.receive())
+
+
+def encode_piece(piece):
+    if isinstance(piece, str):
+        return piece.encode()
+    if isinstance(piece, (bytes, bytearray, memoryview)):
+        return bytes(piece)
+    raise Fault("Runtime.MarshalError", f"Unable to marshal response: a generator's pieces are text or bytes, this one is {type(piece).__name__}")
+
+
+def check_ran(result):
+    """What `async def` or a `yield` gives has not run yet, and nobody would run it."""
+    if hasattr(result, "__await__"):
+        result.close()
+        raise Fault("Function.NotRun", "the handler is a coroutine, which nothing awaits: call asyncio.run() in a plain function")
+    if hasattr(result, "__next__") or hasattr(result, "__anext__"):
+        raise Fault("Function.NotRun", "the handler is a generator (it has a yield), which nothing would run: a stage's answer is its outputs")
+    return result
 
 
 def call_staged(host, function, event, context):
@@ -171,7 +229,7 @@ def call_staged(host, function, event, context):
         raise Fault("Function.Event", "the handler takes a StageContext, but the event is a plain one: give the stage no payload")
     stage = StageContext(event, context, host.name)
     try:
-        return stage._answer(function(stage))
+        return stage._answer(check_ran(function(stage)))
     finally:
         stage._close()
 
@@ -199,7 +257,7 @@ def invoke(host, function, staged, headers, body):
     try:
         send_answer(host, path + "/response", answer)
     except OSError as lost:
-        print(f"[WARN] the host broke off: {lost}")
+        say(f"[WARN] the host broke off: {lost}")
 
 
 def serve(host, function, staged, next_path):
@@ -207,9 +265,8 @@ def serve(host, function, staged, next_path):
     while True:
         status, headers, body = host.receive()
         if status != 200:
-            print(f"[ERROR] the host answers GET next with {status}")
+            say(f"[ERROR] the host answers GET next with {status}")
             return 1
         invoke(host, function, staged, headers, body)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush()
         host.send("GET", next_path)

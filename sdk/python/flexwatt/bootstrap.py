@@ -230,7 +230,7 @@ def main(arguments):
     site = prepare(options)
     if "client" in options:
         return run_client(site, handler)
-    sys.stdout.reconfigure(line_buffering=True)
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     host = Host(os.environ["AWS_LAMBDA_RUNTIME_API"])
     try:
         function = load(handler)

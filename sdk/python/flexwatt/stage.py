@@ -7,7 +7,9 @@ function returns. Time in get_input_paths() and in the iterators of inputs is `r
 from __future__ import annotations
 
 import _thread
+import errno
 import io
+import itertools
 import json
 import math
 import os
@@ -16,7 +18,7 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any, BinaryIO
+    from typing import Any, BinaryIO, NoReturn
 
 _PROGRESS_INTERVAL_S = 0.1
 _MISSING: Any = object()
@@ -31,9 +33,10 @@ class FunctionError(Exception):
 
 
 class _Range(io.RawIOBase):
-    """The bytes of a range, behind the header line that it was cut from."""
+    """The bytes of a range, behind the header line that it was cut from. A file that ends before its range does is an error."""
 
-    def __init__(self, path: str, offset: int, length: int | None, before: bytes) -> None:
+    def __init__(self, uri: str, path: str, offset: int, length: int | None, before: bytes) -> None:
+        self._uri, self._offset = uri, offset
         self._before = before
         self._left = math.inf if length is None else length
         self._file = open(path, "rb", buffering=0)
@@ -51,12 +54,18 @@ class _Range(io.RawIOBase):
             return count
         wanted = int(min(len(view), self._left))
         taken = (self._file.readinto(view[:wanted]) or 0) if wanted else 0
+        if wanted and not taken and self._left < math.inf:
+            raise _too_short(self._uri, os.fstat(self._file.fileno()).st_size, self._left)
         self._left -= taken
         return taken
 
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+def _too_short(uri: str, end: int, missing: float) -> FunctionError:
+    return FunctionError("Function.Read", f"{uri} ends at byte {end}, {missing:.0f} bytes before its range: it was changed after it was cut")
 
 
 class InputObject:
@@ -121,7 +130,8 @@ class InputObject:
         return f"{self.header}\n".encode() if self.header is not None else b""
 
     def _copy(self, path: str, before: bytes) -> str:
-        cut = self._context._scratch_file(f"{self.name}-{self.index:03d}-{os.path.basename(path)}")
+        base = os.path.basename(path).encode("utf-8", "replace")[-150:].decode("utf-8", "ignore")  # its ending says what it is
+        cut = self._context._scratch_file(f"{self.name}-{self.index:03d}-{base}")
         try:
             with open(cut, "wb") as file, open(path, "rb") as source:
                 file.write(before)
@@ -129,11 +139,15 @@ class InputObject:
                 left = math.inf if self.length is None else self.length
                 while left > 0:
                     block = source.read(int(min(left, 1 << 20)))
+                    if not block and left < math.inf:
+                        raise _too_short(self.uri, source.tell(), left)
                     if not block:
                         break
                     file.write(block)
                     left -= len(block)
         except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise FunctionError("Function.StageIn", f"{self.uri}: cut the range: {error}") from error
             raise FunctionError("Function.StageIn", f"{self.uri}: the range does not fit into /tmp: {error} (give the stage more tmp, "
                                                     "or read the range by open())") from error
         return cut
@@ -141,7 +155,7 @@ class InputObject:
     def open(self) -> BinaryIO:
         """A binary file of the object's bytes, of a range with its header line before them, without a copy."""
         with self._context._reading:
-            return io.BufferedReader(_Range(self._stage_in(), self.offset, self.length, self._before()), 1 << 16)
+            return io.BufferedReader(_Range(self.uri, self._stage_in(), self.offset, self.length, self._before()), 1 << 16)
 
     def __iter__(self) -> Iterator[bytes]:
         """The lines, as open() has them."""
@@ -170,7 +184,7 @@ class _Phase:
 
 
 class StageContext:
-    """One invocation of a stage's function. It may be handed to child processes, which may read inputs and write outputs."""
+    """One invocation of a stage's function. Threads may share it; child processes may be handed it, to read inputs and write outputs."""
 
     def __init__(self, event: dict[str, Any], context: Any, host: str) -> None:
         self.event = event  #: as it came
@@ -191,7 +205,7 @@ class StageContext:
         self._reading, self._writing = _Phase(), _Phase()
         self._since = time.perf_counter()
         self._pid = os.getpid()
-        self._scratch: str | None = None
+        self._scratch = f"/tmp/flexwatt-{self._pid}-{self.request_id or self.worker_id}"
         self._address = host
         self._connect()
 
@@ -199,10 +213,11 @@ class StageContext:
         self._host: Any = None
         self._host_pid = 0
         self._lock = _thread.allocate_lock()
+        self._numbers = {name: itertools.count(len(names)) for name, names in self._names.items()}  # each is given to one thread
         self._told = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_host", "_lock")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_host", "_lock", "_numbers")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -230,10 +245,9 @@ class StageContext:
     def next_output_path(self, output_id: str, suffix: str | None = None) -> str:
         """A fresh path for an output object; the function writes it before it returns."""
         output = self._output(output_id)
-        names = self._names[output_id]
-        child = "" if os.getpid() == self._pid else f"p{os.getpid()}-"
-        name = f"{self.worker_id:04d}-{child}{len(names):03d}{output.get('suffix', '') if suffix is None else suffix}"
-        names.append(name)
+        number = next(self._numbers[output_id])
+        name = f"{self.worker_id:04d}-{self._child()}{number:03d}{output.get('suffix', '') if suffix is None else suffix}"
+        self._names[output_id].append(name)
         return os.path.join(output["directory"], name)
 
     def is_dynamic_chunker(self, input_id: str) -> bool:
@@ -337,7 +351,7 @@ class StageContext:
             raise FunctionError("Function.Metric", f"metric {name!r} is not a finite number")
         self._metrics[name] = float(value)
 
-    def fail(self, error_type: str, message: str) -> None:
+    def fail(self, error_type: str, message: str) -> NoReturn:
         """Fails the invocation: raises FunctionError."""
         raise FunctionError(error_type, message)
 
@@ -375,10 +389,12 @@ class StageContext:
         raise FunctionError(told.get("errorType", "Function.StageIn"), f"{path}: {told.get('errorMessage', f'status {status}')}")
 
     def _scratch_file(self, name: str) -> str:
-        if self._scratch is None:
-            self._scratch = f"/tmp/flexwatt-{os.getpid()}-{self.request_id or self.worker_id}"
-            os.makedirs(self._scratch, exist_ok=True)
-        return os.path.join(self._scratch, name)
+        os.makedirs(self._scratch, exist_ok=True)
+        return os.path.join(self._scratch, self._child() + name)
+
+    def _child(self) -> str:
+        """Before the names of what a child process writes."""
+        return "" if os.getpid() == self._pid else f"p{os.getpid()}-"
 
     def _written(self, output_id: str) -> list[str]:
         """Names in the order that they were given out, then those of child processes, whose lists are gone with them."""
@@ -411,10 +427,9 @@ class StageContext:
     def _close(self) -> None:
         if self._host is not None:
             self._host.close()
-        if self._scratch is not None:
-            for name in os.listdir(self._scratch):
-                os.unlink(os.path.join(self._scratch, name))
-            os.rmdir(self._scratch)
+        if os.path.isdir(self._scratch):
+            import shutil
+            shutil.rmtree(self._scratch, ignore_errors=True)  # a range's copies; what cannot go is no failure of the function
 
 
 def _number(value: Any) -> Any:
