@@ -63,7 +63,7 @@ int video_encoder_open(struct video_encoder *encoder, const struct video *video,
 {
 	const AVCodec *codec = avcodec_find_encoder_by_name("libx264");
 
-	*encoder = (struct video_encoder){.video = video, .format = frame->format};
+	*encoder = (struct video_encoder){.video = video, .width = frame->width, .height = frame->height, .format = frame->format};
 	if (!codec)
 		return fw_fail_invocation(video->invocation, "Video.NoEncoder", "this FFmpeg has no libx264");
 	encoder->packet = av_packet_alloc();
@@ -87,20 +87,24 @@ void video_encoder_close(struct video_encoder *encoder)
 	av_packet_free(&encoder->packet);
 	av_frame_free(&encoder->scaled);
 	sws_freeContext(encoder->scaler);
+	encoder->scaler = NULL;
 	avcodec_free_context(&encoder->context);
+}
+
+int video_check_frame(const struct video *video, const AVFrame *frame, int width, int height, int format)
+{
+	if (frame->width != width || frame->height != height)
+		return fw_fail_invocation(video->invocation, "Video.Unsupported", "%s: its size changes on the way, from %dx%d to %dx%d",
+		                          video->uri, width, height, frame->width, frame->height);
+	if (frame->format != format)
+		return fw_fail_invocation(video->invocation, "Video.Unsupported", "%s: the format of its pixels changes on the way",
+		                          video->uri);
+	return FW_OK;
 }
 
 static int check_kind(const struct video_encoder *encoder, const AVFrame *frame)
 {
-	const AVCodecContext *context = encoder->context;
-
-	if ((frame->width & ~1) != (context->width & ~1) || (frame->height & ~1) != (context->height & ~1))
-		return fw_fail_invocation(encoder->video->invocation, "Video.Unsupported", "%s: its size changes on the way",
-		                          encoder->video->uri);
-	if (frame->format != encoder->format)
-		return fw_fail_invocation(encoder->video->invocation, "Video.Unsupported",
-		                          "%s: the format of its pixels changes on the way", encoder->video->uri);
-	return FW_OK;
+	return video_check_frame(encoder->video, frame, encoder->width, encoder->height, encoder->format);
 }
 
 static int convert(struct video_encoder *encoder, AVFrame **frame)

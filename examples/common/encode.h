@@ -15,13 +15,15 @@ struct video_encoder {
 	AVPacket *packet;
 	struct SwsContext *scaler; /* only when the encoder does not take the frames' pixels */
 	AVFrame *scaled;
-	int format;                /* of the first frame's pixels */
+	int width, height, format; /* of the first frame, which all others must have */
 };
 
 typedef int video_packet_fn(void *context, AVPacket *packet);
 
 /* Constant rates count frames; others keep the ticks of the source. */
 AVRational video_choose_tick(const struct video *video, AVRational *rate);
+/* FW_ERROR, recorded as Video.Unsupported: the frame is not of this size and format, which buffers were made for. */
+int video_check_frame(const struct video *video, const AVFrame *frame, int width, int height, int format);
 /* By the first frame. FW_ERROR: recorded. It may be closed in any case. */
 int video_encoder_open(struct video_encoder *encoder, const struct video *video, const AVFrame *frame, AVRational tick,
                        AVRational rate, int threads);

@@ -85,7 +85,8 @@ static int build(struct video_filter *filter, const AVFrame *first, const char *
 int video_filter_open(struct video_filter *filter, const struct video *video, const AVFrame *first, const char *description,
                       AVFrame *picture)
 {
-	*filter = (struct video_filter){.video = video, .graph = avfilter_graph_alloc(), .frame = av_frame_alloc()};
+	*filter = (struct video_filter){.video = video, .graph = avfilter_graph_alloc(), .frame = av_frame_alloc(),
+	                                .width = first->width, .height = first->height, .format = first->format};
 	int rc = filter->graph && filter->frame ? 0 : AVERROR(ENOMEM);
 	if (rc >= 0) {
 		filter->graph->nb_threads = video->decoder->thread_count;
@@ -102,6 +103,9 @@ void video_filter_close(struct video_filter *filter)
 
 int video_filter_push(struct video_filter *filter, AVFrame *frame)
 {
+	/* The graph was made for the first frame's buffers: filters would read behind those of a smaller one. */
+	if (frame && video_check_frame(filter->video, frame, filter->width, filter->height, filter->format) != FW_OK)
+		return FW_ERROR;
 	int rc = av_buffersrc_add_frame_flags(filter->source, frame, AV_BUFFERSRC_FLAG_KEEP_REF);
 
 	return rc < 0 ? video_fail(filter->video, "Video.Filter", rc, "filter") : FW_OK;

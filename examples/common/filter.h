@@ -13,6 +13,7 @@ struct video_filter {
 	AVFilterGraph *graph;
 	AVFilterContext *source, *sink;
 	AVFrame *frame;
+	int width, height, format; /* of what comes in */
 };
 
 /* `description` as ffmpeg's -vf has it; with a picture its inputs are [in] and [picture]. FW_ERROR: recorded as

@@ -237,3 +237,42 @@ def test_a_picture_that_is_none_is_named(application, web):
     run = tool_alone(application, "overlay", {})
     (_, message), = failures(application, run, "overlay").values()
     assert "pictures/mark.png" in message
+
+
+def joined(directory, path, *sizes, frames=10):
+    """A video whose picture changes its size: JPEGs of one size behind those of another."""
+    parts = []
+    for number, size in enumerate(sizes):
+        parts.append(directory / f"part{number}.mjpeg")
+        ffmpeg("-f", "lavfi", "-i", f"testsrc2=size={size}:rate=25", "-frames:v", frames, "-c:v", "mjpeg", "-q:v", 3, parts[-1])
+    whole = directory / "whole.mjpeg"
+    whole.write_bytes(b"".join(part.read_bytes() for part in parts))
+    ffmpeg("-f", "mjpeg", "-framerate", 25, "-i", whole, "-c", "copy", path)
+
+
+@pytest.mark.parametrize("tool, parameters", [("crop", {"width": 60, "height": 200, "x": 0, "y": 0}), ("scale", {"width": 64}),
+                                              ("overlay", {"x": 4, "y": 4})])
+@pytest.mark.parametrize("sizes", [("320x240", "64x36"), ("64x36", "320x240")])
+def test_a_video_whose_size_changes_on_the_way_is_refused_before_a_filter_sees_it(application, tmp_path, tool, parameters, sizes):
+    if tool == "crop" and sizes[0] == "64x36":
+        parameters = {"width": 32, "height": 32, "x": 0, "y": 0}
+    joined(tmp_path, application.data / "videos/mixed.mkv", *sizes)
+    run = tool_alone(application, tool, parameters)
+    (kind, message), = failures(application, run, tool).values()
+    assert kind == "Video.Unsupported" and "videos/mixed.mkv: its size changes on the way" in message
+    assert made(application, run, tool) == []
+
+
+def test_a_video_that_cannot_be_opened_behind_one_whose_pixels_were_converted_is_named(application, web):
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=10", "-frames:v", 5, application.data / "videos/a.gif")
+    shutil.copy(web.files / "text.mp4", application.data / "videos/b.mp4")
+    application.workflow("""
+        name: tool
+        storage: ./data
+        function: {package: ./functions}
+        stages:
+          scale: {workers: 1, retries: 0, inputs: {videos: {keys: "videos/*"}}, outputs: {videos: {suffix: .mp4}}, params: {width: 32}}
+    """, "tool.yaml")
+    run = application.json("run", "tool.yaml", status=1)
+    (kind, message), = failures(application, run, "scale").values()
+    assert kind == "Video.Corrupt" and "videos/b.mp4" in message
