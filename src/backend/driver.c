@@ -72,7 +72,7 @@ void fw_driver_feed(struct fw_driver *driver, struct fw_engine_event *event)
 {
 	struct fw_error *error = NULL;
 
-	if (driver->fatal)
+	if (driver->fatal || driver->closing) /* what was given up is no event of the run: a resumed one does it again */
 		return;
 	event->time_ns = fw_monotonic_ns() - driver->start_ns;
 	/* Stepped first: an event that the engine refuses must not be in the log that resume replays. No action is carried out

@@ -39,6 +39,7 @@ struct fw_driver {
 	bool finishing, closed;
 	enum fw_status status;
 	struct fw_error *fatal;
+	bool closing; /* it is being freed: storage, pool and backend still tell what they give up */
 	struct fw_run_row row;
 	struct fw_stage_times {
 		double first_start_ms, last_end_ms;

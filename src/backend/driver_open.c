@@ -239,6 +239,7 @@ void fw_driver_free(struct fw_driver *driver)
 {
 	if (!driver)
 		return;
+	driver->closing = true;
 	if (driver->backend)
 		driver->backend->ops->close(driver->backend);
 	fw_driver_cancel_plans(driver);
@@ -246,6 +247,8 @@ void fw_driver_free(struct fw_driver *driver)
 	for (struct fw_task_run *run = driver->runs; run; run = run->next)
 		fw_task_run_let_go(run);
 	fw_storage_close(driver->storage); /* its own ones use the runs, too */
+	if (driver->loop)
+		fw_loop_run_deferred(driver->loop); /* plans end so */
 	while (driver->runs)
 		fw_task_run_free(driver->runs);
 	for (size_t i = 0; i < driver->timers.count; i++) {

@@ -209,7 +209,7 @@ static void finalize(struct fw_task_run *run)
 	struct fw_error *error = NULL;
 
 	fw_driver_price(driver, run->stage, &run->record);
-	if (!driver->fatal && fw_store_record_put(driver->store, &run->record, &error) != FW_OK)
+	if (!driver->fatal && !driver->closing && fw_store_record_put(driver->store, &run->record, &error) != FW_OK)
 		fw_driver_fatal(driver, error);
 	driver->dirty = true;
 	fw_loop_want_flush(driver->loop);

@@ -82,7 +82,7 @@ void fw_loop_free(struct fw_loop *loop)
 }
 
 /* A deferred call may defer more: they run too, in order, before the flush. */
-static void run_deferred(struct fw_loop *loop)
+void fw_loop_run_deferred(struct fw_loop *loop)
 {
 	for (size_t i = 0; i < loop->deferred.count; i++) {
 		struct call call = loop->deferred.items[i]; /* the array may move */
@@ -95,7 +95,7 @@ static void run_deferred(struct fw_loop *loop)
 /* What a hook defers or wants flushed belongs to the next turn, which then does not wait. */
 static void end_turn(struct fw_loop *loop)
 {
-	run_deferred(loop);
+	fw_loop_run_deferred(loop);
 	if (!loop->flush_wanted)
 		return;
 	loop->flush_wanted = false;

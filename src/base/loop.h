@@ -31,6 +31,8 @@ uint64_t fw_loop_now_ns(struct fw_loop *loop); /* CLOCK_MONOTONIC, read now */
 /* Runs once after the current callbacks of this turn, with what it defers itself; `flush` hooks run at the end of each
  * turn that wants a flush, after all deferred calls (the store commits there). */
 void fw_loop_defer(struct fw_loop *loop, fw_loop_fn *callback, void *context);
+/* Runs now what is deferred, without a turn: for who ends what a loop no longer runs for. Not from inside a callback. */
+void fw_loop_run_deferred(struct fw_loop *loop);
 void fw_loop_on_flush(struct fw_loop *loop, fw_loop_fn *callback, void *context);
 /* Asks for a flush at the end of this turn. Cheap, may be called many times a turn. */
 void fw_loop_want_flush(struct fw_loop *loop);

@@ -289,6 +289,61 @@ def test_a_table_is_cut_and_read_as_it_was_listed(flexwatt, server, proxy):
     flexwatt.nothing_is_left()
 
 
+CUT = """
+    name: cut
+    storage: %s
+    defaults: {memory: 256, timeout: 60, retries: 0}
+    stages:
+      %s
+      read: {function: {command: [cp, "{input.rows}", "{output.out}"], per: object}, workers: 2,
+             inputs: {rows: {keys: "table.csv", range: csv}}, outputs: {out: {}}}
+"""
+
+
+@pytest.mark.parametrize("method, status, code, reason", [
+    ("HEAD", 404, "NoSuchKey", "404"), ("HEAD", 403, "AccessDenied", "403"), ("GET", 403, "AccessDenied", "AccessDenied"),
+    ("GET", 404, "NoSuchKey", "NoSuchKey")])
+def test_a_table_that_cannot_be_read_ends_the_run_before_any_task(flexwatt, server, proxy, method, status, code, reason):
+    flexwatt.put("table.csv", b"a,b\n" + b"1,2\n" * 100)
+    flexwatt.workflow(CUT % (flexwatt.storage.replace(server.url, proxy.url), ""))
+    proxy.faults.append(Fault("status", method=method, path="/table.csv", status=status, code=code, times=99))
+    told = flexwatt("run", "workflow.yaml", status=3).stderr
+    assert told.count("error:") == 1 and "table.csv" in told and reason in told
+    assert not any(event["event"] == "started" for event in e2e.events_of(flexwatt))
+    assert [key for key in flexwatt.keys("runs/") if not key.endswith("/.run")] == []
+    flexwatt.nothing_is_left()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+@pytest.mark.parametrize("server", ["minio"], indirect=True)
+def test_an_engine_that_must_stop_while_it_plans_frees_the_plan(flexwatt, server, proxy):
+    """A task fills the disk while the table is on its way. What stayed would be a leak, with an exit status of its own."""
+    flexwatt.put("table.csv", b"a,b\n" + b"1,2\n" * 100)
+    flexwatt.workflow(CUT % (flexwatt.storage.replace(server.url, proxy.url), """fill:
+        function: {command: [bash, -c, 'read -r line <>/dev/tcp/127.0.0.1/$1; cat /dev/zero >{output.zeros}', bash, "{param.port}"]}
+        workers: 1
+        outputs: {zeros: {}}"""))
+    proxy.faults.append(Fault("stall", method="GET", path="/table.csv", after=100, seconds=60))
+    disk = flexwatt.directory / "disk"
+    disk.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as gate:
+        gate.settimeout(60)
+        process = subprocess.Popen(
+            ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=24m tmpfs "$1" && exec "$2" run workflow.yaml --set "$3"', "sh", disk,
+             e2e.BINARY, f"stages.fill.params.port={gate.getsockname()[1]}"],
+            env={**flexwatt.env, "FLEXWATT_STORE": str(disk / "s.db")}, cwd=flexwatt.directory, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            filling, _ = gate.accept()
+            e2e.wait_until(lambda: proxy.requests("GET", "/table.csv"))
+            filling.close()
+            _, told = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 3, told
+    assert "no space is left for the outputs of fill/0" in told and "LeakSanitizer" not in told
+
+
 # ---- kills ----
 
 SMALL = """
