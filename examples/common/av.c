@@ -88,6 +88,20 @@ void video_close(struct video *video)
 	avformat_close_input(&video->format);
 }
 
+int64_t video_until(const struct video *video)
+{
+	const AVFormatContext *format = video->format;
+	const AVStream *stream = video->stream;
+	int64_t duration = stream->duration;
+
+	/* The length of the whole is the video's where nothing else is in it. */
+	if (duration == AV_NOPTS_VALUE && format->duration != AV_NOPTS_VALUE && format->nb_streams == 1)
+		duration = av_rescale_q(format->duration, AV_TIME_BASE_Q, stream->time_base);
+	bool told = stream->start_time != AV_NOPTS_VALUE && duration != AV_NOPTS_VALUE && duration > 0 &&
+	            format->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE;
+	return told ? stream->start_time + duration : AV_NOPTS_VALUE;
+}
+
 int video_next_packet(struct video *video)
 {
 	for (;;) {

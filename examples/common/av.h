@@ -25,6 +25,8 @@ struct video {
 /* FW_ERROR: recorded as Video.Empty, Video.Corrupt or Video.Unsupported. `video` may be closed in any case. */
 int video_open(struct video *video, struct fw_invocation *invocation, const struct fw_object *object, int threads);
 void video_close(struct video *video);
+/* When the last frame is over, in the stream's ticks, as the file says: a last frame may stay for long. AV_NOPTS_VALUE: it does not say. */
+int64_t video_until(const struct video *video);
 /* The next packet of the video stream: FW_OK, FW_END, FW_ERROR (recorded). It is the caller's to unref. */
 int video_next_packet(struct video *video);
 /* Gives a packet (NULL: the end) to the decoder; FW_ERROR: recorded as Video.Corrupt. */

@@ -166,11 +166,13 @@ int video_file_open(struct video_file *file, const struct video *video, const ch
 {
 	AVDictionary *settings = NULL;
 
-	*file = (struct video_file){.invocation = video->invocation, .tick = options->tick};
+	*file = (struct video_file){.invocation = video->invocation, .tick = options->tick, .until = AV_NOPTS_VALUE,
+	                            .latest = INT64_MIN};
 	file->frame_ticks = av_rescale_q(1, av_inv_q(options->rate), options->tick);
 	int rc = avformat_alloc_output_context2(&file->format, NULL, options->container, path);
 	AVStream *stream = rc < 0 ? NULL : avformat_new_stream(file->format, NULL);
-	if (!stream)
+	file->held = av_packet_alloc();
+	if (!stream || !file->held)
 		return fail_file(file, rc < 0 ? rc : AVERROR(ENOMEM), path);
 	avcodec_parameters_copy(stream->codecpar, codec);
 	stream->codecpar->codec_tag = 0; /* the container's own */
@@ -188,18 +190,42 @@ int video_file_open(struct video_file *file, const struct video *video, const ch
 	return rc < 0 ? fail_file(file, rc, path) : FW_OK;
 }
 
-int video_file_write(struct video_file *file, AVPacket *packet)
+static int write_held(struct video_file *file)
 {
+	AVPacket *packet = file->held;
+
+	if (!packet->data)
+		return FW_OK;
 	packet->duration = packet->duration ? packet->duration : file->frame_ticks;
 	av_packet_rescale_ts(packet, file->tick, file->format->streams[0]->time_base);
 	packet->stream_index = 0;
 	packet->pos = -1;
 	int rc = av_write_frame(file->format, packet);
+	av_packet_unref(packet);
 	return rc < 0 ? fail_file(file, rc, file->format->url) : FW_OK;
+}
+
+int video_file_write(struct video_file *file, AVPacket *packet)
+{
+	if (write_held(file) != FW_OK)
+		return FW_ERROR;
+	file->latest = packet->pts > file->latest ? packet->pts : file->latest;
+	int rc = av_packet_ref(file->held, packet);
+	return rc < 0 ? fail_file(file, rc, file->format->url) : FW_OK;
+}
+
+/* MP4 takes durations from the times of decoding; only the last packet's own counts, whichever frame is in it. */
+static void hold_to_the_end(struct video_file *file)
+{
+	AVPacket *last = file->held;
+
+	if (file->until != AV_NOPTS_VALUE && last->data && file->until - file->latest > file->frame_ticks)
+		last->duration = file->until - last->pts;
 }
 
 void video_file_abandon(struct video_file *file)
 {
+	av_packet_free(&file->held);
 	if (file->format)
 		avio_closep(&file->format->pb);
 	avformat_free_context(file->format);
@@ -210,10 +236,13 @@ int video_file_close(struct video_file *file)
 {
 	if (!file->format)
 		return FW_OK;
+	hold_to_the_end(file);
+	if (write_held(file) != FW_OK)
+		return FW_ERROR; /* its owner abandons it */
 	int rc = av_write_trailer(file->format);
 	int closed = avio_closep(&file->format->pb);
 	if (rc < 0 || closed < 0)
-		return fail_file(file, rc < 0 ? rc : closed, file->format->url); /* its owner abandons it */
+		return fail_file(file, rc < 0 ? rc : closed, file->format->url);
 	video_file_abandon(file);
 	return FW_OK;
 }

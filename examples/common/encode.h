@@ -36,6 +36,9 @@ struct video_file {
 	AVFormatContext *format; /* NULL: not open */
 	AVRational tick;
 	int64_t frame_ticks;     /* of a packet that does not know its own */
+	int64_t until;           /* when the last frame is over; AV_NOPTS_VALUE: after a frame. Its owner may set it before the end */
+	int64_t latest;          /* time of the last frame so far */
+	AVPacket *held;          /* the last one that came: only when it is written is it known to be no other's predecessor */
 };
 
 /* What a file is made of: `comment` may be NULL. Without an edit list the times in the file are read back as they were written,

@@ -109,6 +109,42 @@ def test_videos_of_any_kind_side_by_side(application):
         assert_equals(made[name.split(".")[0] + ".mp4"], application.videos / name)
 
 
+def held(path, frames, seconds):
+    """A video of ten frames a second whose last one stays until the end."""
+    if path.suffix == ".gif":
+        ffmpeg("-f", "lavfi", "-i", f"testsrc2=size={SIZE}:rate=10", "-frames:v", frames, "-final_delay",
+               round(100 * (seconds - (frames - 1) / 10)), path)
+        return
+    later = seconds - frames / 10
+    longer = path.with_name("longer.mp4")
+    ffmpeg("-f", "lavfi", "-i", f"testsrc2=size={SIZE}:rate=10", "-frames:v", frames + 2, "-vf",
+           f"setpts=if(gte(N\\,{frames})\\,PTS+{later}/TB\\,PTS)", "-vsync", "vfr", *ENCODE, "-bf", 0, longer)
+    ffmpeg("-i", longer, "-c", "copy", "-frames:v", frames, path)
+    longer.unlink()
+
+
+@pytest.mark.parametrize("batch_seconds", [100, 0.9])  # the last frame is alone in its batch, and batches behind it have none
+def test_a_last_frame_that_stays_for_long_stays_as_long(application, batch_seconds):
+    for name in ("animated.gif", "held.mp4", "held.mkv"):
+        held(application.videos / name, 10, 2.9)
+        assert 2.7 < probe(application.videos / name)["seconds"] < 2.95  # a frame more or less, as their formats have it
+    _, made = stitched(application, f"stages.cut.params.batch_seconds={batch_seconds}")
+    assert set(made) == {"animated.mp4", "held.mp4", "held-2.mp4"}
+    for name, original in (("animated.mp4", "animated.gif"), ("held-2.mp4", "held.mp4"), ("held.mp4", "held.mkv")):
+        found = probe(made[name])
+        assert found["frames"] == 10
+        assert found["seconds"] == pytest.approx(probe(application.videos / original)["seconds"], abs=0.101), name  # a frame
+        assert found["times"] == pytest.approx([frame / 10 for frame in range(10)], abs=0.01)
+
+
+def test_a_part_without_frames_of_a_codec_that_mp4_does_not_take_is_no_hole(application):
+    ffmpeg("-f", "lavfi", "-i", f"testsrc2=size={SIZE}:rate=25", "-t", 4, "-vf", "select='not(between(n,10,60))'", "-vsync", "vfr",
+           "-c:v", "ffv1", application.videos / "gaps.mkv")
+    run, made = stitched(application, "stages.cut.params.batch_seconds=0.7")
+    assert batches(run) == 6
+    assert_equals(made["gaps.mp4"], application.videos / "gaps.mkv")
+
+
 def test_ranges_of_seconds_let_several_workers_cut_one_video(application):
     source(application.videos / "moving.mp4", 4)
     run, made = stitched(application, "stages.cut.inputs.videos.range=seconds", "stages.cut.workers=3")

@@ -276,3 +276,20 @@ def test_a_video_that_cannot_be_opened_behind_one_whose_pixels_were_converted_is
     run = application.json("run", "tool.yaml", status=1)
     (kind, message), = failures(application, run, "scale").values()
     assert kind == "Video.Corrupt" and "videos/b.mp4" in message
+
+
+def test_a_last_frame_that_stays_for_long_stays_as_long(application):
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=10", "-frames:v", 10, "-final_delay", 200, application.data / "videos/a.gif")
+    assert stream(application.data / "videos/a.gif")[4] == 2.9
+    application.workflow("""
+        name: tools
+        storage: ./data
+        function: {package: ./functions}
+        stages:
+          scale: {inputs: {videos: {keys: "videos/*"}}, outputs: {videos: {suffix: .mp4}}, params: {width: 128}}
+          crop: {inputs: {videos: scale.videos}, outputs: {videos: {suffix: .mp4}}, params: {width: 32, height: 32}}
+    """, "tools.yaml")
+    run = application.json("run", "tools.yaml")
+    for stage, size in (("scale", (128, 96)), ("crop", (32, 32))):
+        found, = [stream(path) for path in made(application, run, stage)]
+        assert found[:4] == ("h264", *size, 10) and found[4] == pytest.approx(2.9, abs=0.101), stage  # ± a frame

@@ -13,7 +13,8 @@ struct batch {
 	int64_t part, parts;
 	int64_t begin, end;       /* frames of the part: begin <= time < end; INT64_MIN and INT64_MAX where it is open */
 	int64_t shift;            /* time of what is 0 in the file */
-	AVRational tick;          /* unit of these three, which count from the video's first frame */
+	int64_t until;            /* when the video's last frame is over; INT64_MIN: a frame after it began */
+	AVRational tick;          /* unit of these four, which count from the video's first frame */
 	AVRational encoder, rate; /* ticks and frame rate that all encoders of this video use */
 	int empty;                /* there is no frame in the file; batch_peek tells */
 	char source[BATCH_TEXT / 2];

@@ -97,11 +97,13 @@ static int cut_part(struct cutter *cutter, int64_t part, int64_t parts)
 {
 	struct video *video = &cutter->video;
 	struct batch_file file = {.video = video, .output = "batches", .codec = video->stream->codecpar};
+	int64_t until = video_until(video);
 
 	file.batch = (struct batch){.part = part,
 	                            .parts = parts,
 	                            .begin = boundary(cutter, part, parts),
 	                            .end = boundary(cutter, part + 1, parts),
+	                            .until = until == AV_NOPTS_VALUE ? INT64_MIN : until - cutter->first,
 	                            .tick = video->stream->time_base};
 	file.batch.encoder = video_choose_tick(video, &file.batch.rate);
 	snprintf(file.batch.source, sizeof file.batch.source, "%s", video->uri);

@@ -3,6 +3,7 @@
  * process: each batch through the filters of `params.filter` into H.264. Only the frames that are the batch's own come out; what
  * lies before them was copied along because they refer to it.
  */
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "../../common/filter.h"
@@ -24,12 +25,17 @@ static int write_packet(void *context, AVPacket *packet)
 	return batch_write(&processing->file, packet);
 }
 
+static int64_t rescaled(int64_t time, AVRational from, AVRational to)
+{
+	return time == INT64_MIN || time == INT64_MAX ? time : av_rescale_q(time, from, to);
+}
+
 /* A time of the batch in ticks of its file. */
 static int64_t in_file(const struct batch *batch, const struct video *video, int64_t time)
 {
-	if (time == INT64_MIN || time == INT64_MAX)
-		return time;
-	return av_rescale_q(time - batch->shift, batch->tick, video->stream->time_base);
+	bool is_open = time == INT64_MIN || time == INT64_MAX;
+
+	return is_open ? time : av_rescale_q(time - batch->shift, batch->tick, video->stream->time_base);
 }
 
 static int process_opened(struct video *video, const struct batch *batch, const char *filter)
@@ -50,6 +56,9 @@ static int process_opened(struct video *video, const struct batch *batch, const 
 	                                                .write = write_packet,
 	                                                .context = &processing};
 	*file = (struct batch_file){.video = video, .output = "processed", .codec = processing.codec, .batch = *batch};
+	file->batch.begin = rescaled(batch->begin, batch->tick, batch->encoder);
+	file->batch.end = rescaled(batch->end, batch->tick, batch->encoder);
+	file->batch.until = rescaled(batch->until, batch->tick, batch->encoder);
 	file->batch.tick = batch->encoder;
 	avcodec_parameters_copy(processing.codec, video->stream->codecpar); /* of a batch without a frame */
 	int rc = video_transform(&processing.transform);

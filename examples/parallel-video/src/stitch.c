@@ -201,6 +201,14 @@ static int append_opened(struct stitching *stitching, struct video *video, const
 	return rc == FW_END ? FW_OK : rc;
 }
 
+/* The last frame stays as long as in the source. */
+static int end_file(struct stitching *stitching, const struct batch *batch)
+{
+	if (batch->until != INT64_MIN)
+		stitching->file.until = av_rescale_q(batch->until, batch->tick, stitching->file.tick);
+	return video_file_close(&stitching->file);
+}
+
 static int stitch_one(struct stitching *stitching, const struct piece *pieces, size_t count)
 {
 	int rc = check_whole(stitching->invocation, pieces, count);
@@ -219,7 +227,7 @@ static int stitch_one(struct stitching *stitching, const struct piece *pieces, s
 	if (rc == FW_OK && stitching->frames == 0)
 		rc = fw_fail_invocation(stitching->invocation, "Video.Empty", "%s: no batch has a frame", pieces->batch.source);
 	if (rc == FW_OK)
-		rc = video_file_close(&stitching->file);
+		rc = end_file(stitching, &pieces->batch);
 	fw_units(stitching->invocation, (double)stitching->frames);
 	video_file_abandon(&stitching->file);
 	avcodec_parameters_free(&stitching->codec);

@@ -43,6 +43,16 @@ static int write_packet(void *context, AVPacket *packet)
 	return rc == FW_OK ? video_file_write(&tool->file, packet) : FW_ERROR;
 }
 
+/* The last frame stays as long as in the source. */
+static int end_file(struct tool *tool)
+{
+	int64_t until = video_until(&tool->video);
+
+	if (until != AV_NOPTS_VALUE)
+		tool->file.until = av_rescale_q(until - tool->transform.origin, tool->video.stream->time_base, tool->transform.tick);
+	return video_file_close(&tool->file);
+}
+
 static int check_within(const struct tool *tool)
 {
 	const AVCodecParameters *codec = tool->video.stream->codecpar;
@@ -73,7 +83,7 @@ static int transform_opened(struct tool *tool)
 		return FW_ERROR;
 	if (transform->frames == 0)
 		return fw_fail_invocation(tool->video.invocation, "Video.Corrupt", "%s: there is no frame in it", tool->video.uri);
-	return video_file_close(&tool->file);
+	return end_file(tool);
 }
 
 static int apply_to_each(struct fw_invocation *invocation, struct tool *tool)
