@@ -51,6 +51,8 @@ struct fw_stage_progress fw_driver_stage(const struct fw_driver *driver, uint32_
 /* Of the records that are final, and the joules of what runs now as far as they are known; *running: of how many. */
 struct fw_totals fw_driver_totals(struct fw_driver *driver, size_t *running);
 double fw_driver_fraction(const struct fw_driver *driver, uint32_t stage); /* mean of the running tasks that tell; or NAN */
+/* How far the cutting of its inputs into ranges is; NAN: nothing is cut that takes a while. */
+double fw_driver_cutting(const struct fw_driver *driver, uint32_t stage);
 const char *fw_driver_note(const struct fw_driver *driver, uint32_t stage); /* last progress note, or NULL */
 double fw_driver_elapsed_ms(const struct fw_driver *driver);
 const char *fw_driver_missing(const struct fw_driver *driver); /* what is not enforced here, or NULL */

@@ -3,6 +3,7 @@
  * Plans of ranges: the engine asks where to cut the objects of an input, the storage is read for it, and the answer is
  * an event of the run. A plan that is on its way when the run is cancelled is given up at once.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "backend/driver_internal.h"
@@ -85,6 +86,14 @@ void fw_driver_plan(struct fw_driver *driver, const struct fw_engine_action *act
 	cut->plan = fw_range_plan(&request, planned, cut);
 	if (driver->cancels > 0)
 		fw_range_plan_cancel(cut->plan);
+}
+
+double fw_driver_cutting(const struct fw_driver *driver, uint32_t stage)
+{
+	for (const struct fw_driver_cut *cut = driver->cuts; cut; cut = cut->next)
+		if (cut->stage == stage)
+			return fw_range_plan_fraction(cut->plan);
+	return NAN;
 }
 
 void fw_driver_cancel_plans(struct fw_driver *driver)

@@ -164,13 +164,15 @@ static void choose(const struct fw_progress *progress, size_t most, bool *shown)
 		}
 }
 
-/* How far its running tasks are by their own word, and what one of them said last. */
+/* How far its running tasks are by their own word, and what one of them said last; before them, how far its input is cut. */
 static char *tell(const struct fw_progress *progress, uint32_t index)
 {
-	double fraction = fw_driver_fraction(progress->driver, index);
+	double fraction = fw_driver_fraction(progress->driver, index), cutting = fw_driver_cutting(progress->driver, index);
 	const char *note = fw_driver_note(progress->driver, index);
 	fw_cleanup_free char *line = fw_display_line(note ? note : "", NOTE_COLUMNS);
 
+	if (!isnan(cutting))
+		return fw_printf("%.0f %%  cutting its input", 100 * cutting);
 	if (isnan(fraction))
 		return fw_strdup(line);
 	return fw_printf("%.0f %%%s%s", 100 * fraction, *line ? "  " : "", line);

@@ -111,6 +111,7 @@ static int take(void *context, const void *bytes, size_t length)
 {
 	struct passing *passing = context;
 
+	atomic_fetch_add(&passing->plan->passed_bytes, (int64_t)length);
 	return passing->plan->cancelled ? FW_E_CANCELLED : fw_csv_pass_feed(&passing->pass, bytes, length);
 }
 
@@ -194,10 +195,12 @@ static void loaded(void *context)
 {
 	struct passing *passing = context;
 
-	if (passing->hit)
+	if (passing->hit) {
+		atomic_fetch_add(&passing->plan->passed_bytes, passing->plan->objects[passing->object].bytes);
 		succeed(passing);
-	else
+	} else {
 		pass_over(passing);
+	}
 }
 
 static void looked(void *context, int rc, const struct fw_storage_stat *stat, const struct fw_error *error)

@@ -2,6 +2,7 @@
  *
  * The life of a plan, from the objects' sizes to the ranges.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "storage/range_plan_internal.h"
@@ -91,12 +92,20 @@ struct fw_range_plan *fw_range_plan(const struct fw_range_request *request, fw_r
 		plan->keys[i] = fw_strdup(request->objects[i].key);
 		plan->versions[i] = fw_strdup(request->objects[i].version);
 		plan->objects[i].bytes = request->objects[i].bytes;
+		plan->bytes += request->objects[i].bytes;
 	}
 	fw_cut_targets(plan->objects, count, request->parts, plan->cuts);
 	for (size_t i = 0; i < plan->cut_count; i++)
 		plan->open[i] = plan->format.kind != FW_RANGE_BYTES;
 	fw_loop_defer(plan->loop, begin, plan);
 	return plan;
+}
+
+double fw_range_plan_fraction(const struct fw_range_plan *plan)
+{
+	if (plan->format.kind != FW_RANGE_CSV || plan->bytes == 0)
+		return NAN;
+	return (double)atomic_load(&plan->passed_bytes) / (double)plan->bytes;
 }
 
 void fw_range_plan_cancel(struct fw_range_plan *plan)

@@ -32,5 +32,7 @@ struct fw_range_plan;
 
 /* Reads what it must of the objects, and tells. Frees itself after `done`. */
 struct fw_range_plan *fw_range_plan(const struct fw_range_request *request, fw_range_plan_fn *done, void *context);
+/* Of the bytes of CSV that are passed over, 0 to 1; NAN: nothing is. */
+double fw_range_plan_fraction(const struct fw_range_plan *plan);
 /* No more is read than what is on its way; `done` comes soon, with FW_E_CANCELLED. */
 void fw_range_plan_cancel(struct fw_range_plan *plan);

@@ -33,6 +33,8 @@ struct fw_range_plan {
 	int rc;
 	struct fw_error *error;
 	atomic_bool cancelled;
+	int64_t bytes; /* of all objects */
+	_Atomic int64_t passed_bytes;
 };
 
 /* range_pass.c: indexes the objects that are left, then goes on with fw_plan_probe(). */

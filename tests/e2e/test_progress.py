@@ -60,6 +60,24 @@ def test_what_runs_counts_as_far_as_it_is(flexwatt, functions, measured, request
     assert (" J so far" in terminal.text) == measured and (" J m so far" in terminal.text) != measured
 
 
+def test_a_long_pass_over_tables_is_told(flexwatt, functions):
+    """Gigabytes that take no disk: one table under many names."""
+    first = flexwatt.write("data/tables/0.csv", "")
+    first.write_bytes(b"name,number\n" + b'"a, b",12\n' * 2_000_000)
+    for number in range(1, 400):
+        (first.parent / f"{number}.csv").hardlink_to(first)
+    flexwatt.workflow("""
+        name: cut
+        storage: ./data
+        function: {package: ./functions}
+        stages: {read: {handler: noop, workers: 2, inputs: {rows: {keys: "tables/*", range: csv}}}}
+    """)
+    terminal = Terminal(flexwatt, "run", "workflow.yaml")
+    terminal.until(r"read +0/0\+ +0 +0 +[1-9]\d? %  cutting its input")
+    terminal.type(b"\x03")
+    assert terminal.end() == 130
+
+
 def test_a_narrow_and_low_terminal_shows_no_leftovers(flexwatt, functions):
     flexwatt.workflow(WORKFLOW)
     terminal = Terminal(flexwatt, "run", "workflow.yaml", rows=4, columns=30)
