@@ -13,8 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 from conftest import BUILD, Flexwatt, nothing_stays_behind  # noqa: E402,F401
 
-SMALL = ["--set", "stages.train.params.rounds=10", "--set", "stages.train.params.train_rows=1500", "--set",
-         "stages.aggregate.params.train_rows=1500"]
+SMALL = ["--set", "stages.train.params.rounds=10", "--set", "stages.train.params.train_rows=1500"]
 
 # Runs in the environment that has numpy: the largest differences of means, eigenvalues, vectors (up to sign) and components.
 PEER = r"""
@@ -129,6 +128,16 @@ def test_the_same_seed_gives_the_same_models_whatever_the_workers_and_threads(ma
     assert metrics(flexwatt, run, "test/0") == metrics(flexwatt, again, "test/0")
 
 
+def test_models_are_judged_by_what_they_were_not_trained_on(made):
+    """One setting is enough: the models tell the stage behind them."""
+    flexwatt, _ = made
+    run = flexwatt.json("run", "workflow.yaml", *SMALL, "--set", "stages.train.params.train_rows=2000", timeout=600)
+    outputs = outputs_of(flexwatt, run)
+    assert all(model.endswith(b"\nflexwatt_trained_rows=2000\n") for model in outputs["train", "models"].values())
+    quality, = outputs["aggregate", "quality"].values()
+    assert json.loads(quality)["rows"] == 2500 - 2000
+
+
 def test_threads_follow_the_quota(made):
     flexwatt, run = made
     model = outputs_of(flexwatt, run)["train", "models"]["model-0000.txt"]
@@ -152,6 +161,8 @@ def test_a_bad_parameter_fails_its_task_and_is_named(made, setting, named):
     (lambda model: b"", "LightGBM could not read it"),
     (lambda model: b"what is this\n", "model"),
     (lambda model: model.replace(b"num_class=10", b"num_class=1", 1), "classes, not 10"),
+    (lambda model: model.replace(b"trained_rows=1500", b"trained_rows=1400"), "it was trained on 1400 rows, the models before it on 1500"),
+    (lambda model: model.partition(b"flexwatt_trained_rows=")[0], "it does not say how many rows it was trained on"),
 ])
 def test_a_model_that_is_none_is_named(made, spoil, named):
     flexwatt, run = made
@@ -170,7 +181,6 @@ def test_a_model_that_is_none_is_named(made, spoil, named):
           aggregate:
             inputs: {models: {keys: "kept/*.txt"}, components: {keys: "kept/*.npy", edge: broadcast}}
             outputs: {model: {suffix: .txt}, predictions: {suffix: .npy}, quality: {suffix: .json}}
-            params: {train_rows: 1500}
             retries: 0
     """, "aggregate.yaml")
     failed_run = flexwatt.json("run", "aggregate.yaml", status=1)

@@ -130,6 +130,17 @@ def test_the_brightest_of_the_sampled_frames_is_taken(videos, tmp_path, name, fp
         assert ours == max(shown_at(chunk, fps), key=grey)  # max() keeps the first of equals
 
 
+def test_more_samples_than_frames_look_at_every_frame_once(videos, tmp_path):
+    """However many there are: the work is of the frames."""
+    _, chunks = split(videos / "short.mp4", tmp_path / "chunks")
+    frames = []
+    for fps in 1000, 1e30, 1e308:
+        with Function(BOOTSTRAP, "extract_frames") as function:
+            answer = function(event("extract_frames", ("chunks", chunks), "frames", tmp_path, ".png", {"fps": fps}))
+        frames.append([(tmp_path / frame).read_bytes() for frame in answer["outputs"]["frames"]])
+    assert frames[0] == frames[1] == frames[2] and len(frames[0]) == len(chunks)
+
+
 @pytest.mark.parametrize("name,kind,reason", [
     ("corrupt.mp4", "Video.Corrupt", "corrupt.mp4: not a readable video: Invalid data"),
     ("empty.mp4", "Video.Empty", "empty.mp4: the file is empty")])

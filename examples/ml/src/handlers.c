@@ -8,7 +8,7 @@
 #include "pca.h"
 #include "stages.h"
 
-enum { ROUNDS = 30, COMPONENTS = 100, MODELS = 4 };
+enum { ROUNDS = 30, COMPONENTS = 100, MODELS = 4, TRAIN_ROWS = 5000 };
 
 /* ---- pca ---- */
 
@@ -67,7 +67,7 @@ static void tell_round(void *context, int round)
 	fw_progress(at->invocation, (double)(at->model * at->rounds + round), (double)(at->models * at->rounds), note);
 }
 
-static int train_model(struct ml_training *training, const struct round *at, int64_t number, uint64_t seed)
+static int train_model(struct ml_training *training, size_t rows, const struct round *at, int64_t number, uint64_t seed)
 {
 	struct ml_drawn drawn = ml_draw(seed, (uint64_t)number);
 	struct ml_problem problem = {0};
@@ -82,7 +82,7 @@ static int train_model(struct ml_training *training, const struct round *at, int
 	fw_write_begin(at->invocation);
 	if (!path)
 		rc = FW_ERROR;
-	else if (!ml_model_write(model, path, &problem))
+	else if (!ml_model_write(model, rows, path, &problem))
 		rc = fail(at->invocation, "ML.Output", name, &problem);
 	fw_write_end(at->invocation);
 	fw_log(at->invocation, "model %" PRId64 ": feature_fraction %.1f, bagging_fraction %.1f, max_depth %d", number,
@@ -108,7 +108,7 @@ static int train_share(struct fw_invocation *invocation, const struct ml_lightgb
 	if (!training)
 		return fail(invocation, "ML.Training", "components", &problem);
 	for (; at.model < at.models && rc == FW_OK; at.model++)
-		rc = train_model(training, &at, first + at.model, (uint64_t)fw_param_integer(invocation, "seed", 42));
+		rc = train_model(training, rows->rows, &at, first + at.model, (uint64_t)fw_param_integer(invocation, "seed", 42));
 	ml_training_close(training);
 	return (int)rc;
 }
@@ -119,10 +119,14 @@ static int train(struct fw_invocation *invocation)
 	struct ml_table rows = {0};
 	int rc = library ? read_input(invocation, "components", ml_table_read, &rows) : FW_ERROR;
 
+	int64_t wanted = fw_param_integer(invocation, "train_rows", TRAIN_ROWS);
+
 	if (rc == FW_OK)
-		rc = train_row_count(invocation, &rows, &rows.rows);
-	if (rc == FW_OK)
+		rc = check_train_rows(invocation, &rows, wanted);
+	if (rc == FW_OK) {
+		rows.rows = (size_t)wanted;
 		rc = train_share(invocation, library, &rows);
+	}
 	ml_table_free(&rows);
 	ml_lightgbm_free(library);
 	return rc;

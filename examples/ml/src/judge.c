@@ -15,7 +15,9 @@
 struct ensemble {
 	struct fw_invocation *invocation;
 	const struct ml_lightgbm *library;
-	struct ml_table judged; /* rows that no model was trained on */
+	const struct ml_table *rows; /* all */
+	size_t trained;              /* on this many of them, by what the models say; 0: none was read yet */
+	struct ml_table judged;      /* the rest, that no model was trained on */
 	double *single, *sum;   /* probabilities */
 	struct ml_model *merged;
 	double accuracy_sum, accuracy_best;
@@ -33,11 +35,39 @@ static void add_predictions(struct ensemble *ensemble)
 	ensemble->models++;
 }
 
-static int add_model(struct ensemble *ensemble, const struct fw_object *object)
+static int make_room(struct ensemble *ensemble, size_t trained)
+{
+	const struct ml_table *rows = ensemble->rows;
+
+	ensemble->trained = trained;
+	ensemble->judged = (struct ml_table){rows->rows - trained, rows->columns, rows->first + trained, rows->rest + trained * rows->columns};
+	ensemble->single = calloc(ensemble->judged.rows * ML_CLASSES, sizeof(double));
+	ensemble->sum = calloc(ensemble->judged.rows * ML_CLASSES, sizeof(double));
+	if (!ensemble->single || !ensemble->sum)
+		return fail_with(ensemble->invocation, "ML.NoMemory", "for the predictions of %zu rows", ensemble->judged.rows);
+	return FW_OK;
+}
+
+/* The first model says which rows are left to judge by; no other may have seen them. */
+static int check_trained(struct ensemble *ensemble, const struct fw_object *object)
+{
+	size_t trained = ml_model_trained_rows(object->path);
+
+	if (trained == 0)
+		return fail_with(ensemble->invocation, "ML.BadModel", "%s: it does not say how many rows it was trained on", object->uri);
+	if (trained == ensemble->trained)
+		return FW_OK;
+	if (ensemble->trained > 0)
+		return fail_with(ensemble->invocation, "ML.BadModel", "%s: it was trained on %zu rows, the models before it on %zu", object->uri,
+		                 trained, ensemble->trained);
+	int rc = check_train_rows(ensemble->invocation, ensemble->rows, (int64_t)trained);
+	return rc == FW_OK ? make_room(ensemble, trained) : rc;
+}
+
+static int take_model(struct ensemble *ensemble, const struct fw_object *object, struct ml_model *model)
 {
 	struct ml_problem problem = {0};
-	struct ml_model *model = ml_model_read(ensemble->library, object->path, &problem);
-	bool done = model && ml_model_predict(model, &ensemble->judged, thread_count(), ensemble->single, &problem);
+	bool done = ml_model_predict(model, &ensemble->judged, thread_count(), ensemble->single, &problem);
 
 	if (done) {
 		add_predictions(ensemble);
@@ -46,9 +76,22 @@ static int add_model(struct ensemble *ensemble, const struct fw_object *object)
 		else
 			ensemble->merged = model;
 	}
+	return done ? FW_OK : fail(ensemble->invocation, "ML.BadModel", object->uri, &problem);
+}
+
+static int add_model(struct ensemble *ensemble, const struct fw_object *object)
+{
+	struct ml_problem problem = {0};
+	struct ml_model *model = ml_model_read(ensemble->library, object->path, &problem);
+
+	if (!model)
+		return fail(ensemble->invocation, "ML.BadModel", object->uri, &problem);
+	int rc = check_trained(ensemble, object);
+	if (rc == FW_OK)
+		rc = take_model(ensemble, object, model);
 	if (model != ensemble->merged)
 		ml_model_free(model);
-	return done ? FW_OK : fail(ensemble->invocation, "ML.BadModel", object->uri, &problem);
+	return rc;
 }
 
 static int tell_ensemble(const struct ensemble *ensemble)
@@ -80,7 +123,7 @@ static int write_merged(const struct ensemble *ensemble)
 	if (!path)
 		return FW_ERROR;
 	fw_write_begin(ensemble->invocation);
-	done = ml_model_write(ensemble->merged, path, &problem);
+	done = ml_model_write(ensemble->merged, ensemble->trained, path, &problem);
 	fw_write_end(ensemble->invocation);
 	return done ? FW_OK : fail(ensemble->invocation, "ML.Output", "model", &problem);
 }
@@ -113,35 +156,18 @@ static int aggregate_models(struct ensemble *ensemble)
 	return rc == FW_OK ? write_predictions(ensemble) : rc;
 }
 
-static int aggregate_judged(struct ensemble *ensemble, const struct ml_table *rows)
-{
-	size_t trained = 0;
-	int rc = train_row_count(ensemble->invocation, rows, &trained);
-
-	if (rc != FW_OK)
-		return rc;
-	ensemble->judged = (struct ml_table){rows->rows - trained, rows->columns, rows->first + trained, rows->rest + trained * rows->columns};
-	ensemble->single = calloc(ensemble->judged.rows * ML_CLASSES, sizeof(double));
-	ensemble->sum = calloc(ensemble->judged.rows * ML_CLASSES, sizeof(double));
-	if (ensemble->single && ensemble->sum)
-		rc = aggregate_models(ensemble);
-	else
-		rc = fail_with(ensemble->invocation, "ML.NoMemory", "for the predictions of %zu rows", ensemble->judged.rows);
-	free(ensemble->single);
-	free(ensemble->sum);
-	ml_model_free(ensemble->merged);
-	return rc;
-}
-
 int aggregate(struct fw_invocation *invocation)
 {
 	struct ml_lightgbm *library = load_lightgbm(invocation);
-	struct ensemble ensemble = {.invocation = invocation, .library = library};
 	struct ml_table rows = {0};
+	struct ensemble ensemble = {.invocation = invocation, .library = library, .rows = &rows};
 	int rc = library ? read_input(invocation, "components", ml_table_read, &rows) : FW_ERROR;
 
 	if (rc == FW_OK)
-		rc = aggregate_judged(&ensemble, &rows);
+		rc = aggregate_models(&ensemble);
+	free(ensemble.single);
+	free(ensemble.sum);
+	ml_model_free(ensemble.merged);
 	ml_table_free(&rows);
 	ml_lightgbm_free(library);
 	return rc;

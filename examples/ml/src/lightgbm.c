@@ -4,6 +4,7 @@
  * same rows and seeds give the same trees, whatever the number of threads and whichever worker trains them.
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@
 #include "random.h"
 
 enum { FLOAT32 = 0, FLOAT64 = 1, PREDICT_PROBABILITIES = 0, BY_SPLITS = 0, PARAMETERS_MAX = 512 };
+
+#define TRAINED_ROWS "flexwatt_trained_rows=" /* behind a model's text */
 
 struct ml_lightgbm {
 	const char *(*last_error)(void);
@@ -227,9 +230,31 @@ struct ml_model *ml_model_read(const struct ml_lightgbm *library, const char *pa
 	return NULL;
 }
 
-bool ml_model_write(const struct ml_model *model, const char *path, struct ml_problem *problem)
+bool ml_model_write(const struct ml_model *model, size_t trained_rows, const char *path, struct ml_problem *problem)
 {
-	return model->library->save(model->booster, 0, -1, BY_SPLITS, path) == 0 || failed(model->library, "write a model", problem);
+	if (model->library->save(model->booster, 0, -1, BY_SPLITS, path) != 0)
+		return failed(model->library, "write a model", problem);
+	FILE *file = fopen(path, "a");
+	bool done = file && fprintf(file, TRAINED_ROWS "%zu\n", trained_rows) > 0;
+
+	if (file && fclose(file) != 0)
+		done = false;
+	return done || ml_problem_is(problem, "write a model: %s", strerror(errno));
+}
+
+size_t ml_model_trained_rows(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	char end[64];
+
+	if (!file)
+		return 0;
+	if (fseek(file, -(long)(sizeof end - 1), SEEK_END) != 0)
+		rewind(file);
+	end[fread(end, 1, sizeof end - 1, file)] = '\0';
+	fclose(file);
+	const char *line = strstr(end, "\n" TRAINED_ROWS);
+	return line ? strtoull(line + strlen("\n" TRAINED_ROWS), NULL, 10) : 0;
 }
 
 void ml_model_free(struct ml_model *model)

@@ -38,7 +38,10 @@ struct ml_model *ml_train(struct ml_training *training, const struct ml_drawn *d
                           struct ml_problem *problem);
 
 struct ml_model *ml_model_read(const struct ml_lightgbm *library, const char *path, struct ml_problem *problem);
-bool ml_model_write(const struct ml_model *model, const char *path, struct ml_problem *problem);
+/* A line behind LightGBM's text, which it skips, says how many rows the model was trained on: nobody should judge it by those. */
+bool ml_model_write(const struct ml_model *model, size_t trained_rows, const char *path, struct ml_problem *problem);
+/* What that line says; 0: there is none. */
+size_t ml_model_trained_rows(const char *path);
 void ml_model_free(struct ml_model *model);
 /* The trees of the other one beside its own. */
 bool ml_model_merge(struct ml_model *model, const struct ml_model *other, struct ml_problem *problem);

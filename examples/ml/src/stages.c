@@ -8,7 +8,7 @@
 
 #include "stages.h"
 
-enum { MEMORY_OF_A_CPU_MB = 1769, THREADS_MAX = 2, TRAIN_ROWS = 5000 };
+enum { MEMORY_OF_A_CPU_MB = 1769, THREADS_MAX = 2 };
 
 int thread_count(void)
 {
@@ -69,13 +69,10 @@ int write_table(struct fw_invocation *invocation, const char *output, const stru
 	return done ? FW_OK : fail(invocation, "ML.Output", output, &problem);
 }
 
-int train_row_count(struct fw_invocation *invocation, const struct ml_table *rows, size_t *count)
+int check_train_rows(struct fw_invocation *invocation, const struct ml_table *rows, int64_t wanted)
 {
-	int64_t wanted = fw_param_integer(invocation, "train_rows", TRAIN_ROWS);
-
 	if (wanted < 1 || (size_t)wanted >= rows->rows)
 		return fail_with(invocation, "ML.BadParameter",
 		                          "train_rows is %" PRId64 " and there are %zu rows: it must leave some to judge by", wanted, rows->rows);
-	*count = (size_t)wanted;
 	return FW_OK;
 }

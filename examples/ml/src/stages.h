@@ -21,8 +21,8 @@ struct ml_lightgbm *load_lightgbm(struct fw_invocation *invocation);
 /* The only object of an input. */
 int read_input(struct fw_invocation *invocation, const char *input, read_fn *read, struct ml_table *table);
 int write_table(struct fw_invocation *invocation, const char *output, const struct ml_table *table);
-/* Training takes the first `train_rows`, aggregation judges by the rest. */
-int train_row_count(struct fw_invocation *invocation, const struct ml_table *rows, size_t *count);
+/* Training takes the first of the rows, aggregation judges by the rest: there must be some. */
+int check_train_rows(struct fw_invocation *invocation, const struct ml_table *rows, int64_t wanted);
 
 int aggregate(struct fw_invocation *invocation);
 int test(struct fw_invocation *invocation);

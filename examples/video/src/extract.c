@@ -87,7 +87,7 @@ static int choose_wanted(struct extractor *extractor, double fps)
 {
 	struct video *video = &extractor->video;
 	int64_t *times = malloc(extractor->count * sizeof *times);
-	const double base = av_q2d(video->stream->time_base), step = 1 / fps / base;
+	const double base = av_q2d(video->stream->time_base), step = fmax(1 / fps / base, 1); /* frames are a tick apart at least */
 
 	extractor->wanted = malloc(extractor->count * sizeof *extractor->wanted);
 	if (!times || !extractor->wanted) {
@@ -101,12 +101,15 @@ static int choose_wanted(struct extractor *extractor, double fps)
 	int64_t frame = extractor->count > 1 ? (last - times[0]) / (int64_t)(extractor->count - 1) : 1;
 	double end = (double)(last - times[0] + frame); /* the last frame is shown as long as the others */
 	size_t at = 0;
-	for (int64_t n = 0; n == 0 || (double)n * step < end - 0.5; n++) {
-		while (at + 1 < extractor->count && (double)(times[at + 1] - times[0]) <= (double)n * step + 0.5)
+	double n = 0;
+	do {
+		while (at + 1 < extractor->count && (double)(times[at + 1] - times[0]) <= n * step + 0.5)
 			at++;
 		if (extractor->wanted_count == 0 || extractor->wanted[extractor->wanted_count - 1] != times[at])
 			extractor->wanted[extractor->wanted_count++] = times[at];
-	}
+		double next = at + 1 < extractor->count ? (double)(times[at + 1] - times[0]) - 0.5 : end; /* nothing changes before */
+		n = fmax(n + 1, floor(next / step));
+	} while (n * step < end - 0.5);
 	free(times);
 	for (size_t i = 0; i < extractor->count; i++)
 		extractor->entries[i].wanted = bsearch(&extractor->entries[i].pts, extractor->wanted, extractor->wanted_count,
