@@ -16,7 +16,7 @@
 
 enum { MAX_TRIED_BYTES = 4096 };
 #define EARLY_MS (5ULL * 60 * 1000) /* a large upload may take a while to be sent */
-#define PAUSE_MS (30ULL * 1000)     /* between refreshes that fail while keys are still good */
+#define PAUSE_NS (30 * FW_NS_PER_S)     /* between refreshes while keys are still good */
 
 static const char *from_environment(const char *name)
 {
@@ -185,11 +185,26 @@ const struct fw_aws_profile *fw_aws_credentials_profile(const struct fw_aws_cred
 	return &credentials->profile;
 }
 
+static uint64_t now_ms(const struct fw_aws_credentials *credentials)
+{
+	return (uint64_t)((int64_t)fw_wall_ms() + credentials->clock_offset_ms);
+}
+
+void fw_aws_credentials_set_clock(struct fw_aws_credentials *credentials, int64_t offset_ms)
+{
+	credentials->clock_offset_ms = offset_ms;
+}
+
+bool fw_aws_key_set_is_over(const struct fw_aws_credentials *credentials, const struct fw_aws_key_set *keys)
+{
+	return keys->expires_ms > 0 && keys->expires_ms <= now_ms(credentials);
+}
+
 static bool good_for(const struct fw_aws_credentials *credentials, uint64_t ms)
 {
 	const struct fw_aws_key_set *keys = &credentials->keys;
 
-	return keys->access_key && (keys->expires_ms == 0 || fw_wall_ms() + ms < keys->expires_ms);
+	return keys->access_key && (keys->expires_ms == 0 || now_ms(credentials) + ms < keys->expires_ms);
 }
 
 bool fw_aws_credentials_keys(const struct fw_aws_credentials *credentials, struct fw_aws_keys *keys)
@@ -207,7 +222,7 @@ bool fw_aws_credentials_due(const struct fw_aws_credentials *credentials)
 		return false;
 	if (!good_for(credentials, 0))
 		return true;
-	return !good_for(credentials, EARLY_MS) && fw_wall_ms() >= credentials->not_before_ms;
+	return !good_for(credentials, EARLY_MS) && fw_monotonic_ns() >= credentials->not_before_ns;
 }
 
 void fw_aws_credentials_expire(struct fw_aws_credentials *credentials, unsigned generation)
@@ -220,8 +235,7 @@ void fw_aws_credentials_finish(struct fw_aws_credentials *credentials, int rc, c
 {
 	fw_aws_refreshed_fn *done = FW_TAKE(credentials->done);
 
-	if (rc != FW_OK)
-		credentials->not_before_ms = fw_wall_ms() + PAUSE_MS;
+	credentials->not_before_ns = fw_monotonic_ns() + PAUSE_NS;
 	if (done)
 		done(credentials->context, rc, err);
 }

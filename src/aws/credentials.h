@@ -32,8 +32,11 @@ const struct fw_aws_profile *fw_aws_credentials_profile(const struct fw_aws_cred
 
 /* False when there are none that are good now. The texts hold until the next refresh ends. */
 bool fw_aws_credentials_keys(const struct fw_aws_credentials *credentials, struct fw_aws_keys *keys);
-/* True when refresh() should be called: no keys, or less than five minutes left; false while one is under way. */
+/* True when refresh() should be called: no keys, or less than five minutes left; false while one is under way, and, as
+ * long as there are keys, for half a minute after one. */
 bool fw_aws_credentials_due(const struct fw_aws_credentials *credentials);
+/* The server's clock less this machine's: keys end by that. */
+void fw_aws_credentials_set_clock(struct fw_aws_credentials *credentials, int64_t offset_ms);
 /* The server says that the keys of this generation have ended. Later ones are not touched. */
 void fw_aws_credentials_expire(struct fw_aws_credentials *credentials, unsigned generation);
 

@@ -165,6 +165,7 @@ static void answered(void *context, struct fw_http_call *call, int rc, const str
 	int status = fw_http_call_status(call);
 	struct fw_aws_key_set keys = {0};
 	fw_cleanup_error struct fw_error *error = NULL;
+	bool over = false;
 
 	credentials->call = NULL;
 	if (rc != FW_OK)
@@ -173,10 +174,19 @@ static void answered(void *context, struct fw_http_call *call, int rc, const str
 		fw_fail(&error, FW_E_PERMISSION, "%s answers %d", credentials->url, status);
 	else
 		fw_aws_container_read(credentials->answer.data, credentials->answer.length, &keys, &error);
+	if (!error && fw_aws_key_set_is_over(credentials, &keys)) {
+		char when[25];
+
+		over = true;
+		fw_time_iso(keys.expires_ms, when);
+		fw_fail(&error, FW_E_PERMISSION, "%s gives keys that ended at %s: is this machine's clock right?",
+		        credentials->url, when);
+		fw_aws_key_set_done(&keys);
+	}
 	if (!error) {
 		fw_aws_credentials_keep(credentials, &keys);
 		fw_aws_credentials_finish(credentials, FW_OK, NULL);
-	} else if ((rc != FW_OK || status >= 500) && ++credentials->attempts < ATTEMPTS) {
+	} else if ((rc != FW_OK || status >= 500 || over) && ++credentials->attempts < ATTEMPTS) {
 		fw_timer_set(credentials->timer, PAUSE_NS);
 	} else {
 		give_up(credentials, error);

@@ -13,6 +13,7 @@ struct fw_aws_key_set {
 	uint64_t expires_ms; /* wall clock; 0: never */
 };
 void fw_aws_key_set_done(struct fw_aws_key_set *keys);
+bool fw_aws_key_set_is_over(const struct fw_aws_credentials *credentials, const struct fw_aws_key_set *keys);
 
 struct fw_aws_credentials {
 	struct fw_loop *loop;
@@ -21,7 +22,8 @@ struct fw_aws_credentials {
 	struct fw_aws_profile profile;
 	struct fw_aws_key_set keys;
 	unsigned generation;
-	uint64_t not_before_ms; /* of the next refresh while keys are still good */
+	uint64_t not_before_ns; /* monotonic; of the next refresh while keys are still good */
+	int64_t clock_offset_ms;
 	struct fw_buffer tried; /* for the error, "a; b; c" */
 	fw_aws_refreshed_fn *done; /* NULL: no refresh under way */
 	void *context;

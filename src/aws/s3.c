@@ -122,6 +122,7 @@ static int build(struct fw_s3 *s3, const struct fw_s3_options *options, struct f
 	s3->attempts = options->attempts ? options->attempts : FW_S3_ATTEMPTS;
 	s3->part_bytes = options->part_bytes ? options->part_bytes : FW_S3_PART_BYTES;
 	s3->idle_ms = options->idle_ms ? options->idle_ms : FW_S3_IDLE_MS;
+	s3->control_ms = options->control_ms ? options->control_ms : FW_S3_CONTROL_MS;
 	rc = fw_aws_credentials_new(s3->loop, options->profile, &s3->credentials, err);
 	if (rc == FW_OK)
 		rc = configure(s3, options, err);
@@ -162,10 +163,8 @@ void fw_s3_close(struct fw_s3 *s3)
 	if (!s3)
 		return;
 	s3->stopped = true;
-	for (struct fw_s3_task *task = s3->tasks, *next; task; task = next) {
-		next = task->next;
-		fw_s3_cancel(task);
-	}
+	while (s3->tasks) /* one may end another */
+		fw_s3_cancel(s3->tasks);
 	cancel_requests(s3->waiting);
 	cancel_requests(s3->active);
 	cancel_requests(s3->pausing);

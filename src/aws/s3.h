@@ -41,8 +41,13 @@ struct fw_s3_options { /* all copied; {.bucket = "b"} is enough on AWS */
 	unsigned attempts;     /* of one request; 0: FW_S3_ATTEMPTS */
 	int64_t part_bytes;    /* 0: FW_S3_PART_BYTES; grows by itself where an object would have more than 10,000 parts */
 	uint64_t idle_ms;      /* a request without a byte moving; 0: FW_S3_IDLE_MS */
+	/* All of a request that carries no object; 0: FW_S3_CONTROL_MS (completing a large upload takes S3 minutes). One that
+	 * does has at most a minute of it, and a second for each FW_S3_LEAST_BYTES_S: who gives or takes less is given up,
+	 * though never silent. */
+	uint64_t control_ms;
 };
 enum { FW_S3_PARALLEL = 8, FW_S3_ATTEMPTS = 6, FW_S3_PART_BYTES = 16 << 20, FW_S3_IDLE_MS = 30000 };
+enum { FW_S3_CONTROL_MS = 600000, FW_S3_LEAST_BYTES_S = 4096 };
 
 /* Reads configuration, asks nobody: fw_s3_head_bucket() tells whether all is right. The pool (may be NULL) hashes what is
  * sent, beside the loop; it must outlive the bucket. */

@@ -3,24 +3,26 @@
  * Reading an object, whole or a range, into a sink or a file. A sink gets one request, taken up again where it was cut. A
  * file gets parts side by side: the first request is for all that is wanted and tells how much there is; when that is more
  * than a part, it ends after its first part and the others are asked for. All under the ETag that the first one saw.
- * Where the server tells the CRC-32C of the whole object and all of it was read, it must agree.
+ * Where all of an object was read and the server tells a CRC of it all, that must agree. It tells one only to who asks
+ * without a range: hence `object_bytes` of who knows how large it is.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "aws/crc32c.h"
+#include "aws/crc.h"
 #include "aws/s3_internal.h"
 #include "base/memory.h"
 #include "http/range.h"
 
-enum { MAX_PARTS = 10000, ROUNDS = 3, PROGRESS_BYTES = 64 * 1024 };
+enum { MAX_PARTS = 10000, ROUNDS = 3, PROGRESS_BYTES = 64 * 1024, FREE_CUTS = 16, CUT_BYTES = 16 << 20 };
 
 struct part {
 	int64_t start, bytes;  /* in the object; bytes -1: not known yet */
 	int64_t received, received_before; /* this attempt */
-	uint32_t crc32c;
+	int64_t cuts;          /* attempts that were cut and led somewhere */
+	uint64_t sum;
 	bool began;            /* the head of this attempt's answer is checked */
 	struct fw_s3_request *request; /* NULL: not asked for, or done */
 };
@@ -31,7 +33,9 @@ struct get {
 	int64_t offset, length; /* as asked */
 	int64_t known_bytes;    /* by who asks; 0: not */
 	int64_t object_bytes;   /* -1: not known yet */
-	char *object_crc32c;    /* of all of it, or NULL */
+	char *object_sum;       /* of all of it, or NULL */
+	enum fw_crc sum_kind;
+	bool past_end;          /* the server says that nothing is there from the offset on */
 	fw_s3_sink_fn *sink;
 	int fd;
 	int64_t fd_offset;
@@ -58,7 +62,7 @@ static void get_release(struct fw_s3_task *task)
 	free(get->parts);
 	free(get->key);
 	free(get->etag);
-	free(get->object_crc32c);
+	free(get->object_sum);
 }
 
 static void ask_part(struct get *get, size_t i)
@@ -85,8 +89,12 @@ static void prepare_part(struct fw_s3_request *request)
 	int64_t from = part->start + part->received;
 
 	part->began = false;
-	if (part->received - part->received_before >= PROGRESS_BYTES)
-		request->attempt = 1; /* a poor connection, but it leads somewhere */
+	/* A poor connection, but it leads somewhere: as long as it is not cut all the time. */
+	if (part->received - part->received_before >= PROGRESS_BYTES &&
+	    part->cuts < FREE_CUTS + part->received / CUT_BYTES) {
+		part->cuts++;
+		request->attempt = 1;
+	}
 	part->received_before = part->received;
 	fw_s3_request_field(request, "x-amz-checksum-mode", "ENABLED");
 	if (part->bytes > 0)
@@ -95,17 +103,25 @@ static void prepare_part(struct fw_s3_request *request)
 		fw_s3_request_field(request, "range", "bytes=%" PRId64 "-", from);
 	if (get->etag)
 		fw_s3_request_field(request, "if-match", "%s", get->etag);
+	request->expected_bytes = part->bytes < 0 ? get->known_bytes - from : part->bytes - part->received;
 }
 
 /* Only a sum of the whole object: that of an upload in parts may be one of sums ("...-3"). */
 static void keep_checksum(struct get *get, const struct fw_s3_request *request)
 {
-	const char *sum = fw_s3_request_answer_field(request, "x-amz-checksum-crc32c");
 	const char *type = fw_s3_request_answer_field(request, "x-amz-checksum-type");
 
-	if (!get->object_crc32c && sum && !strchr(sum, '-') && (!type || strcmp(type, "FULL_OBJECT") == 0) &&
-	    fw_s3_request_status(request) == 200)
-		get->object_crc32c = fw_strdup(sum);
+	if (fw_s3_request_status(request) != 200 || (type && strcmp(type, "FULL_OBJECT") != 0))
+		return;
+	for (unsigned kind = 0; kind < FW_CRC_KINDS && !get->object_sum; kind++) {
+		fw_cleanup_free char *name = fw_printf("x-amz-checksum-%s", fw_crc_name(kind));
+		const char *sum = fw_s3_request_answer_field(request, name);
+
+		if (sum && !strchr(sum, '-')) {
+			get->object_sum = fw_strdup(sum);
+			get->sum_kind = kind;
+		}
+	}
 }
 
 /* Now that the object's size is known: how much is wanted of it, in which parts. */
@@ -155,7 +171,8 @@ static int check_head(struct get *get, const struct fw_s3_request *request, stru
 	if (get->known_bytes > 0 && whole != get->known_bytes)
 		return fw_fail(err, FW_E_IO, "the server says that the object has %" PRId64 " bytes, it has %" PRId64, whole,
 		               get->known_bytes);
-	if ((get->object_bytes >= 0 && get->object_bytes != whole) || (get->etag && etag && strcmp(get->etag, etag) != 0))
+	if ((get->object_bytes >= 0 && get->object_bytes != whole) || (get->past_end && whole > get->offset) ||
+	    (get->etag && etag && strcmp(get->etag, etag) != 0))
 		return fw_fail(err, FW_E_CONFLICT, "the object was replaced while it was being read");
 	keep_checksum(get, request);
 	if (get->object_bytes >= 0)
@@ -208,7 +225,8 @@ static int take_piece(struct fw_s3_request *request, const char *bytes, size_t l
 		rc = write_all(get, bytes, length, get->fd_offset + part->start - get->offset + part->received, err);
 	if (rc != FW_OK)
 		return rc;
-	part->crc32c = fw_crc32c(part->crc32c, bytes, length);
+	if (get->object_sum)
+		part->sum = fw_crc_add(get->sum_kind, part->sum, bytes, length);
 	part->received += (int64_t)length;
 	/* The first request is for all there is, which may be more than its part. */
 	return part->received == part->bytes && get->part_count > 1 && fw_s3_request_status(request) == 200 ? FW_S3_ENOUGH
@@ -227,30 +245,32 @@ static int verify_part(struct fw_s3_request *request, struct fw_error **err)
 	return rc;
 }
 
-static uint32_t checksum(const struct get *get)
+static uint64_t checksum(const struct get *get)
 {
-	uint32_t sum = 0;
+	uint64_t sum = 0;
 
 	for (size_t i = 0; i < get->part_count; i++)
-		sum = fw_crc32c_combine(sum, get->parts[i].crc32c, (uint64_t)get->parts[i].bytes);
+		sum = fw_crc_combine(get->sum_kind, sum, get->parts[i].sum, (uint64_t)get->parts[i].bytes);
 	return sum;
 }
 
 static bool is_right(const struct get *get)
 {
-	char text[FW_CRC32C_TEXT];
+	char text[FW_CRC_TEXT];
 
-	if (!get->object_crc32c || get->offset > 0 || (get->length >= 0 && get->length < get->object_bytes))
+	if (!get->object_sum || get->offset > 0 || (get->length >= 0 && get->length < get->object_bytes))
 		return true;
-	fw_crc32c_text(checksum(get), text);
-	return strcmp(text, get->object_crc32c) == 0;
+	fw_crc_text(get->sum_kind, checksum(get), text);
+	return strcmp(text, get->object_sum) == 0;
 }
 
 /* How much the first request asks for; -1 is all there is from the offset on. Only who asks for all of it is told the sum. */
 static int64_t first_bytes(const struct get *get)
 {
-	int64_t part_bytes = get->task.s3->part_bytes;
+	int64_t part_bytes = get->task.s3->part_bytes, most = INT64_MAX - get->offset;
 
+	if (part_bytes > most)
+		part_bytes = most;
 	if (get->offset == 0 && (get->length < 0 || (get->known_bytes > 0 && get->length >= get->known_bytes)))
 		return -1;
 	if (get->sink)
@@ -261,7 +281,7 @@ static int64_t first_bytes(const struct get *get)
 /* Nothing is known but the ETag, when it is not the first round. */
 static void begin_round(struct get *get)
 {
-	free(FW_TAKE(get->object_crc32c));
+	free(FW_TAKE(get->object_sum));
 	get->object_bytes = -1;
 	get->part_count = get->next_part = 1;
 	get->parts[0] = (struct part){.start = get->offset, .bytes = first_bytes(get)};
@@ -282,7 +302,8 @@ static void all_came(struct get *get)
 	} else if (!get->sink && get->round < ROUNDS) {
 		begin_round(get);
 	} else {
-		rc = fw_fail(&error, FW_E_IO, "what came has another checksum than the object (CRC32C %s)", get->object_crc32c);
+		rc = fw_fail(&error, FW_E_IO, "what came has another checksum than the object (%s %s)", fw_crc_name(get->sum_kind),
+		             get->object_sum);
 		fw_s3_task_end(&get->task, rc, NULL, error);
 	}
 }
@@ -302,9 +323,15 @@ static void part_done(struct fw_s3_request *request, int rc, const struct fw_err
 
 	get->parts[request->number].request = NULL;
 	get->open_parts--;
-	if (rc != FW_OK && fw_s3_request_status(request) == 416 && get->object_bytes < 0) {
-		/* Nothing is there from the offset on. */
-		fw_s3_task_end(&get->task, FW_OK, &(struct fw_s3_answer){.object_bytes = size_past_end(request)}, NULL);
+	if (rc != FW_OK && fw_s3_request_status(request) == 416 && get->object_bytes < 0 && !get->past_end) {
+		/* Nothing is there from the offset on; few servers say how large it is. */
+		get->object_bytes = size_past_end(request);
+		get->past_end = true;
+		get->parts[0].bytes = 0;
+		if (get->object_bytes >= 0)
+			all_came(get);
+		else
+			ask_part(get, 0);
 	} else if (rc != FW_OK) {
 		fw_s3_task_end(&get->task, rc, NULL, err);
 	} else {
@@ -325,7 +352,8 @@ struct fw_s3_task *fw_s3_get(struct fw_s3 *s3, const struct fw_s3_get *asked, fw
 	get->key = fw_strdup(asked->key);
 	get->etag = fw_strdup(asked->etag);
 	get->offset = asked->offset;
-	get->length = asked->length;
+	/* No object ends behind the largest number. */
+	get->length = asked->length > INT64_MAX - asked->offset ? INT64_MAX - asked->offset : asked->length;
 	get->known_bytes = asked->object_bytes;
 	get->sink = asked->sink;
 	get->fd = asked->fd;

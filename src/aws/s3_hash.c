@@ -8,7 +8,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "aws/crc32c.h"
+#include "aws/crc.h"
 #include "aws/s3_internal.h"
 #include "aws/signature.h"
 #include "base/digest.h"
@@ -22,7 +22,7 @@ struct fw_s3_hashing {
 	struct fw_s3_body body;
 	int fd; /* ours */
 	bool with_sha256;
-	uint32_t crc32c;
+	uint64_t crc32c;
 	char sha256[FW_DIGEST_TEXT];
 	struct fw_error *error;
 };
@@ -43,7 +43,7 @@ static int add_file(struct fw_s3_hashing *hashing, struct fw_digest *digest)
 			return fw_fail_errno(&hashing->error, errno, "read what is to be sent");
 		if (got == 0)
 			return fw_fail(&hashing->error, FW_E_CONFLICT, "the file became shorter while it was being sent");
-		hashing->crc32c = fw_crc32c(hashing->crc32c, chunk, (size_t)got);
+		hashing->crc32c = fw_crc_add(FW_CRC32C, hashing->crc32c, chunk, (size_t)got);
 		if (digest)
 			fw_digest_add(digest, chunk, (size_t)got);
 		done += got;
@@ -58,7 +58,7 @@ static void hash(void *context)
 	struct fw_digest *digest = hashing->with_sha256 ? fw_digest_new() : NULL;
 
 	if (hashing->body.data) {
-		hashing->crc32c = fw_crc32c(0, hashing->body.data, (size_t)hashing->body.bytes);
+		hashing->crc32c = fw_crc_add(FW_CRC32C, 0, hashing->body.data, (size_t)hashing->body.bytes);
 		if (digest)
 			fw_digest_add(digest, hashing->body.data, (size_t)hashing->body.bytes);
 	} else {

@@ -12,7 +12,7 @@
 #include "base/buffer.h"
 #include "http/client.h"
 
-enum { FW_S3_MAX_FIELDS = 8, FW_S3_MAX_KEY_BYTES = 1024 };
+enum { FW_S3_MAX_FIELDS = 8, FW_S3_MAX_KEY_BYTES = 1024, FW_S3_MAX_REFUSAL_BYTES = 64 * 1024 };
 
 enum { FW_S3_ENOUGH = 1 }; /* the answer goes on, but no more of it is needed: it counts as whole */
 
@@ -32,7 +32,7 @@ struct fw_s3 {
 	bool stopped;     /* closing: nothing may be begun */
 	unsigned parallel, attempts, active_count;
 	int64_t part_bytes;
-	uint64_t idle_ms;
+	uint64_t idle_ms, control_ms;
 	int64_t clock_offset_ms; /* the server's clock less ours, once it has complained */
 	struct fw_s3_request *waiting, **waiting_end, *active, *pausing;
 	struct fw_s3_task *tasks;
@@ -78,6 +78,7 @@ struct fw_s3_request {
 	struct fw_s3_field fields[FW_S3_MAX_FIELDS];
 	size_t field_count;
 	struct fw_s3_body body;
+	int64_t expected_bytes; /* of an object, that are to come with the answer; 0 or less: not known, or none */
 	bool with_checksum;  /* x-amz-checksum-crc32c of the body */
 	bool may_hide_error; /* an answer of 200 may hold an error document */
 	bool is_active;
@@ -87,12 +88,13 @@ struct fw_s3_request {
 	bool answer_lost;    /* an earlier attempt may have been carried out */
 	unsigned keys;       /* the generation it was signed with */
 	bool hashed, source_failed, query_too_long;
-	uint32_t crc32c;
+	uint64_t crc32c;
 	char payload_sha256[65];
 	struct fw_s3_hashing *hashing; /* on the pool */
 	struct fw_http_call *call;
 	int64_t sent;
 	struct fw_buffer answer;
+	bool answer_too_long; /* to be one of S3: it was not read to its end */
 	struct fw_timer *timer;
 	int sink_rc;
 	struct fw_error *sink_error;
@@ -140,3 +142,6 @@ void fw_s3_task_begin(struct fw_s3_task *task, struct fw_s3 *s3, const char *ver
                       void (*release)(struct fw_s3_task *task), fw_s3_done_fn *done, void *context);
 /* Tells and frees. The error is wrapped with what the verb was about. */
 void fw_s3_task_end(struct fw_s3_task *task, int rc, const struct fw_s3_answer *answer, const struct fw_error *err);
+
+/* s3_tidy.c: aborts the uploads under a key but for `ours` (may be NULL). */
+struct fw_s3_task *fw_s3_tidy(struct fw_s3 *s3, const char *key, const char *ours, fw_s3_done_fn *done, void *context);

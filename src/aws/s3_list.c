@@ -2,13 +2,16 @@
  *
  * Listings, page by page: of objects (ListObjectsV2) and of multipart uploads that are open. Keys are asked for
  * percent-encoded, since XML cannot hold all that a key can; servers that do not know how say so by not saying that they
- * did. A page that does not lead on to another place ends the listing as an error: nothing goes round for ever.
+ * did. A page with a key that was not asked for is refused, whoever reads it. So is one that leads back to a place that was
+ * there before: nothing goes round for ever.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "aws/s3_internal.h"
 #include "base/memory.h"
+
+enum { EMPTY_PAGES = 200 }; /* one after the other */
 
 struct listing {
 	struct fw_s3_task task;
@@ -17,6 +20,9 @@ struct listing {
 	bool of_uploads;
 	fw_s3_page_fn *page;
 	char *token, *upload_marker; /* of the page that is asked for; NULL: the first */
+	/* An earlier place. It is moved up after 1, 2, 4, ... pages: whatever goes round comes by there. */
+	char *earlier_token, *earlier_marker;
+	uint64_t pages, empty_pages;
 	struct fw_s3_xml document;
 };
 
@@ -31,6 +37,8 @@ static void listing_release(struct fw_s3_task *task)
 	free(listing->delimiter);
 	free(listing->token);
 	free(listing->upload_marker);
+	free(listing->earlier_token);
+	free(listing->earlier_marker);
 }
 
 static const struct fw_s3_request_ops listing_ops;
@@ -58,6 +66,16 @@ static void ask_page(struct listing *listing)
 	listing->request = request;
 }
 
+static int verify_keys(const struct listing *listing, struct fw_error **err)
+{
+	size_t length = listing->prefix ? strlen(listing->prefix) : 0;
+
+	for (size_t i = 0; i < listing->document.items.count; i++)
+		if (length > 0 && strncmp(listing->document.items.items[i].key, listing->prefix, length) != 0)
+			return fw_fail(err, FW_E_IO, "the server lists keys that were not asked for");
+	return FW_OK;
+}
+
 static int verify_page(struct fw_s3_request *request, struct fw_error **err)
 {
 	struct listing *listing = request->owner;
@@ -68,7 +86,7 @@ static int verify_page(struct fw_s3_request *request, struct fw_error **err)
 	rc = fw_s3_xml_read(request->answer.data, request->answer.length, &listing->document, err);
 	if (rc == FW_OK && strcmp(listing->document.root, wanted) != 0)
 		rc = fw_fail(err, FW_E_IO, "the server answers with a %s where a %s was asked for", listing->document.root, wanted);
-	return rc;
+	return rc == FW_OK ? verify_keys(listing, err) : rc;
 }
 
 static bool same(const char *a, const char *b)
@@ -76,12 +94,25 @@ static bool same(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* Takes the place of the next page; false when it is the place of this one. */
+static void remember_place(struct listing *listing)
+{
+	free(listing->earlier_token);
+	free(listing->earlier_marker);
+	listing->earlier_token = fw_strdup(listing->token);
+	listing->earlier_marker = fw_strdup(listing->upload_marker);
+}
+
+/* Takes the place of the next page; false when there is none, or an earlier one. */
 static bool go_on(struct listing *listing)
 {
 	char **token = listing->of_uploads ? &listing->document.next_key : &listing->document.next_token;
 
-	if (!*token || (same(*token, listing->token) && same(listing->document.next_upload_id, listing->upload_marker)))
+	listing->pages++;
+	listing->empty_pages = listing->document.items.count > 0 ? 0 : listing->empty_pages + 1;
+	if ((listing->pages & (listing->pages - 1)) == 0)
+		remember_place(listing);
+	if (!*token || listing->empty_pages == EMPTY_PAGES ||
+	    (same(*token, listing->earlier_token) && same(listing->document.next_upload_id, listing->earlier_marker)))
 		return false;
 	free(listing->token);
 	free(listing->upload_marker);
@@ -120,7 +151,8 @@ static void page_done(struct fw_s3_request *request, int rc, const struct fw_err
 			ask_page(listing);
 			return;
 		}
-		rc = fw_fail(&error, FW_E_IO, "the server says that there is more, but not where");
+		rc = fw_fail(&error, FW_E_IO, "the server says that there is more, but not where%s",
+		             listing->pages > 1 ? ", or leads round" : "");
 		err = error;
 	}
 	fw_s3_task_end(&listing->task, rc, &(struct fw_s3_answer){.object_bytes = -1}, err);

@@ -2,14 +2,14 @@
  *
  * Writing an object: one request, or, above the size of a part, a multipart upload: begin, parts side by side, complete.
  * Each part, and the whole, goes with its CRC-32C, which the server checks. An upload that does not come to its end is
- * aborted before that is told, and also when its caller has left. An answer may be lost although all was done: then the next
- * attempt hears that there is no such upload, or that the object exists already. It is looked up: where it has our size
- * and checksum, it was us.
+ * aborted before that is told, and also when its caller has left. An answer may be lost although all was done: then an
+ * upload is open that nobody knows of (s3_tidy.c), or the next attempt hears that there is no such upload, or that the object
+ * exists already. It is looked up: where it has our size and checksum, it was us.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "aws/crc32c.h"
+#include "aws/crc.h"
 #include "aws/s3_internal.h"
 #include "base/memory.h"
 
@@ -18,7 +18,7 @@ enum { MAX_PARTS = 10000, MAX_COMPLETE_BYTES = 4 << 20 };
 
 struct part {
 	char *etag;
-	uint32_t crc32c;
+	uint64_t crc32c;
 	struct fw_s3_request *request; /* NULL: not begun, or done */
 };
 
@@ -28,13 +28,14 @@ struct put {
 	struct fw_s3_body body;
 	bool if_absent;
 	struct fw_s3_request *request; /* the single one, or that which begins, completes or looks */
+	struct fw_s3_task *tidying;    /* before the parts are sent */
 	char *upload_id;               /* NULL: none is open */
 	int64_t part_bytes;
 	struct part *parts;
 	size_t part_count, next_part, open_parts;
 	struct fw_buffer complete;
 	char *etag;
-	uint32_t crc32c; /* of the whole */
+	uint64_t crc32c; /* of the whole */
 	struct fw_error *failure; /* told when the upload is aborted */
 };
 
@@ -50,8 +51,12 @@ static void orphan_done(struct fw_s3_request *request, int rc, const struct fw_e
 	fw_cleanup_s3_xml struct fw_s3_xml document = {0};
 
 	(void)err;
-	if (rc == FW_OK && fw_s3_xml_read(request->answer.data, request->answer.length, &document, NULL) == FW_OK &&
-	    document.upload_id)
+	if (request->s3->stopped)
+		return;
+	if (request->answer_lost)
+		fw_s3_tidy(request->s3, request->key, NULL, NULL, NULL);
+	else if (rc == FW_OK && fw_s3_xml_read(request->answer.data, request->answer.length, &document, NULL) == FW_OK &&
+	         document.upload_id)
 		abort_upload(request->s3, request->key, document.upload_id);
 }
 
@@ -70,10 +75,14 @@ static void put_release(struct fw_s3_task *task)
 {
 	struct put *put = (struct put *)task;
 
-	if (put->request && put->request->ops == &begin_ops && put->request->is_active && !task->s3->stopped)
+	if (put->request && put->request->ops == &begin_ops && put->request->is_active && !task->s3->stopped) {
 		put->request->ops = &orphan_ops;
-	else if (put->request)
+	} else if (put->request) {
+		if (put->request->ops == &begin_ops && put->request->answer_lost && !task->s3->stopped)
+			fw_s3_tidy(task->s3, put->key, NULL, NULL, NULL);
 		fw_s3_request_cancel(put->request);
+	}
+	fw_s3_cancel(put->tidying);
 	stop_parts(put);
 	for (size_t i = 0; i < put->part_count; i++)
 		free(put->parts[i].etag);
@@ -133,23 +142,24 @@ static void keep_etag(char **target, const struct fw_s3_request *request)
 static int verify_sum(struct fw_s3_request *request, struct fw_error **err)
 {
 	const char *theirs = fw_s3_request_answer_field(request, "x-amz-checksum-crc32c");
-	char ours[FW_CRC32C_TEXT];
+	char ours[FW_CRC_TEXT];
 
-	fw_crc32c_text(request->crc32c, ours);
+	fw_crc_text(FW_CRC32C, request->crc32c, ours);
 	if (theirs && strcmp(theirs, ours) != 0)
 		return fw_fail(err, FW_E_IO, "the server stored another checksum (%s) than was sent (%s)", theirs, ours);
 	return FW_OK;
 }
 
 /* Of the whole, from those of the parts. */
-static uint32_t whole_sum(const struct put *put)
+static uint64_t whole_sum(const struct put *put)
 {
-	uint32_t sum = 0;
+	uint64_t sum = 0;
 
 	for (size_t i = 0; i < put->part_count; i++) {
 		int64_t start = (int64_t)i * put->part_bytes, left = put->body.bytes - start;
+		int64_t bytes = left < put->part_bytes ? left : put->part_bytes;
 
-		sum = fw_crc32c_combine(sum, put->parts[i].crc32c, (uint64_t)(left < put->part_bytes ? left : put->part_bytes));
+		sum = fw_crc_combine(FW_CRC32C, sum, put->parts[i].crc32c, (uint64_t)bytes);
 	}
 	return sum;
 }
@@ -159,10 +169,10 @@ static void look_done(struct fw_s3_request *request, int rc, const struct fw_err
 {
 	struct put *put = request->owner;
 	const char *theirs = fw_s3_request_answer_field(request, "x-amz-checksum-crc32c");
-	char ours[FW_CRC32C_TEXT];
+	char ours[FW_CRC_TEXT];
 
 	put->request = NULL;
-	fw_crc32c_text(put->crc32c, ours);
+	fw_crc_text(FW_CRC32C, put->crc32c, ours);
 	if (rc == FW_OK && fw_s3_request_answer_number(request, "content-length") == put->body.bytes && theirs &&
 	    strcmp(theirs, ours) == 0) {
 		keep_etag(&put->etag, request);
@@ -226,12 +236,12 @@ static const struct fw_s3_request_ops complete_ops = {.done = complete_done};
 
 static void complete(struct put *put)
 {
-	char sum[FW_CRC32C_TEXT];
+	char sum[FW_CRC_TEXT];
 	struct fw_s3_request *request = fw_s3_request_new(put->task.s3, "POST", put->key, &complete_ops, put);
 
 	fw_buffer_text(&put->complete, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
 	for (size_t i = 0; i < put->part_count; i++) {
-		fw_crc32c_text(put->parts[i].crc32c, sum);
+		fw_crc_text(FW_CRC32C, put->parts[i].crc32c, sum);
 		/* An ETag is a quoted word of the server's; '<' and '&' were refused when it came. */
 		fw_buffer_printf(&put->complete,
 		                 "<Part><PartNumber>%zu</PartNumber><ETag>%s</ETag><ChecksumCRC32C>%s</ChecksumCRC32C></Part>",
@@ -241,7 +251,7 @@ static void complete(struct put *put)
 	fw_s3_request_query(request, "uploadId", put->upload_id);
 	fw_s3_request_field(request, "content-type", "application/xml");
 	put->crc32c = whole_sum(put);
-	fw_crc32c_text(put->crc32c, sum);
+	fw_crc_text(FW_CRC32C, put->crc32c, sum);
 	fw_s3_request_field(request, "x-amz-checksum-crc32c", "%s", sum);
 	fw_s3_request_field(request, "x-amz-checksum-type", "FULL_OBJECT");
 	if (put->if_absent)
@@ -313,6 +323,17 @@ static int verify_begun(struct fw_s3_request *request, struct fw_error **err)
 	return rc == FW_OK && !document.upload_id ? fw_fail(err, FW_E_IO, "the server gives the upload no id") : rc;
 }
 
+static void tidy_now(void *context, int rc, const struct fw_s3_answer *answer, const struct fw_error *err)
+{
+	struct put *put = context;
+
+	(void)rc; /* what is left is found by who lists the uploads that are open */
+	(void)answer;
+	(void)err;
+	put->tidying = NULL;
+	send_parts(put);
+}
+
 static void begun(struct fw_s3_request *request, int rc, const struct fw_error *err)
 {
 	struct put *put = request->owner;
@@ -320,12 +341,17 @@ static void begun(struct fw_s3_request *request, int rc, const struct fw_error *
 
 	put->request = NULL;
 	if (rc != FW_OK) {
+		if (request->answer_lost)
+			fw_s3_tidy(put->task.s3, put->key, NULL, NULL, NULL);
 		fw_s3_task_end(&put->task, rc, NULL, err);
 		return;
 	}
 	if (fw_s3_xml_read(request->answer.data, request->answer.length, &document, NULL) == FW_OK)
 		put->upload_id = FW_TAKE(document.upload_id);
-	send_parts(put);
+	if (request->answer_lost)
+		put->tidying = fw_s3_tidy(put->task.s3, put->key, put->upload_id, tidy_now, put);
+	else
+		send_parts(put);
 }
 
 static const struct fw_s3_request_ops begin_ops = {.verify = verify_begun, .done = begun};

@@ -2,8 +2,10 @@
  *
  * One request until it is answered or given up: waits for its turn and for keys, has its body hashed, is sent (s3_send.c),
  * and, where that can help, is tried again after a pause that grows and is drawn at random up to its length, so that many
- * who were refused together do not come back together. Retry-After is the least of it.
+ * who were refused together do not come back together. Retry-After is the least of it; who is told to stay away for longer
+ * than anybody would wait gives up.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,6 +181,7 @@ static void begin_attempt(struct fw_s3_request *request)
 	request->sink_rc = FW_OK;
 	fw_error_free(FW_TAKE(request->sink_error));
 	fw_buffer_clear(&request->answer);
+	request->answer_too_long = false;
 	if (request->ops->prepare)
 		request->ops->prepare(request);
 	if (request->hashed)
@@ -187,15 +190,16 @@ static void begin_attempt(struct fw_s3_request *request)
 		fw_s3_hash_body(request, hashed);
 }
 
-/* Those that are there now: what their owners begin because of it has its own try. */
+/* Those that are there now: what their owners begin because of it has its own try. Owners cancel others meanwhile. */
 static void fail_waiting(struct fw_s3 *s3, int rc, const struct fw_error *err)
 {
-	size_t count = 0;
+	struct fw_s3_request *failing = FW_TAKE(s3->waiting);
 
-	for (const struct fw_s3_request *request = s3->waiting; request; request = request->next)
-		count++;
-	while (s3->waiting && count-- > 0)
-		finish(s3->waiting, rc, err);
+	s3->waiting_end = &s3->waiting;
+	if (failing)
+		failing->link = &failing;
+	while (failing)
+		finish(failing, rc, err);
 }
 
 static void refreshed(void *context, int rc, const struct fw_error *err)
@@ -236,8 +240,7 @@ static void pause_then_again(struct fw_s3_request *request, int64_t retry_after_
 	if (longest > LONGEST_PAUSE_MS)
 		longest = LONGEST_PAUSE_MS;
 	pause_ms = arc4random_uniform((uint32_t)longest + 1);
-	if (retry_after_ms > 0)
-		pause_ms += (uint64_t)(retry_after_ms < LONGEST_RETRY_AFTER_MS ? retry_after_ms : LONGEST_RETRY_AFTER_MS);
+	pause_ms += (uint64_t)retry_after_ms;
 	unlink_request(request);
 	push_front(request, &request->s3->pausing);
 	fw_timer_set(request->s3->pump, 0);
@@ -288,6 +291,7 @@ static bool set_clock(struct fw_s3_request *request)
 		return false;
 	request->skewed = true;
 	request->s3->clock_offset_ms = seconds * 1000 - (int64_t)fw_wall_ms();
+	fw_aws_credentials_set_clock(request->s3->credentials, request->s3->clock_offset_ms);
 	return true;
 }
 
@@ -304,10 +308,17 @@ static void refused(struct fw_s3_request *request, int status)
 		request->refreshed = true;
 		fw_aws_credentials_expire(request->s3->credentials, request->keys);
 	}
+	int64_t retry_after_ms = retry_after(request);
+
+	if (verdict != FW_S3_FAILED && retry_after_ms > LONGEST_RETRY_AFTER_MS) {
+		verdict = FW_S3_FAILED;
+		fw_error_hint(&error, fw_error_code(error), "the server asks to be left alone for %" PRId64 " s: try again then",
+		              retry_after_ms / 1000);
+	}
 	if (verdict == FW_S3_FAILED)
 		finish(request, fw_error_code(error), error);
 	else
-		try_again(request, fw_error_code(error), error, retry_after(request));
+		try_again(request, fw_error_code(error), error, retry_after_ms > 0 ? retry_after_ms : 0);
 }
 
 static void succeeded(struct fw_s3_request *request, int status)
@@ -339,7 +350,7 @@ static void broken(struct fw_s3_request *request, int rc, const struct fw_error 
 {
 	fw_cleanup_error struct fw_error *error = NULL;
 
-	if (request->answer.failed) {
+	if (request->answer_too_long) {
 		rc = fw_fail(&error, FW_E_LIMIT, "the server's answer has more than %d bytes", FW_S3_MAX_XML_BYTES);
 		finish(request, rc, error);
 	} else if (request->source_failed || (rc != FW_E_IO && rc != FW_E_TIMEOUT)) {
@@ -362,7 +373,7 @@ static void answered(void *context, struct fw_http_call *call, int rc, const str
 		finish(request, request->sink_rc, request->sink_error);
 	else if ((rc == FW_OK || request->sink_rc == FW_S3_ENOUGH) && status / 100 == 2)
 		succeeded(request, status);
-	else if (rc == FW_OK)
+	else if (rc == FW_OK || (request->answer_too_long && status / 100 != 2))
 		refused(request, status);
 	else
 		broken(request, rc, err);

@@ -7,13 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "aws/crc32c.h"
+#include "aws/crc.h"
 #include "aws/s3_internal.h"
 #include "aws/signature.h"
 #include "base/memory.h"
 #include "base/time.h"
 
-enum { CONNECT_MS = 10000, CONTROL_MS = 600000, MAX_PATH_BYTES = 8 * 1024, SENT_FIELDS = 5 };
+enum { CONNECT_MS = 10000, DATA_MS = 60000, MAX_PATH_BYTES = 8 * 1024, SENT_FIELDS = 5 };
 
 static ssize_t give_body(void *context, char *bytes, size_t room)
 {
@@ -46,9 +46,11 @@ static bool take_body(void *context, struct fw_http_call *call, const char *byte
 		request->sink_rc = request->ops->sink(request, bytes, length, &request->sink_error);
 		return request->sink_rc == FW_OK;
 	}
-	/* Too long to be an answer of S3: what fits is kept, so that there is something to report. */
-	fw_buffer_append(&request->answer, bytes, length);
-	return !request->answer.failed;
+	size_t room = (status / 100 == 2 ? FW_S3_MAX_XML_BYTES : FW_S3_MAX_REFUSAL_BYTES) - request->answer.length;
+
+	request->answer_too_long = length > room;
+	fw_buffer_append(&request->answer, bytes, length < room ? length : room);
+	return !request->answer_too_long;
 }
 
 static char *path_of(const struct fw_s3_request *request)
@@ -61,6 +63,16 @@ static char *path_of(const struct fw_s3_request *request)
 	if (request->key)
 		fw_aws_encode(&path, request->key, strlen(request->key), true);
 	return fw_buffer_take(&path);
+}
+
+static uint64_t deadline_ms(const struct fw_s3_request *request)
+{
+	int64_t bytes = request->with_checksum ? request->body.bytes : request->expected_bytes;
+	uint64_t control_ms = request->s3->control_ms;
+
+	if (bytes <= 0)
+		return control_ms;
+	return (control_ms < DATA_MS ? control_ms : DATA_MS) + (uint64_t)bytes / FW_S3_LEAST_BYTES_S * 1000;
 }
 
 static void call(struct fw_s3_request *request, const char *path, const struct fw_aws_field *fields, size_t count,
@@ -87,8 +99,7 @@ static void call(struct fw_s3_request *request, const char *path, const struct f
 									 .sink = take_body,
 									 .connect_ms = CONNECT_MS,
 									 .idle_ms = s3->idle_ms,
-									 /* What carries no object must end; completing a large upload takes S3 minutes. */
-									 .total_ms = request->ops->sink || request->with_checksum ? 0 : CONTROL_MS,
+									 .total_ms = deadline_ms(request),
 								 },
 	                             answered, request);
 	for (size_t i = 0; i < line_count; i++)
@@ -118,7 +129,7 @@ int fw_s3_send(struct fw_s3_request *request, fw_http_done_fn *answered, struct 
 	struct fw_s3 *s3 = request->s3;
 	struct fw_aws_field fields[FW_S3_MAX_FIELDS + SENT_FIELDS];
 	size_t count;
-	char time[FW_AWS_TIME], checksum[FW_CRC32C_TEXT];
+	char time[FW_AWS_TIME], checksum[FW_CRC_TEXT];
 	fw_cleanup_free char *path = path_of(request), *authorization = NULL;
 	struct fw_aws_keys keys;
 	int rc;
@@ -131,7 +142,7 @@ int fw_s3_send(struct fw_s3_request *request, fw_http_done_fn *answered, struct 
 		return fw_fail(err, FW_E_PERMISSION, "the credentials have expired");
 	request->keys = keys.generation;
 	fw_aws_time((uint64_t)((int64_t)fw_wall_ms() + s3->clock_offset_ms), time);
-	fw_crc32c_text(request->crc32c, checksum);
+	fw_crc_text(FW_CRC32C, request->crc32c, checksum);
 	count = collect_fields(request, &keys, time, checksum, fields);
 	rc = fw_aws_sign(
 		&(struct fw_aws_signing){

@@ -36,7 +36,14 @@ static void simple_done(struct fw_s3_request *request, int rc, const struct fw_e
 	fw_s3_task_end(&simple->task, rc, &answer, err);
 }
 
-static const struct fw_s3_request_ops simple_ops = {.done = simple_done};
+static int verify_head(struct fw_s3_request *request, struct fw_error **err)
+{
+	if (request->key && strcmp(request->method, "HEAD") == 0 && fw_s3_request_answer_number(request, "content-length") < 0)
+		return fw_fail(err, FW_E_IO, "the server does not say how large the object is");
+	return FW_OK;
+}
+
+static const struct fw_s3_request_ops simple_ops = {.verify = verify_head, .done = simple_done};
 
 static struct simple *begin(struct fw_s3 *s3, const char *verb, const char *method, const char *key,
                             fw_s3_done_fn *done, void *context)

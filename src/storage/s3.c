@@ -132,7 +132,8 @@ static const char *sign_claim(char text[static 33])
 	return text;
 }
 
-/* A server that does not know If-None-Match says so; then what was listed before must do. */
+/* A server that does not know If-None-Match says so; then what was listed before must do. Any other failure leaves open
+ * whether another has the name. */
 static int put_claim(const struct fw_s3_storage *storage, struct fw_s3_wait *wait, const char *run, struct fw_error **err)
 {
 	fw_cleanup_free char *key = fw_printf("%sruns/%s/" CLAIM_NAME, storage->prefix, run);
@@ -147,6 +148,10 @@ static int put_claim(const struct fw_s3_storage *storage, struct fw_s3_wait *wai
 		return FW_OK;
 	if (rc == FW_E_CONFLICT)
 		return fw_fail(err, rc, "%s is there already: another run has this name", key);
+	if (rc != FW_E_UNAVAILABLE) {
+		*err = FW_TAKE(refusal);
+		return rc;
+	}
 	put.if_absent = false;
 	fw_s3_put(wait->s3, &put, fw_s3_wait_done, wait);
 	return fw_s3_wait(wait, err);

@@ -8,7 +8,7 @@
 
 #include "storage/s3_internal.h"
 
-enum { ATTEMPTS = 3 }; /* somebody waits at the prompt */
+enum { ATTEMPTS = 3, CONTROL_MS = 30000 }; /* somebody waits at the prompt */
 
 int fw_s3_wait_begin(const struct fw_s3_storage *storage, struct fw_s3_wait *wait, struct fw_error **err)
 {
@@ -19,6 +19,7 @@ int fw_s3_wait_begin(const struct fw_s3_storage *storage, struct fw_s3_wait *wai
 		.profile = storage->uri.part[FW_S3_URI_PROFILE],
 		.style = fw_s3_uri_style(&storage->uri),
 		.attempts = ATTEMPTS,
+		.control_ms = CONTROL_MS,
 	};
 	int rc = fw_loop_new(&wait->loop, err);
 

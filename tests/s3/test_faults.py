@@ -197,6 +197,17 @@ def test_what_another_has_is_not_ours_though_it_is_the_same(proxy, faulty, s3):
     assert "PreconditionFailed" in faulty.error
 
 
+def test_an_upload_whose_beginning_was_lost_is_aborted(proxy, faulty, stored):
+    proxy.faults.append(Fault("lose", method="POST", path="uploads"))
+    faulty("put", "begun/twice", "in", part=PART)
+    assert faulty("cat", "begun/twice") == stored
+    assert faulty("uploads", "begun/twice").get("items", []) == []
+    proxy.faults += [Fault("lose", method="POST", path="uploads"), Fault("status", method="POST", path="uploads", status=503, code="SlowDown",
+                                                                     field=("Retry-After", "60"))]
+    faulty("put", "begun/once", "in", part=PART, cancel=2000)
+    assert faulty("uploads", "begun/once").get("items", []) == []
+
+
 def test_an_upload_that_fails_is_aborted(proxy, faulty, stored):
     proxy.faults.append(Fault("status", status=403, code="AccessDenied", method="PUT", path="partNumber=3", times=99))
     faulty("put", "refused", "in", part=PART, status=3)
@@ -223,7 +234,7 @@ class Container:
 
     def __init__(self, tokens):
         container = self
-        self.tokens, self.asked = list(tokens), 0
+        self.tokens, self.asked, self.expires = list(tokens), 0, "2099-01-01T00:00:00Z"
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def log_message(self, *_):
@@ -232,7 +243,7 @@ class Container:
             def do_GET(self):
                 container.asked += 1
                 token = container.tokens[min(container.asked, len(container.tokens)) - 1]
-                body = json.dumps({"AccessKeyId": KEYS[0], "SecretAccessKey": KEYS[1], "Token": token, "Expiration": "2099-01-01T00:00:00Z"})
+                body = json.dumps({"AccessKeyId": KEYS[0], "SecretAccessKey": KEYS[1], "Token": token, "Expiration": container.expires})
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -248,6 +259,17 @@ class Container:
     def __exit__(self, *_):
         self.server.shutdown()
         self.server.server_close()
+
+
+def test_keys_that_are_over_are_refused_and_no_more_are_asked_for(server, bucket, tmp_path):
+    with Container(["one"]) as container:
+        container.expires = "2020-01-01T00:00:00Z"
+        s3 = S3(server.url, bucket, tmp_path)
+        del s3.env["AWS_ACCESS_KEY_ID"], s3.env["AWS_SECRET_ACCESS_KEY"]
+        s3.env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = container.url
+        s3("head-bucket", status=3)
+        assert "gives keys that ended at 2020-01-01T00:00:00" in s3.error and "clock" in s3.error
+        assert container.asked == 3
 
 
 def test_a_session_that_has_ended_is_renewed(server, bucket, tmp_path):

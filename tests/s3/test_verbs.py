@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our verbs against real servers that check signatures."""
+import base64
 import os
 import subprocess
+import zlib
 
 import pytest
+from s3_faults import Fault
 
 ODD_KEYS = ["sp ace", "plus+plus", "per%cent", "per%25cent", "%2F", "a//b", "//a", "\u00fc\u4f60\U0001f600", "quo'te\"s", "(b)r!a*c", "a&b=c?d#e",
             "dots/../../up", "./here", "semi;colon,comma:", "tilde~", "new\nline", "back\\slash", "trailing/", "<x>&amp;", "x" * 200]
@@ -34,6 +37,8 @@ def test_empty_objects_are_objects(s3):
     assert (got["object_bytes"], got["transferred"], got["requests"]) == (0, 0, 1)
     assert s3("cat", "empty") == b""
     assert s3("get", "empty", "out", 0, 0)["transferred"] == 0
+    past = s3("get", "empty", "out", 0, 5)
+    assert (past["object_bytes"], past["transferred"]) == (0, 0)
 
 
 @pytest.mark.parametrize("key", ODD_KEYS)
@@ -53,15 +58,41 @@ def test_odd_keys_are_signed_as_they_are_sent(s3, key):
     assert s3.keys() == []
 
 
+def crc64nvme(data):
+    """By its definition, bit by bit."""
+    total = (1 << 64) - 1
+    for byte in data:
+        total ^= byte
+        for _ in range(8):
+            total = total >> 1 ^ (0x9A6C9329AC4BC9B5 if total & 1 else 0)
+    return total ^ ((1 << 64) - 1)
+
+
+@pytest.mark.parametrize("name, total", [("crc32", lambda data: zlib.crc32(data).to_bytes(4)), ("crc64nvme", lambda data: crc64nvme(data).to_bytes(8))])
+def test_checksums_that_other_tools_put_are_compared(faulty, proxy, server, name, total):
+    """The AWS command line puts CRC-64/NVME, its SDKs CRC-32."""
+    data = content(5000)
+    field = (f"x-amz-checksum-{name}", base64.b64encode(total(data)).decode())
+    assert server.ask("PUT", f"/{faulty.bucket}/theirs", body=data, fields=[field, ("x-amz-sdk-checksum-algorithm", name.upper())]) == 200
+    assert faulty("cat", "theirs") == data
+    proxy.faults.append(Fault("flip", method="GET"))
+    assert faulty("get", "theirs", "out")["requests"] == 2 and faulty.read("out") == data
+    proxy.faults.append(Fault("flip", method="GET"))
+    faulty("cat", "theirs", status=3)
+    assert f"what came has another checksum than the object ({name} {field[1]})" in faulty.error
+
+
 @pytest.mark.parametrize("offset, length, expected", [(0, 10, (0, 10)), (5, 7, (5, 12)), (99990, 100, (99990, 100000)), (99999, -1, (99999, 100000)),
-                                                      (100000, -1, (0, 0)), (200000, 5, (0, 0)), (7, 0, (0, 0)), (0, -1, (0, 100000))])
+                                                      (100000, -1, (0, 0)), (200000, 5, (0, 0)), (7, 0, (0, 0)),
+                                                      (2**63 - 1, 5, (0, 0)), (2**63 - 1, -1, (0, 0)), (5, 2**63 - 1, (5, 100000)), (0, -1, (0, 100000))])
 def test_ranges_are_exact(s3, offset, length, expected):
     whole = content(100000)
     s3.write("in", whole)
     s3("put", "object", "in")
     wanted = whole[expected[0]:expected[1]]
     assert s3("cat", "object", offset, length) == wanted
-    assert s3("get", "object", "out", offset, length)["transferred"] == len(wanted)
+    got = s3("get", "object", "out", offset, length)
+    assert (got["transferred"], got["object_bytes"]) == (len(wanted), 100000)
     assert s3.read("out") == wanted
 
 
@@ -105,18 +136,18 @@ def test_if_absent_takes_the_first_alone(s3):
     assert s3("cat", "once") == b"1"
 
 
-def test_an_upload_that_is_given_up_is_aborted_on_the_server(s3):
-    s3.write("in", content(64 << 20))
-    s3("put", "never", "in", cancel=60, part=5 << 20, parallel=2)
-    assert s3.keys() == []
-    assert s3.uploads() == []
+def test_an_upload_that_is_given_up_is_aborted_on_the_server(faulty, proxy):
+    """With a part that is there, and one under way for as long as it takes."""
+    faulty.write("in", content(64 << 20))
+    proxy.faults.append(Fault("status", status=503, code="SlowDown", field=("Retry-After", "60"), method="PUT", path="partNumber", skip=1, times=99))
+    faulty("put", "never", "in", cancel=3000, part=5 << 20, parallel=2)
+    assert len(proxy.requests("PUT", "partNumber")) > 1 and len(proxy.requests("DELETE", "uploadId")) == 1
+    assert faulty.keys() == [] and faulty.uploads() == [] and faulty("uploads", "never").get("items", []) == []
 
 
 def test_open_uploads_are_listed_and_aborted(s3, server):
     assert server.ask("POST", f"/{s3.bucket}/left/behind", [("uploads", "")]) == 200
-    found = s3("uploads")["items"]
-    # MinIO lists uploads only under the whole key.
-    found = found or s3("uploads", "left/behind")["items"]
+    found = s3("uploads", "left/behind")["items"]  # MinIO lists uploads only under the whole key
     assert [item["key"] for item in found] == ["left/behind"]
     s3("abort", "left/behind", found[0]["upload_id"])
     s3("abort", "left/behind", found[0]["upload_id"])

@@ -239,7 +239,8 @@ static int read_options(int argc, char **argv, struct fw_s3_options *options, st
 	static const struct option known[] = {
 		{"endpoint", 1, NULL, 'e'}, {"bucket", 1, NULL, 'b'},   {"region", 1, NULL, 'r'}, {"profile", 1, NULL, 'p'},
 		{"style", 1, NULL, 's'},    {"parallel", 1, NULL, 'n'}, {"part", 1, NULL, 'c'},   {"attempts", 1, NULL, 'a'},
-		{"idle", 1, NULL, 'i'},     {"cancel", 1, NULL, 'k'},   {"enough", 1, NULL, 'f'}, {NULL, 0, NULL, 0},
+		{"idle", 1, NULL, 'i'},     {"cancel", 1, NULL, 'k'},   {"enough", 1, NULL, 'f'}, {"control", 1, NULL, 't'},
+		{NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -254,6 +255,7 @@ static int read_options(int argc, char **argv, struct fw_s3_options *options, st
 		case 'c': options->part_bytes = number(optarg, 0); break;
 		case 'a': options->attempts = (unsigned)number(optarg, 0); break;
 		case 'i': options->idle_ms = (uint64_t)number(optarg, 0); break;
+		case 't': options->control_ms = (uint64_t)number(optarg, 0); break;
 		case 'k': *cancel_ms = number(optarg, 0); break;
 		case 'f': work->enough = number(optarg, 0); break;
 		default: return 2;

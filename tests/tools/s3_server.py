@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real S3 servers that check signatures (scripts/s3-servers), each on a free port with its data in a directory of its own."""
 import datetime
+import hashlib
 import http.client
 import os
 import pathlib
@@ -68,13 +69,13 @@ class Server:
                 raise RuntimeError(f"{self.name} does not start: {self.log.name}")
             time.sleep(0.05)  # between looks; the deadline is above
 
-    def ask(self, method, path, query=()):
-        """The status of a request without a body; `query` is a list of pairs."""
+    def ask(self, method, path, query=(), body=b"", fields=()):
+        """The status of a request; `query` and `fields` are lists of pairs."""
         host = f"127.0.0.1:{self.port}"
         connection = http.client.HTTPConnection(host, timeout=30)
         try:
-            connection.request(method, path + ("?" + urllib.parse.urlencode(query) if query else ""), headers=signature_fields(
-                method, host, path, query, KEYS, datetime.datetime.now(datetime.timezone.utc)))
+            connection.request(method, path + ("?" + urllib.parse.urlencode(query) if query else ""), body=body, headers=signature_fields(
+                method, host, path, query, KEYS, datetime.datetime.now(datetime.timezone.utc), payload=hashlib.sha256(body).hexdigest(), more=fields))
             answer = connection.getresponse()
             answer.read()
             return answer.status

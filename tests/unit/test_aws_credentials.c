@@ -255,7 +255,30 @@ static void a_container_is_asked_with_its_token_and_again_before_the_keys_end(vo
 	assert_true(fw_aws_credentials_due(world.credentials));
 	refresh(&world);
 	assert_keys(&world, "id2", "s", "t");
-	assert_true(fw_aws_credentials_due(world.credentials));
+	assert_false(fw_aws_credentials_due(world.credentials)); /* not at once again: they are good */
+	fw_http_server_free(endpoint.server);
+	world_done(&world);
+}
+
+static void keys_that_are_over_when_they_come_are_refused(void **state)
+{
+	fw_cleanup_tree struct tree tree = tree_of("empty/", "", NULL);
+	struct world world;
+	struct endpoint endpoint;
+
+	(void)state;
+	clear_environment(tree.path);
+	world_init(&world, NULL);
+	endpoint_init(&endpoint, world.loop, 0);
+	setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", endpoint.url, 1);
+	refresh(&world);
+	assert_int_equal(world.rc, FW_E_PERMISSION);
+	assert_non_null(strstr(world.message, "/keys gives keys that ended at "));
+	assert_int_equal(endpoint.asked, 3);
+	fw_aws_credentials_set_clock(world.credentials, -60 * 1000); /* it is this machine's clock that is ahead */
+	refresh(&world);
+	assert_int_equal(world.rc, FW_OK);
+	assert_int_equal(endpoint.asked, 4);
 	fw_http_server_free(endpoint.server);
 	world_done(&world);
 }
@@ -326,4 +349,4 @@ static void an_answer_of_a_container_is_read_strictly(void **state)
 FW_TESTS(keys_of_the_environment_come_first, a_profile_that_is_named_is_not_overridden_by_the_environment,
          the_error_tells_all_that_was_tried_and_what_to_do, a_broken_file_is_named_with_its_line_and_without_its_text,
          a_container_is_asked_with_its_token_and_again_before_the_keys_end, a_container_that_stumbles_is_asked_again,
-         without_tls_only_this_machine_is_asked, an_answer_of_a_container_is_read_strictly)
+         keys_that_are_over_when_they_come_are_refused, without_tls_only_this_machine_is_asked, an_answer_of_a_container_is_read_strictly)
