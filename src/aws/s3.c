@@ -163,8 +163,12 @@ void fw_s3_close(struct fw_s3 *s3)
 	if (!s3)
 		return;
 	s3->stopped = true;
-	while (s3->tasks) /* one may end another */
-		fw_s3_cancel(s3->tasks);
+	while (s3->tasks) { /* one may end another */
+		struct fw_s3_task *task = s3->tasks;
+
+		s3->tasks = task->next;
+		fw_s3_cancel(task);
+	}
 	cancel_requests(s3->waiting);
 	cancel_requests(s3->active);
 	cancel_requests(s3->pausing);

@@ -53,7 +53,7 @@ def test_slow_down_waits_at_least_as_long_as_the_server_says(proxy, faulty, stor
 
 
 def test_a_date_in_retry_after_is_waited_for(proxy, faulty, stored):
-    when = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 2))
+    when = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 5))
     proxy.faults.append(Fault("status", status=503, code="SlowDown", field=("Retry-After", when)))
     faulty("head", "stored")
     first, second = [seen.at for seen in proxy.requests()][:2]
