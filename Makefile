@@ -19,7 +19,7 @@ demo: build ## run an application on this machine and show its report: make demo
 test: ## unit tests, and the real binary as a user would run it; all with sanitizers
 	@scripts/setup test && scripts/build test
 	@meson test -C $(CHECKED) --no-rebuild --suite unit --print-errorlogs
-	@FLEXWATT_BUILD=$(CHECKED) $(PYTEST) tests/e2e
+	@scripts/test-e2e $(CHECKED)
 
 test-slow: ## property tests over 10,000 seeds, threads under TSan, a kill at every event
 	@scripts/setup test && scripts/build test && scripts/build tsan && scripts/test-slow

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the end-to-end tests share: the real binary, a store and a storage of their own, workflows written on the spot."""
+import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -24,12 +26,18 @@ for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(ignored, signal.default_int_handler if ignored == signal.SIGINT else signal.SIG_DFL)
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: measures time, CPU, energy or rates, or what all of this machine share: nothing may run beside it")
+
 
 def pytest_collection_modifyitems(items):
     """What is compared with a simulated machine is measured on a real one, which others may disturb for a moment."""
     for item in items:
-        if {"judged", "counters", "machine", "gpu"} & set(getattr(item, "fixturenames", ())):
+        used = set(getattr(item, "fixturenames", ()))
+        if {"judged", "counters", "machine", "gpu"} & used:
             item.add_marker(pytest.mark.flaky(reruns=2))
+        if {"judged", "counters", "machine", "gpu", "powercap"} & used:
+            item.add_marker(pytest.mark.alone)
 
 
 class Flexwatt:
@@ -184,12 +192,26 @@ def events_of(flexwatt):
     return [json.loads(text) for text, in query(flexwatt, "select text from event order by seq")]
 
 
+def counted(kind, count):
+    """Whether a log holds so many events of a kind, "started" or "ended"."""
+    return lambda events: sum(event["event"] == kind for event in events) >= count
+
+
 def run_ids(flexwatt):
     return [run for run, in query(flexwatt, "select run from run")]
 
 
-def wait_until(condition, seconds=30):
+def wait_until(condition, seconds=DEADLINE_S):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def meanwhile(action, *arguments):
+    """Does something beside what is within; its failure is the test's."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        done = pool.submit(action, *arguments)
+        yield
+        done.result()

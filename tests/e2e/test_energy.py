@@ -9,6 +9,8 @@ import pytest
 from energy_machine import WORKFLOW
 from powercap import CPU_W, IDLE_W, powercap
 
+pytestmark = pytest.mark.alone
+
 
 def run(flexwatt, *options, workflow=WORKFLOW, status=0):
     flexwatt.workflow(workflow)

@@ -10,6 +10,8 @@ from conftest import BUILD, SOURCE, wait_until
 sys.path.insert(0, str(SOURCE / "tests/tools"))
 from energy_truth import Machine  # noqa: E402
 
+pytestmark = pytest.mark.alone
+
 UNIT_UJ = 61.035
 BURN = "import time\nwhile time.process_time() < 0.3: pass"
 

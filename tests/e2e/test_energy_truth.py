@@ -9,11 +9,12 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 
 import pytest
-from conftest import BUILD
+from conftest import BUILD, counted, events_of, meanwhile, wait_until
 from energy_machine import known_machine
+
+pytestmark = pytest.mark.alone
 
 FLOOR_W, CORE_W, DRAM_FLOOR_W, DRAM_CORE_W = 10, 20, 1, 2
 CPUS = os.cpu_count()
@@ -47,19 +48,22 @@ def loads(flexwatt):
     shutil.copy(BUILD / "tests/tools/test-loads", flexwatt.directory / "loads/bootstrap")
 
 
+def trouble(flexwatt, machine, during):
+    """Each command as soon as so many invocations of the run have ended."""
+    for count, command in during:
+        wait_until(lambda: counted("ended", count)(events_of(flexwatt)))
+        assert machine(command)
+
+
 @pytest.fixture
 def judged(flexwatt, loads):
     """Runs a workflow on the known machine and returns what is true of each of its invocations."""
-    def run(workflow=MIX, during=None, **options):
+    def run(workflow=MIX, during=(), **options):
         flexwatt.workflow(workflow)
         options = {"floor": FLOOR_W, "core": CORE_W, "dram_floor": DRAM_FLOOR_W, "dram_core": DRAM_CORE_W, **options}
         with known_machine(flexwatt.directory / "machine", **options) as machine:
-            timers = [threading.Timer(at_s, machine, [command]) for at_s, command in during or []]
-            for timer in timers:
-                timer.start()
-            told = flexwatt.json("run", "workflow.yaml", "--counters-root", machine.root)
-            for timer in timers:
-                timer.join()
+            with meanwhile(trouble, flexwatt, machine, during):
+                told = flexwatt.json("run", "workflow.yaml", "--counters-root", machine.root)
         records = flexwatt.records(told["run"])
         invocations = machine.truth.invocations(records)
         assert len(invocations) == len(records)
@@ -163,10 +167,10 @@ def whole(invocations):
 
 
 @pytest.mark.parametrize("during, flag", [
-    ([(0.8, "reset intel-rapl:0")], "reset"),
-    ([(0.6, "stick intel-rapl:0"), (1.2, "free intel-rapl:0")], "gap"),
-    ([(0.6, "garble intel-rapl:0"), (1.2, "mend intel-rapl:0")], "gap"),
-    ([(0.6, "vanish intel-rapl:0"), (1.2, "restore intel-rapl:0")], "gap"),
+    ([(6, "reset intel-rapl:0")], "reset"),
+    ([(5, "stick intel-rapl:0"), (9, "free intel-rapl:0")], "gap"),
+    ([(5, "garble intel-rapl:0"), (9, "mend intel-rapl:0")], "gap"),
+    ([(5, "vanish intel-rapl:0"), (9, "restore intel-rapl:0")], "gap"),
 ], ids=["reset", "stuck", "garbled", "vanished"])
 def test_trouble_with_the_counter_is_told_and_spoils_nothing_else(judged, during, flag):
     """What is touched by it says so, and its interval holds the truth; everyone else's joules are as right as ever."""
@@ -182,7 +186,7 @@ def test_trouble_with_the_counter_is_told_and_spoils_nothing_else(judged, during
 
 def test_without_its_packages_what_memory_used_is_no_figure_of_the_machine(judged, flexwatt):
     """The package's counter alone fails: measured joules of memory stand there, and the model stands in for the machine."""
-    invocations = judged(TURNS, [(0.3, "garble intel-rapl:0")])
+    invocations = judged(TURNS, [(1, "garble intel-rapl:0")])
     alone = [one.record for one in invocations if not one.figure() and one.figure("dram")]
     assert alone
     for record in alone:

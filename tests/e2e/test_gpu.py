@@ -8,6 +8,8 @@ import pytest
 
 from conftest import BINARY, BUILD, DEADLINE_S
 
+pytestmark = pytest.mark.alone
+
 # 40 W at all times, counted in steps of 20 ms.
 STEADY = "gpus 1\ngpu0.name Stand-in\ngpu0.steady 40 20\ngpu0.instant 40000\n"
 # The command tells the driver that it uses half of the GPU, for two seconds.

@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+pytestmark = pytest.mark.alone
+
 HEAD = """
     name: measured
     storage: ./data

@@ -12,6 +12,8 @@ import pytest
 from conftest import BUILD, DEADLINE_S, SOURCE
 from energy_machine import known_machine
 
+pytestmark = pytest.mark.alone
+
 EXAMPLES = SOURCE / "examples/meter"
 LINE = re.compile(r"sum [\d.]+: ([\d.]+) s, ([\d.]+) s of CPU, ([\d.]+) J \(([\d.]+) to ([\d.]+)\), (modelled|measured) by (\S+)")
 

@@ -7,6 +7,8 @@ import pytest
 from powercap import powercap
 from terminal import Terminal
 
+pytestmark = pytest.mark.alone
+
 WORKFLOW = """
     name: live
     storage: ./data

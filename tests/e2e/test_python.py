@@ -407,7 +407,7 @@ def test_phases_are_timed(staged):
     _, records, _ = staged("phases")
     record = records["one"]
     assert 50 <= record["read_ms"] and 100 <= record["write_ms"] and 150 <= record["compute_ms"]
-    assert record["read_ms"] < record["write_ms"] < record["compute_ms"]
+    assert record["read_ms"] + record["write_ms"] + record["compute_ms"] <= record["duration_ms"], "no time is in two of them"
 
 
 @pytest.mark.parametrize("handler, error_type, words", [

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from conftest import BINARY, DEADLINE_S, cgroups_of_ours, events_of, kill, query, run_ids, wait_until
+from conftest import BINARY, DEADLINE_S, cgroups_of_ours, counted, events_of, kill, query, run_ids, wait_until
 
 STEPS = """
     name: steps
@@ -50,7 +50,7 @@ def killed(flexwatt, until, *arguments):
 
 
 def ended(count):
-    return lambda events: sum(e["event"] == "ended" for e in events) >= count
+    return counted("ended", count)
 
 
 def undisturbed(flexwatt, name="twin"):
@@ -135,6 +135,7 @@ def groups_of(run):
     return [group for group in cgroups_of_ours() if f"fw-{run}-" in group]
 
 
+@pytest.mark.alone  # any other engine that begins sweeps too
 def test_another_run_removes_the_groups_of_a_killed_engine_and_of_no_other(flexwatt, functions):
     flexwatt.workflow("""
         name: left

@@ -218,6 +218,7 @@ def test_visible_cpus_follow_lambdas_steps(inside, memory):
     assert answer == {"affinity": expected, "online": f"0-{expected - 1}\n" if expected > 1 else "0\n", "nproc": expected}
 
 
+@pytest.mark.alone
 def test_cpu_is_memory_divided_by_1769(flexwatt, functions):
     flexwatt.workflow("""
         name: quota

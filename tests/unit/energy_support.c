@@ -111,7 +111,7 @@ void fixture_count(void *context, struct fw_record *record)
 static void too_late(void *context)
 {
 	(void)context;
-	fail_msg("records were not filled within 20 s");
+	fail_msg("records were not filled within 100 s");
 }
 
 void fixture_open(struct fixture *fixture)
@@ -136,7 +136,7 @@ void fixture_wait(struct fixture *fixture, size_t wanted)
 	struct fw_error *err = NULL;
 
 	fixture->wanted = wanted;
-	fw_timer_set(timer, 20 * FW_NS_PER_S);
+	fw_timer_set(timer, 100 * FW_NS_PER_S);
 	if (fixture->done < wanted)
 		assert_ok(fw_loop_run(fixture->loop, &err), err);
 	fw_timer_free(timer);

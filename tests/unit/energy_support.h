@@ -41,7 +41,7 @@ struct fixture {
 };
 void fixture_open(struct fixture *fixture);
 void fixture_open_at(struct fixture *fixture, double rate_hz);
-/* Until so many records are filled; fails after 20 s. */
+/* Until so many records are filled; fails after 100 s: only what hangs takes so long. */
 void fixture_wait(struct fixture *fixture, size_t wanted);
 void fixture_close(struct fixture *fixture);
 /* For fw_energy_end(): counts; the context is the fixture. */

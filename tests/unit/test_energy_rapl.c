@@ -16,6 +16,8 @@
 #define AMD_RANGE 65532610987ULL
 #define PACKAGE_FILE "sys/devices/virtual/powercap/intel-rapl/intel-rapl:0/energy_uj"
 
+enum { COUNT_NS = 300000, ATTEMPTS = 100 };
+
 static atomic_bool counted_enough;
 
 /* A laptop: everything that such a machine shows of one socket, psys registered second. */
@@ -334,10 +336,14 @@ static void *count_on(void *context)
 		snprintf(text, sizeof text, "%" PRIu64 "\n", energy += 1500);
 		if (pwrite(fd, text, strlen(text), 0) < 0)
 			break;
-		for (uint64_t until = fw_monotonic_ns() + 300000; fw_monotonic_ns() < until;)
-			;
+		fw_sleep_until(fw_monotonic_ns() + COUNT_NS);
 	}
 	return NULL;
+}
+
+static bool is_near_the_truth(double update_s)
+{
+	return update_s > COUNT_NS / 2e9 && update_s <= 0.005; /* of NAN: no */
 }
 
 static void the_interval_is_measured_at_open(void **state)
@@ -346,7 +352,8 @@ static void the_interval_is_measured_at_open(void **state)
 	double update_s = NAN;
 
 	(void)state;
-	for (unsigned attempt = 0; attempt < 100 && isnan(update_s); attempt++) { /* either thread may not get to run */
+	/* Either thread may not get to run for a moment, which makes the interval longer or hides it. */
+	for (unsigned attempt = 0; attempt < ATTEMPTS && !is_near_the_truth(update_s); attempt++) {
 		fw_cleanup_world struct world world;
 
 		client(&world);
@@ -359,13 +366,13 @@ static void the_interval_is_measured_at_open(void **state)
 		update_s = world_domain(&world, "package-0")->update_s;
 		if (isnan(update_s))
 			continue;
-		assert_true(update_s > 0 && update_s <= 0.005);
+		assert_true(update_s > 0);
 		double step_j = world_domain(&world, "package-0")->quantum_j; /* no range tells it: the least movement seen */
 		assert_near(step_j, 0.0015 * round(step_j / 0.0015), 1e-9);
 		assert_true(step_j >= 0.0015 - 1e-9);
 		world_says(&world, " ms");
 	}
-	assert_true(update_s > 0);
+	assert_true(is_near_the_truth(update_s));
 }
 
 static void opening_takes_milliseconds(void **state)
@@ -375,7 +382,7 @@ static void opening_takes_milliseconds(void **state)
 
 	(void)state;
 	server(&world);
-	for (unsigned attempt = 0; attempt < 10; attempt++) {
+	for (unsigned attempt = 0; attempt < ATTEMPTS && least_ns >= 50 * FW_NS_PER_MS; attempt++) { /* it may not get to run */
 		uint64_t began = fw_monotonic_ns();
 
 		world_open(&world, &fw_monitor_rapl);
