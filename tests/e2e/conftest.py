@@ -181,7 +181,7 @@ def scripted(flexwatt):
 def query(flexwatt, sql):
     """What a second process sees in the store; nothing while it is not there yet."""
     try:
-        with sqlite3.connect(f"file:{flexwatt.store}?mode=ro", uri=True) as store:
+        with contextlib.closing(sqlite3.connect(f"file:{flexwatt.store}?mode=ro", uri=True)) as store:
             return store.execute(sql).fetchall()
     except sqlite3.DatabaseError:
         return []

@@ -191,7 +191,7 @@ void running_wait_until_ended(struct running *running)
 /* Every process of a sandbox has its output open: the end of it is the end of them all. */
 void assert_all_writers_have_ended(int output_fd)
 {
-	uint64_t deadline_ns = fw_monotonic_ns() + 10 * FW_NS_PER_S;
+	uint64_t deadline_ns = fw_monotonic_ns() + 100 * FW_NS_PER_S;
 	struct pollfd readable = {.fd = output_fd, .events = POLLIN};
 	char dropped[4096];
 

@@ -41,10 +41,10 @@ struct running {
 
 struct running *running_new(void);
 int running_start(struct running *running, struct fw_error **err, const char *action, ...) __attribute__((sentinel));
-void running_wait_for(struct running *running, const char *text); /* in its output; fails after 10 s */
-void running_wait_until_ended(struct running *running);           /* fails after 20 s; reaps */
+void running_wait_for(struct running *running, const char *text); /* in its output; fails when it hangs */
+void running_wait_until_ended(struct running *running);           /* fails when it hangs; reaps */
 void running_free(struct running *running); /* nothing of it lives on */
-void assert_all_writers_have_ended(int output_fd); /* fails after 10 s */
+void assert_all_writers_have_ended(int output_fd); /* fails when it hangs */
 
 /* Runs to its end and returns its output, newly allocated. */
 char *say(struct running *running, const char *action, ...) __attribute__((sentinel));

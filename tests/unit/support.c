@@ -134,7 +134,7 @@ void end_groups(struct fw_cgroups *cgroups)
 	fw_cgroups_each(cgroups, note_group, &end, NULL);
 	for (size_t i = 0; i < end.count; i++) {
 		struct fw_cgroup *group;
-		uint64_t deadline_ns = fw_monotonic_ns() + 10 * FW_NS_PER_S;
+		uint64_t deadline_ns = fw_monotonic_ns() + 100 * FW_NS_PER_S;
 
 		if (fw_cgroup_open(cgroups, end.names[i], &group, NULL) != FW_OK)
 			continue;

@@ -61,7 +61,7 @@ static void refresh(struct world *world)
 	world->over = false;
 	free(FW_TAKE(world->message));
 	free(FW_TAKE(world->hint));
-	fw_timer_set(world->deadline, 10 * FW_NS_PER_S);
+	fw_timer_set(world->deadline, 100 * FW_NS_PER_S);
 	fw_aws_credentials_refresh(world->credentials, refreshed, world);
 	assert_ok(fw_loop_run(world->loop, &error), error);
 	assert_true(world->over);

@@ -37,7 +37,7 @@ static void begin(struct fixture *fixture)
 	memset(fixture, 0, sizeof *fixture);
 	assert_ok(fw_loop_new(&fixture->loop, &err), err);
 	fixture->guard = fw_timer_new(fixture->loop, guard_fired, fixture);
-	fw_timer_set(fixture->guard, 5 * FW_NS_PER_S);
+	fw_timer_set(fixture->guard, 100 * FW_NS_PER_S);
 	assert_int_equal(pipe(fixture->pipe), 0);
 }
 

@@ -46,7 +46,7 @@ static void begin(struct fixture *fixture, unsigned threads, unsigned expected)
 	assert_ok(fw_loop_new(&fixture->loop, &err), err);
 	assert_ok(fw_pool_new(fixture->loop, threads, &fixture->pool, &err), err);
 	fixture->guard = fw_timer_new(fixture->loop, guard_fired, fixture);
-	fw_timer_set(fixture->guard, 20 * FW_NS_PER_S);
+	fw_timer_set(fixture->guard, 100 * FW_NS_PER_S);
 }
 
 static void finish(struct fixture *fixture)

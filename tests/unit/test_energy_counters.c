@@ -298,7 +298,7 @@ static void wait_for_wake_ups(struct fw_energy_manager *manager, unsigned more)
 	do {
 		usleep(500);
 		fw_energy_cost(manager, &now);
-		assert_true(fw_monotonic_ns() - began_ns < 20 * FW_NS_PER_S);
+		assert_true(fw_monotonic_ns() - began_ns < 100 * FW_NS_PER_S);
 	} while (now.wake_ups < before.wake_ups + more);
 }
 
@@ -483,7 +483,7 @@ static void mistake_22_a_clock_that_jumps_back_makes_nothing_negative(void **sta
 static void a_clock_that_jumps_back_during_a_run_is_a_gap_with_its_reason(void **state)
 {
 	struct bench bench;
-	uint64_t deadline_ns = fw_monotonic_ns() + 20 * FW_NS_PER_S;
+	uint64_t deadline_ns = fw_monotonic_ns() + 100 * FW_NS_PER_S;
 	bool is_told = false;
 
 	(void)state;
@@ -589,7 +589,7 @@ static void mistake_31_the_last_interval_of_a_worker_that_goes_is_handed_out(voi
 static void counters_are_read_without_workers_too(void **state)
 {
 	struct bench bench;
-	uint64_t deadline_ns = fw_monotonic_ns() + 20 * FW_NS_PER_S;
+	uint64_t deadline_ns = fw_monotonic_ns() + 100 * FW_NS_PER_S;
 
 	(void)state;
 	bench_open(&bench);
@@ -851,7 +851,7 @@ static void ticks_go_on_while_the_first_readings_of_many_workers_are_paid_back(v
 static void expirations_that_come_too_late_are_counted(void **state)
 {
 	struct bench bench;
-	uint64_t deadline_ns = fw_monotonic_ns() + 20 * FW_NS_PER_S;
+	uint64_t deadline_ns = fw_monotonic_ns() + 100 * FW_NS_PER_S;
 
 	(void)state;
 	bench_open(&bench);
@@ -875,7 +875,7 @@ static void the_sampler_allocates_nothing_while_an_invocation_runs(void **state)
 {
 	struct bench bench;
 	struct fw_record record;
-	uint64_t deadline_ns = fw_monotonic_ns() + 20 * FW_NS_PER_S;
+	uint64_t deadline_ns = fw_monotonic_ns() + 100 * FW_NS_PER_S;
 
 	(void)state;
 	if (!install_hooks()) {

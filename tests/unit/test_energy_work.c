@@ -72,7 +72,7 @@ static void the_machines_memory_is_not_summed_up_at_every_reading(void **state)
 	if (fw_monotonic_ns() - begin_ns < 90 * FW_NS_PER_MS)
 		assert_near(soon, 600 * KIB, 1);
 	while (look(&meter).bytes < 650 * KIB)
-		assert_true(fw_monotonic_ns() - begin_ns < 10 * FW_NS_PER_S);
+		assert_true(fw_monotonic_ns() - begin_ns < 100 * FW_NS_PER_S);
 	assert_true(fw_monotonic_ns() - begin_ns >= 100 * FW_NS_PER_MS);
 }
 

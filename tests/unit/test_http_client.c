@@ -116,7 +116,7 @@ static void run(struct world *world)
 {
 	fw_cleanup_error struct fw_error *error = NULL;
 
-	fw_timer_set(world->deadline, 20 * FW_NS_PER_S);
+	fw_timer_set(world->deadline, 100 * FW_NS_PER_S);
 	assert_ok(fw_loop_run(world->loop, &error), error);
 }
 

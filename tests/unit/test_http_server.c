@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/server.h"
 
+#include <poll.h>
+
 #include "base/memory.h"
 #include "tests/unit/http_client.h"
 
@@ -206,6 +208,14 @@ static void writes_a_large_answer_to_a_slow_reader(void **state)
 	fixture_free(fixture);
 }
 
+/* Whether an answer waits for it: on a machine that is busy the deadline may come before the last byte. */
+static bool has_been_told(const struct client *client)
+{
+	struct pollfd told = {client->fd, POLLIN, 0};
+
+	return poll(&told, 1, 0) > 0;
+}
+
 /* A head that comes byte by byte holds its connection until the deadline, and others are served meanwhile. */
 static void ends_a_head_that_does_not_end(void **state)
 {
@@ -216,7 +226,7 @@ static void ends_a_head_that_does_not_end(void **state)
 	char byte[2] = "";
 
 	(void)state;
-	for (size_t i = 0; i + 1 < sizeof text; i++) {
+	for (size_t i = 0; i + 1 < sizeof text && !has_been_told(&slow); i++) {
 		byte[0] = text[i];
 		client_send(&slow, byte);
 		turn(fixture->loop, FW_NS_PER_MS / 10);

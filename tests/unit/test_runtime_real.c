@@ -160,7 +160,7 @@ static size_t count_groups(const struct place *place)
 
 static void wait_for_groups(const struct place *place, size_t wanted)
 {
-	uint64_t deadline_ns = fw_monotonic_ns() + 10 * FW_NS_PER_S;
+	uint64_t deadline_ns = fw_monotonic_ns() + 100 * FW_NS_PER_S;
 
 	while (count_groups(place) != wanted) {
 		assert_true(fw_monotonic_ns() < deadline_ns);
