@@ -34,6 +34,19 @@ static int check_bucket(const char *bucket, struct fw_error **err)
 	return FW_OK;
 }
 
+bool fw_s3_has_valid_port(struct fw_str authority)
+{
+	const char *bracket = memrchr(authority.text, ']', authority.length);
+	const char *colon = memrchr(authority.text, ':', authority.length);
+	uint64_t port = 0;
+
+	if (!colon || (bracket && bracket > colon))
+		return true;
+	struct fw_str digits = {colon + 1, authority.length - (size_t)(colon + 1 - authority.text)};
+
+	return fw_str_to_u64(digits, &port) && port > 0 && port <= UINT16_MAX;
+}
+
 static int check_endpoint(const char *endpoint, struct fw_error **err)
 {
 	bool plain = strncmp(endpoint, "http://", 7) == 0, tls = strncmp(endpoint, "https://", 8) == 0;
@@ -42,11 +55,11 @@ static int check_endpoint(const char *endpoint, struct fw_error **err)
 	if ((plain || tls) && *host && *host != '/' && !strpbrk(host, "@?#% \t\r\n")) {
 		size_t end = strcspn(host, "/");
 
-		if (host[end] == '\0' || host[end + 1] == '\0')
+		if ((host[end] == '\0' || host[end + 1] == '\0') && fw_s3_has_valid_port((struct fw_str){host, end}))
 			return FW_OK;
 	}
 	return fw_error_hint(err, fw_fail(err, FW_E_INVALID, "endpoint '%s' is not http[s]://host[:port]", endpoint),
-	                     "for example http://127.0.0.1:9000");
+	                     "for example http://127.0.0.1:9000; ports are 1 to 65535");
 }
 
 static bool is_loopback(const char *host)

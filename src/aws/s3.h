@@ -25,9 +25,13 @@
 #include "base/error.h"
 #include "base/loop.h"
 #include "base/pool.h"
+#include "base/str.h"
 
 struct fw_s3;      /* one bucket */
 struct fw_s3_task; /* one verb in flight; gone when done is called */
+
+/* "host", "host:port", "[::1]:port": false for a port that is none of 1 to 65535. */
+bool fw_s3_has_valid_port(struct fw_str authority);
 
 enum fw_s3_style { FW_S3_AUTO, FW_S3_PATH, FW_S3_VIRTUAL }; /* AUTO: path with an endpoint of one's own, else virtual */
 

@@ -143,8 +143,8 @@ static size_t skip_digits(struct fw_str a, size_t position)
 	return position;
 }
 
-/* -?(digits[.digits?]|.digits)([eE][+-]?digits)?: what strtod() takes beside (blanks, hexadecimal, "inf") is refused. */
-static bool is_decimal(struct fw_str a)
+/* What strtod() takes beside (blanks, hexadecimal, "inf") is refused. */
+bool fw_str_is_decimal(struct fw_str a)
 {
 	size_t start = a.length > 0 && a.text[0] == '-';
 	size_t position = skip_digits(a, start);
@@ -182,7 +182,7 @@ bool fw_str_to_double(struct fw_str a, double *value)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	char text[NUMBER_BYTES];
 
-	if (a.length >= sizeof text || !is_decimal(a))
+	if (a.length >= sizeof text || !fw_str_is_decimal(a))
 		return false;
 	memcpy(text, a.text, a.length);
 	text[a.length] = '\0';

@@ -35,6 +35,8 @@ bool fw_is_utf8(const char *text);
 /* Whole-text numbers: no sign tricks, no trailing bytes, no overflow; false leaves *value alone. */
 bool fw_str_to_u64(struct fw_str a, uint64_t *value);
 bool fw_str_to_i64(struct fw_str a, int64_t *value);
+/* -?(digits[.digits?]|.digits)([eE][+-]?digits)?, of whatever size. */
+bool fw_str_is_decimal(struct fw_str a);
 bool fw_str_to_double(struct fw_str a, double *value); /* '.' decimal point in every locale; finite only */
 
 /* "did you mean": the nearest candidate within two edits, or NULL. */

@@ -59,8 +59,10 @@ const struct fw_yaml_node *fw_yaml_value(const struct fw_yaml_node *mapping, siz
 const struct fw_yaml_node *fw_yaml_get(const struct fw_yaml_node *mapping, const char *key); /* or NULL */
 
 /* The core schema: plain scalars become null, booleans, integers, reals; all else text, also what JSON cannot hold
- * exactly (.inf, .nan, integers beyond 64 bits). The caller json_decref()s. */
+ * exactly (.inf, .nan, integers beyond 64 bits, reals beyond a double). The caller json_decref()s. */
 json_t *fw_yaml_to_json(const struct fw_yaml_node *node);
+/* A number by the core schema that JSON cannot hold, so that it would become text. */
+bool fw_yaml_is_beyond(const struct fw_yaml_node *node);
 
 /* fw_fail() with the node's position and source line; a node of NULL stands for the whole document. */
 int fw_yaml_fail(struct fw_error **err, const struct fw_yaml_document *document, const struct fw_yaml_node *node,

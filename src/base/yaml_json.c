@@ -12,33 +12,45 @@ static bool is_one_of(const char *text, const char *a, const char *b, const char
 	return strcmp(text, a) == 0 || strcmp(text, b) == 0 || strcmp(text, c) == 0;
 }
 
+static const char octal_digits[] = "01234567", hexadecimal_digits[] = "0123456789abcdef0123456789ABCDEF";
+
 /* 0o17 and 0x1F. */
+static bool is_based_integer(struct fw_str text)
+{
+	const char *digits = fw_str_starts(text, "0o") ? octal_digits : fw_str_starts(text, "0x") ? hexadecimal_digits : NULL;
+
+	return digits && text.length > 2 && strspn(text.text + 2, digits) == text.length - 2;
+}
+
 static json_t *based_integer(struct fw_str text)
 {
 	bool octal = fw_str_starts(text, "0o");
+	const char *digits = octal ? octal_digits : hexadecimal_digits;
 	uint64_t value = 0;
 
-	if ((!octal && !fw_str_starts(text, "0x")) || text.length == 2)
+	if (!is_based_integer(text))
 		return NULL;
 	for (size_t i = 2; i < text.length; i++) {
-		const char *digits = octal ? "01234567" : "0123456789abcdef0123456789ABCDEF";
-		const char *digit = strchr(digits, text.text[i]);
-
-		if (!digit || value > (uint64_t)INT64_MAX >> 4)
+		if (value > (uint64_t)INT64_MAX >> 4)
 			return NULL;
-		value = value * (octal ? 8 : 16) + (uint64_t)(digit - digits) % 16;
+		value = value * (octal ? 8 : 16) + (uint64_t)(strchr(digits, text.text[i]) - digits) % 16;
 	}
 	return json_integer((json_int_t)value);
 }
 
+static struct fw_str without_plus(struct fw_str text)
+{
+	if (text.length > 1 && text.text[0] == '+' && text.text[1] != '-')
+		return (struct fw_str){text.text + 1, text.length - 1};
+	return text;
+}
+
 static json_t *number_of(struct fw_str text)
 {
-	struct fw_str bare = text;
+	struct fw_str bare = without_plus(text);
 	int64_t integer;
 	double real;
 
-	if (text.length > 1 && text.text[0] == '+' && text.text[1] != '-')
-		bare = (struct fw_str){text.text + 1, text.length - 1};
 	if (fw_str_to_i64(bare, &integer))
 		return json_integer(integer);
 	if (bare.length == strspn(bare.text, "-0123456789"))
@@ -60,6 +72,18 @@ static json_t *scalar_to_json(const struct fw_yaml_node *node)
 		value = number_of(fw_str_of(node->text));
 	}
 	return value ? value : json_string(node->text);
+}
+
+bool fw_yaml_is_beyond(const struct fw_yaml_node *node)
+{
+	if (node->kind != FW_YAML_SCALAR || !node->plain || node->tag)
+		return false;
+	fw_cleanup_json json_t *value = number_of(fw_str_of(node->text));
+	struct fw_str bare = without_plus(fw_str_of(node->text));
+	size_t sign = strspn(node->text, "+-") == 1;
+
+	return !value && (fw_str_is_decimal(bare) || is_based_integer(bare) || is_one_of(node->text, ".nan", ".NaN", ".NAN") ||
+	                  is_one_of(node->text + sign, ".inf", ".Inf", ".INF"));
 }
 
 json_t *fw_yaml_to_json(const struct fw_yaml_node *node)

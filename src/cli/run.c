@@ -16,6 +16,7 @@
 #include "base/time.h"
 #include "base/tree.h"
 #include "cli/commands.h"
+#include "cli/failure.h"
 #include "cli/files.h"
 #include "cli/overrides.h"
 #include "cli/progress.h"
@@ -23,8 +24,6 @@
 #include "cli/store_path.h"
 #include "cli/terminal.h"
 #include "report/summary.h"
-
-enum { LOG_LINES = 5 };
 
 struct settings {
 	struct fw_override_options overrides;
@@ -312,74 +311,27 @@ static int execute(struct session *session, enum fw_status *status, struct fw_er
 
 /* ---- the end ---- */
 
-/* Lines of the platform's own, which the summary and the first line of the failure say already. */
-static bool is_told(struct fw_str line, const struct fw_driver_failure *failure)
+static int print_summary(const struct session *session, const struct fw_summary *summary, struct fw_error **err)
 {
-	static const char *const starts[] = {"START RequestId: ", "END RequestId: ", "REPORT RequestId: ", "INIT_REPORT "};
+	fw_cleanup_buffer struct fw_buffer out;
 
-	for (size_t i = 0; i < FW_COUNT_OF(starts); i++)
-		if (fw_str_starts(line, starts[i]))
-			return true;
-	return (failure->error_type && fw_str_is(line, failure->error_type)) ||
-	       (failure->error_message && fw_str_is(line, failure->error_message));
+	fw_buffer_init(&out, 16 << 20);
+	if (session->settings.json)
+		return fw_print_json(fw_summary_to_json(summary), err);
+	fw_summary_print(summary, fw_terminal_colour(STDOUT_FILENO), fw_terminal_width(STDOUT_FILENO), &out);
+	return fw_print(&out, err);
 }
 
-static void print_log_tail(const struct fw_driver_failure *failure)
-{
-	const char *path = failure->log_path;
-	fw_cleanup_buffer struct fw_buffer text;
-	struct fw_str lines[LOG_LINES], rest, line;
-	size_t count = 0;
-
-	fw_buffer_init(&text, 64 << 20);
-	if (!path || fw_read_file(AT_FDCWD, path, &text, NULL) != FW_OK)
-		return;
-	rest = fw_buffer_str(&text);
-	while (fw_str_next_line(&rest, &line))
-		if (line.length > 0 && !is_told(line, failure))
-			lines[count++ % LOG_LINES] = line;
-	for (size_t i = count > LOG_LINES ? count - LOG_LINES : 0; i < count; i++)
-		fw_print_foreign(stderr, "  | ", lines[i % LOG_LINES]);
-}
-
-static void print_failure(const struct session *session, enum fw_status status)
-{
-	const struct fw_driver_failure *failure = fw_driver_failure(session->driver);
-	const char *tail = strrchr(session->run, '-') + 1;
-
-	if (failure) {
-		const char *stage = session->workflow->stages.items[failure->stage].name;
-
-		fprintf(stderr, "failed: %s/%u (attempt %u): %s%s%s\n", stage, failure->task, failure->attempt,
-		        failure->error_type ? failure->error_type : "", failure->error_type ? ": " : "",
-		        failure->error_message ? failure->error_message : "no message");
-		print_log_tail(failure);
-		fprintf(stderr, "  more:   flexwatt show %s --task %s/%u --logs\n", tail, stage, failure->task);
-	} else {
-		fw_cleanup_error struct fw_error *reason = NULL;
-
-		if (fw_driver_reason(session->driver, &reason) != FW_OK)
-			fprintf(stderr, "failed: %s\n", fw_error_message(reason));
-	}
-	if (status != FW_STATUS_OK)
-		fprintf(stderr, "  resume: flexwatt run --resume %s\n", tail);
-}
-
-static int print_summary(struct session *session, struct fw_error **err)
+static int print_end(const struct session *session, enum fw_status status, struct fw_error **err)
 {
 	struct fw_summary summary;
-	fw_cleanup_buffer struct fw_buffer out;
 	int rc = fw_summary_load(session->store, session->run, &summary, err);
 
 	if (rc != FW_OK)
 		return rc;
-	fw_buffer_init(&out, 16 << 20);
-	if (session->settings.json) {
-		rc = fw_print_json(fw_summary_to_json(&summary), err);
-	} else {
-		fw_summary_print(&summary, fw_terminal_colour(STDOUT_FILENO), fw_terminal_width(STDOUT_FILENO), &out);
-		rc = fw_print(&out, err);
-	}
+	rc = print_summary(session, &summary, err);
+	if (rc == FW_OK && status != FW_STATUS_OK)
+		fw_print_failure(session->driver, session->workflow, &summary);
 	fw_summary_done(&summary);
 	return rc;
 }
@@ -415,12 +367,8 @@ static int run_session(struct session *session, const char *path, struct fw_erro
 	if (rc == FW_OK)
 		rc = execute(session, &status, err);
 	if (rc == FW_OK)
-		rc = print_summary(session, err);
-	if (rc != FW_OK)
-		return rc;
-	if (status != FW_STATUS_OK)
-		print_failure(session, status);
-	return exit_status_of(status);
+		rc = print_end(session, status, err);
+	return rc == FW_OK ? exit_status_of(status) : rc;
 }
 
 static bool has_settings(const struct settings *settings)

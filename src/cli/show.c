@@ -24,7 +24,7 @@ struct selection {
 	struct fw_store *store;
 	char *stage;   /* NULL: all */
 	int64_t task;  /* < 0: all */
-	bool logs, json, energy;
+	bool logs, json, energy, failed;
 	struct fw_buffer *out;
 	json_t *list;
 	size_t found;
@@ -226,6 +226,40 @@ static int show_records(struct selection *selection, const struct fw_run_row *ro
 
 /* ---- the run ---- */
 
+enum { TASKS_NAMED = 10 };
+
+/* Without a task that failed: why no task could run. */
+static void print_failed(const struct fw_summary *summary, size_t most, struct fw_buffer *out)
+{
+	size_t count = summary->failed.count < most ? summary->failed.count : most;
+
+	for (size_t i = 0; i < count; i++)
+		fw_print_failed_task(&summary->failed.items[i], out);
+	fw_print_failed_rest(summary, count, out);
+	if (count == 0 && summary->row.error)
+		fw_buffer_printf(out, "  error: %s\n", summary->row.error);
+}
+
+/* Every task whose latest attempt failed, none left out. */
+static int show_failed(struct selection *selection, const struct fw_run_row *row, struct fw_error **err)
+{
+	struct fw_summary summary;
+	int rc = fw_summary_load(selection->store, row->run, &summary, err);
+
+	if (rc != FW_OK)
+		return rc;
+	if (selection->json) {
+		rc = fw_print_json(fw_failed_to_json(&summary), err);
+	} else {
+		print_failed(&summary, SIZE_MAX, selection->out);
+		if (selection->out->length == 0)
+			fw_buffer_printf(selection->out, "no task of run %s failed\n", row->run);
+		rc = fw_print(selection->out, err);
+	}
+	fw_summary_done(&summary);
+	return rc;
+}
+
 static int show_summary(struct selection *selection, const struct fw_run_row *row, struct fw_error **err)
 {
 	struct fw_summary summary;
@@ -238,8 +272,8 @@ static int show_summary(struct selection *selection, const struct fw_run_row *ro
 	} else {
 		(selection->energy ? fw_summary_print_energy : fw_summary_print)
 			(&summary, fw_terminal_colour(STDOUT_FILENO), fw_terminal_width(STDOUT_FILENO), selection->out);
-		if (row->error && !selection->energy)
-			fw_buffer_printf(selection->out, "  error: %s\n", row->error);
+		if (!selection->energy)
+			print_failed(&summary, TASKS_NAMED, selection->out);
 		rc = fw_print(selection->out, err);
 	}
 	fw_summary_done(&summary);
@@ -294,6 +328,7 @@ static int show(struct selection *selection, const char *id, const char *task, c
 	if (rc == FW_OK)
 		rc = graph                          ? show_graph(selection, &row, graph, err)
 		     : task || selection->logs ? show_records(selection, &row, err)
+		     : selection->failed       ? show_failed(selection, &row, err)
 		                                    : show_summary(selection, &row, err);
 	fw_run_row_done(&row);
 	return rc;
@@ -310,6 +345,7 @@ static int run(int argc, char **argv, struct fw_error **err)
 	const struct fw_option options[] = {
 		{"task", "STAGE[/N]", "every field of its invocations", FW_OPTION_TEXT, &task, NULL},
 		{"logs", NULL, "what the functions printed, with START, END and REPORT", FW_OPTION_FLAG, &selection.logs, NULL},
+		{"failed", NULL, "every task that failed, with its error", FW_OPTION_FLAG, &selection.failed, NULL},
 		{"energy", NULL, "stages by joules: watts, work per joule, carbon intensity; several RUNs against each other", FW_OPTION_FLAG, &selection.energy, NULL},
 		{"graph", "FORMAT", "the workflow as it was run: text, dot or svg", FW_OPTION_TEXT, &graph, NULL},
 		{"json", NULL, "as JSON: the summary, the records of --task, with their logs, the graph", FW_OPTION_FLAG, &selection.json, NULL},

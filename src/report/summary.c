@@ -79,6 +79,7 @@ static int visit(void *context, const struct fw_record *record, struct fw_error 
 		if (strcmp(summary->stages[i].stage, record->stage) == 0)
 			add_record(&summary->stages[i], record);
 	add_record(&summary->total, record);
+	fw_summary_take_attempt(summary, record);
 	if (!summary->price_basis && record->price_basis) {
 		summary->price_basis = fw_strdup(record->price_basis);
 		summary->price_region = fw_strdup(record->price_region);
@@ -217,6 +218,7 @@ void fw_summary_done(struct fw_summary *summary)
 		free(summary->stages[i].workflow_digest);
 		free(summary->stages[i].stretches.items);
 	}
+	fw_summary_failed_done(summary);
 	free(summary->stages);
 	free(summary->total.stage);
 	free(summary->total.package_digest);

@@ -39,11 +39,20 @@ struct fw_stage_summary {
 	FW_VECTOR(struct fw_power_stretch) stretches; /* its invocations, for the peak of their power */
 };
 
+/* Whose latest attempt failed; while the run goes on it may be tried again. */
+struct fw_failed_task {
+	char *stage;
+	int64_t task, attempt;
+	char *status;
+	char *error_type, *error_message; /* or NULL */
+};
+
 struct fw_summary {
 	struct fw_run_row row;
 	struct fw_stage_summary *stages; /* in the order of the workflow */
 	size_t count;
 	struct fw_stage_summary total;
+	FW_VECTOR(struct fw_failed_task) failed; /* by stage and number */
 	char *price_basis, *price_region;
 	double grid_gco2e_per_kwh, pue; /* of its records; NAN unknown */
 	int64_t grid_year;
@@ -64,6 +73,16 @@ void fw_modelled_footnote(int64_t modelled, int64_t measured, bool mixed, struct
 /* The table with its head and foot, for a terminal of that width; 0 is any. */
 void fw_summary_print(const struct fw_summary *summary, bool colour, size_t width, struct fw_buffer *out);
 json_t *fw_summary_to_json(const struct fw_summary *summary);
+
+/* A line of it: "failed: split/3 (attempt 2): Video.Unsupported: …". */
+void fw_print_failed_task(const struct fw_failed_task *task, struct fw_buffer *out);
+/* How to see those that are not among the `shown`; nothing where there are none. */
+void fw_print_failed_rest(const struct fw_summary *summary, size_t shown, struct fw_buffer *out);
+json_t *fw_failed_to_json(const struct fw_summary *summary);
+
+/* For fw_summary_load() and fw_summary_done(). */
+void fw_summary_take_attempt(struct fw_summary *summary, const struct fw_record *record);
+void fw_summary_failed_done(struct fw_summary *summary);
 
 /* What its energy comes to; NAN unknown. Attempts that failed are in the joules and have no units: they were paid for. */
 struct fw_stage_energy {

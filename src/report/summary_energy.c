@@ -8,6 +8,7 @@
 #include "report/format.h"
 #include "report/summary.h"
 #include "report/table.h"
+#include "report/width.h"
 
 static const struct {
 	const char *title;
@@ -109,6 +110,8 @@ void fw_summary_print_energy(const struct fw_summary *summary, bool colour, size
 	fw_table_fit(table, width, spare, FW_COUNT_OF(spare));
 	fw_table_print(table, colour, out);
 	fw_table_free(table);
+	size_t foot = out->length;
+
 	fw_modelled_footnote(summary->total.modelled, summary->total.measured, true, out);
 	print_books(summary, out);
 	fw_buffer_text(out, "  average: joules over the time of the stage; peak: the most at once, from the averages of its invocations.\n"
@@ -117,4 +120,5 @@ void fw_summary_print_energy(const struct fw_summary *summary, bool colour, size
 		fw_buffer_printf(out, "  Grid of %s: %.0f g/kWh, %s, %lld; PUE %.2f. Units are the function's own, else its output objects.\n",
 		                 summary->price_region ? summary->price_region : "the region", summary->grid_gco2e_per_kwh,
 		                 summary->grid_kind ? summary->grid_kind : "", (long long)summary->grid_year, summary->pue);
+	fw_display_fold(out, foot, width);
 }

@@ -8,6 +8,7 @@
 #include "report/format.h"
 #include "report/summary.h"
 #include "report/table.h"
+#include "report/width.h"
 #include "storage/storage.h"
 
 /* Sums of a million slices agree as well as doubles do. */
@@ -92,8 +93,8 @@ void fw_modelled_footnote(int64_t modelled, int64_t measured, bool mixed, struct
 	int64_t all = modelled + measured;
 
 	if (modelled > 0 && measured > 0 && mixed)
-		fw_buffer_printf(out, "  m = modelled, low–high: in %lld of %lld invocations no energy counters were read (flexwatt monitors\n"
-		                      "  says why). A sum marked m can hold measured joules as well.\n",
+		fw_buffer_printf(out, "  m = modelled, low–high: in %lld of %lld invocations no energy counters were read (flexwatt monitors says "
+		                      "why). A sum marked m can hold measured joules as well.\n",
 		                 (long long)modelled, (long long)all);
 	else if (modelled > 0)
 		fw_buffer_text(out, "  m = modelled, low–high: no energy counters were read (flexwatt monitors says why).\n");
@@ -207,6 +208,8 @@ void fw_summary_print(const struct fw_summary *summary, bool colour, size_t widt
 	fw_table_fit(table, width, spare, FW_COUNT_OF(spare));
 	fw_table_print(table, colour, out);
 	fw_table_free(table);
+	size_t foot = out->length;
+
 	print_makespan(summary, out);
 	print_basis(summary, out);
 	print_fruitless(summary, out);
@@ -215,6 +218,7 @@ void fw_summary_print(const struct fw_summary *summary, bool colour, size_t widt
 	print_missing(summary, out);
 	fw_buffer_printf(out, "  flexwatt show %s · flexwatt show %s --task STAGE/0 --logs\n", tail ? tail + 1 : summary->row.run,
 	                 tail ? tail + 1 : summary->row.run);
+	fw_display_fold(out, foot, width);
 }
 
 /* ---- JSON ---- */
@@ -267,10 +271,10 @@ json_t *fw_summary_to_json(const struct fw_summary *summary)
 		json_object_set_new(stage, "energy_rank", json_integer((json_int_t)fw_stage_energy_rank(summary, &summary->stages[i])));
 		json_array_append_new(stages, stage);
 	}
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:s?, s:s?, s:s?, s:o, s:o, s:O?, s:O?}", "run", row->run, "workflow",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:s?, s:s?, s:s?, s:o, s:o, s:o, s:O?, s:O?}", "run", row->run, "workflow",
 	                 row->workflow, "backend", row->backend, "storage", row->storage, "state", summary->state, "wall_ms",
 	                 (json_int_t)row->wall_ms, "makespan_ms", fw_json_real(row->makespan_ms), "error", row->error, "price_basis",
 	                 summary->price_basis, "price_region", summary->price_region, "stages", stages, "total",
-	                 stage_to_json(&summary->total), "environment", row->environment, "energy",
+	                 stage_to_json(&summary->total), "failed_tasks", fw_failed_to_json(summary), "environment", row->environment, "energy",
 	                 json_object_get(row->totals, "energy"));
 }

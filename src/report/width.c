@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/memory.h"
+#include "base/str.h"
 
 static locale_t utf8;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -84,7 +85,7 @@ size_t fw_display_break(const char *text, size_t columns)
 		return fits;
 	while (at > 0 && text[at] != ' ')
 		at--;
-	if (at > 0)
+	if (at > strspn(text, " "))
 		return at;
 	return fits > 0 ? fits : measure(text, &unused);
 }
@@ -98,6 +99,23 @@ void fw_display_paragraph(const char *text, size_t columns, size_t indent, struc
 		fw_buffer_printf(out, "%*s%.*s\n", line == 0 ? 0 : (int)indent, "", (int)bytes, text);
 		text += bytes;
 		text += strspn(text, " ");
+	}
+}
+
+void fw_display_fold(struct fw_buffer *text, size_t from, size_t columns)
+{
+	struct fw_str rest, line;
+
+	if (columns == 0 || from >= text->length)
+		return;
+	fw_cleanup_free char *lines = fw_strndup(text->data + from, text->length - from);
+
+	rest = fw_str_of(lines);
+	text->length = from;
+	while (fw_str_next_line(&rest, &line)) {
+		fw_cleanup_free char *one = fw_strndup(line.text, line.length);
+
+		fw_display_paragraph(one, columns, 4, text);
 	}
 }
 

@@ -67,8 +67,13 @@ static int check_endpoint(struct fw_str text, struct fw_error **err)
 
 		return fw_error_hint(err, rc, "they come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or from a profile");
 	}
-	if (scheme > 0 && host.length > 0 && consists_of(host, "-.:[]ABCDEFGHIJKLMNOPQRSTUVWXYZ_"))
+	bool is_place = scheme > 0 && host.length > 0 && consists_of(host, "-.:[]ABCDEFGHIJKLMNOPQRSTUVWXYZ_");
+
+	if (is_place && fw_s3_has_valid_port(host))
 		return FW_OK;
+	if (is_place)
+		return fw_error_hint(err, fw_fail(err, FW_E_INVALID, "'%.*s' has no port", (int)text.length, text.text),
+		                     "ports are 1 to 65535: %s", hint);
 	int rc = fw_fail(err, FW_E_INVALID, "'%.*s' is no endpoint", (int)text.length, text.text);
 
 	return fw_error_hint(err, rc, "%s", hint);
@@ -106,6 +111,10 @@ static int check_part(enum fw_s3_part part, struct fw_str value, struct fw_error
 
 static int take_part(struct fw_s3_uri *uri, enum fw_s3_part part, struct fw_str value, struct fw_error **err)
 {
+	/* "http://host:9000/", as other programs spell it, is the same server. */
+	if (part == FW_S3_URI_ENDPOINT && value.length > 1 && value.text[value.length - 1] == '/' &&
+	    value.text[value.length - 2] != '/')
+		value.length--;
 	int rc = check_part(part, value, err);
 
 	if (rc != FW_OK)

@@ -94,6 +94,11 @@ int fw_setting_new(const struct fw_yaml_document *document, const struct fw_yaml
 		rc = add_items(made, err);
 		break;
 	default:
+		if (fw_yaml_is_beyond(node)) {
+			rc = fw_setting_fail(err, made, FW_E_INVALID, "%.40s%s is a number too large to be held", fw_yaml_text(node),
+			                     strlen(fw_yaml_text(node)) > 40 ? "…" : "");
+			rc = fw_error_hint(err, rc, "whole numbers have 64 bits, others up to 1.8e308; in quotes it is text");
+		}
 		made->json = fw_yaml_to_json(node);
 		made->kind = kind_of_json(made->json);
 		made->text = fw_strdup(fw_yaml_text(node) ? fw_yaml_text(node) : "");

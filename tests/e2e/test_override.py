@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Overrides without editing the file: options and variables of the environment, which wins, and who is blamed."""
+import json
 import textwrap
 
 import pytest
@@ -125,3 +126,36 @@ def test_a_run_keeps_the_environment_that_it_began_with(flexwatt, functions):
     again = flexwatt.json("run", "--resume", run["run"], status=1)
     assert again["price_region"] == "us-east-1"
     assert {record["memory_mb"] for record in flexwatt.records(run["run"], "one")} == {300}
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "-1000000000000000000000000000000", "1.0e400", "0x1ffffffffffffffff", "-.inf"])
+def test_a_number_that_cannot_be_held_is_refused_where_it_stands(flexwatt, functions, number):
+    """Never handed on as text, or as another number."""
+    setting = f"stages.one.params.points={number}"
+    flexwatt.workflow(WORKFLOW)
+    refused = flexwatt("check", "workflow.yaml", "--set", setting, status=2).stderr
+    assert refused.startswith(f"error: {number} is a number too large to be held  override:1:{setting.index('=') + 2}\n")
+    assert "\n  hint: whole numbers have 64 bits, others up to 1.8e308; in quotes it is text\n" in refused
+    flexwatt.workflow(WORKFLOW.replace("params: {count: 1}", f"params: {{count: [1, {number}]}}"))
+    refused = flexwatt("check", "workflow.yaml", status=2).stderr
+    assert f"{number} is a number too large to be held  workflow.yaml:" in refused and "^" in refused
+    flexwatt.workflow(WORKFLOW)
+    kept = flexwatt.json("check", "workflow.yaml", "--set", f"stages.one.params.points='{number}'")
+    assert number in json.dumps(kept)
+
+
+@pytest.mark.parametrize("port", ["65536", "99999", "0", "x"])
+def test_a_port_that_is_none_is_refused_before_anything_runs(flexwatt, functions, port):
+    flexwatt.workflow(WORKFLOW)
+    for command in ("check", "run"):
+        refused = flexwatt(command, "workflow.yaml", "--storage", f"s3://bucket?endpoint=http://127.0.0.1:{port}", status=2).stderr
+        assert f"'http://127.0.0.1:{port}' has no port" in refused and "ports are 1 to 65535" in refused
+
+
+def test_an_endpoint_may_end_in_a_slash(flexwatt, functions):
+    flexwatt.workflow(WORKFLOW)
+    known = {flexwatt.json("check", "workflow.yaml", *options)["storage"] for options in (
+        ("--storage", "s3://bucket?endpoint=http://127.0.0.1:9000/"),
+        ("--storage", "s3://bucket?endpoint=http://127.0.0.1:9000"),
+        ("--storage", "s3://bucket", "--set", "storage.endpoint=http://127.0.0.1:9000/"))}
+    assert known == {"s3://bucket?endpoint=http://127.0.0.1:9000"}

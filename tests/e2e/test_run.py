@@ -303,6 +303,62 @@ def test_a_failed_run_ends_with_what_a_person_needs(flexwatt, functions):
     ]
 
 
+MANY = r"""
+    name: many
+    storage: ./data
+    defaults: {memory: 128, retries: 0}
+    stages:
+      each:
+        function:
+          command: [sh, -c, 'case $1 in 3|*[!0-9]*) exit 0;; esac; printf "no good:\nthing $1" >&2; exit 3', sh, "{task}"]
+        workers: %d
+        on_failure: continue
+"""
+
+
+def test_every_failed_task_is_named_on_a_line(flexwatt):
+    flexwatt.workflow(MANY % 5)
+    done = flexwatt("run", "workflow.yaml", status=1)
+    run = re.search(r"run (\S+)", done.stdout)[1]
+    named = sorted(line for line in done.stderr.splitlines() if line.startswith("failed: "))
+    assert [line.split(" (")[0] for line in named] == [f"failed: each/{task}" for task in (0, 1, 2, 4)]
+    assert all(re.fullmatch(r"failed: each/(\d) \(attempt 1\): [\w.]+: .*thing \1.*", line) for line in named), "the error of each"
+    assert "more: flexwatt show" not in done.stderr.replace("  more:   flexwatt show", "")
+    shown = flexwatt("show", run).stdout
+    assert [line for line in shown.splitlines() if line.startswith("failed: ")] == named and "error:" not in shown
+    assert flexwatt("show", run, "--failed").stdout.splitlines() == named
+    tasks = flexwatt.json("show", run)["failed_tasks"]
+    assert tasks == flexwatt.json("show", run, "--failed")
+    assert [(task["stage"], task["task"], task["attempt"], task["status"]) for task in tasks] == [
+        ("each", task, 1, "function_error") for task in (0, 1, 2, 4)]
+    assert "\nthing 0" in tasks[0]["error_message"], "as the function said it, also over several lines"
+
+
+def test_of_many_failed_tasks_ten_are_named_and_how_to_see_the_others(flexwatt):
+    flexwatt.workflow(MANY % 14)
+    done = flexwatt("run", "workflow.yaml", status=1)
+    tail = re.search(r"run \d+-\d+-(\w{3}) ", done.stdout)[1]
+    for text in (done.stderr, flexwatt("show", tail).stdout):
+        assert len(set(re.findall(r"^failed: (each/\d+) ", text, re.MULTILINE))) == 10
+        assert f"\n  and 3 more: flexwatt show {tail} --failed\n" in text
+    assert len(flexwatt("show", tail, "--failed").stdout.splitlines()) == 13
+
+
+def test_a_task_that_succeeded_in_the_end_is_not_named(flexwatt, functions):
+    flexwatt.workflow(FAILING % "continue")
+    run = flexwatt.json("run", "workflow.yaml", status=1)
+    assert [(task["stage"], task["task"]) for task in run["failed_tasks"]] == [("pick", 2)]
+    flexwatt.workflow("""
+        name: fine
+        storage: ./data
+        function: {package: ./functions}
+        stages: {one: {handler: flaky, workers: 2, memory: 128, retries: 3, outputs: {out: {suffix: .txt}}, params: {succeeds_at: 3}}}
+    """)
+    fine = flexwatt.json("run", "workflow.yaml")
+    assert fine["failed_tasks"] == []
+    assert flexwatt("show", fine["run"], "--failed").stdout == f"no task of run {fine['run']} failed\n"
+
+
 def test_a_flaky_function_is_retried_and_every_attempt_is_recorded(flexwatt, functions):
     flexwatt.workflow("""
         name: flaky

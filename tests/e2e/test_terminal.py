@@ -165,3 +165,21 @@ def test_a_reader_that_has_gone_is_no_failure(flexwatt):
                               stderr=subprocess.PIPE, text=True, timeout=DEADLINE_S)
         os.close(write_end)
         assert (done.returncode, done.stderr) == (0, ""), arguments
+
+
+@pytest.mark.parametrize("arguments", [(), ("--energy",)])
+def test_what_stands_below_a_table_is_folded_at_words(flexwatt, arguments):
+    flexwatt.workflow("""
+        name: foot
+        storage: ./data
+        stages: {one: {function: {command: ["true"]}}}
+    """)
+    run = flexwatt.json("run", "workflow.yaml")["run"]
+    whole = [line for line in flexwatt("show", run, *arguments).stdout.splitlines() if re.match(r"  (m =|Cost|SCI|Grid)", line)]
+    assert any(len(line) > 80 for line in whole)
+    written, _ = on_terminal(flexwatt, "show", run, *arguments)
+    text = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]", b"", written).decode()
+    below = text.split("a wider terminal", 1)[-1].splitlines()[1:]
+    assert below and all(len(line) <= 80 for line in below), below
+    words = " ".join(line.strip() for line in below)
+    assert all(line.strip() in words for line in whole), words

@@ -209,6 +209,7 @@ def test_an_unreachable_server_is_said_after_a_few_tries(s3):
 
 @pytest.mark.parametrize("options, reason", [
     ({"endpoint": "127.0.0.1:9000"}, "is not http[s]://host[:port]"), ({"endpoint": "http://"}, "is not http[s]://host[:port]"),
+    ({"endpoint": "http://127.0.0.1:99999"}, "is not http[s]://host[:port]"),
     ({"bucket": "Bad Name"}, "is no name of a bucket"), ({"region": "a b"}, "is no name of a region")])
 def test_wrong_settings_are_refused_before_anything_is_asked(s3, options, reason):
     s3("head-bucket", status=2, **options)

@@ -86,6 +86,22 @@ static void what_json_cannot_hold_exactly_stays_text(void **state)
 	            "[\".inf\",\".nan\",9223372036854775807,\"9223372036854775808\"]");
 }
 
+static void numbers_that_json_cannot_hold_are_known_as_such(void **state)
+{
+	fw_cleanup_yaml struct fw_yaml_document *document =
+		load("beyond: [9223372036854775808, -9223372036854775809, +99999999999999999999, 1e400, -1.0e400, 0x1ffffffffffffffff, .inf, "
+		     "-.INF, .NaN]\n"
+		     "held: [9223372036854775807, -9223372036854775808, 1e308, 1e-400, 0x1F, '9223372036854775808', !!str 1e400, 1_000, v1, "
+		     "+-1, 1-800-5, ~]\n");
+	const struct fw_yaml_node *beyond = at(document, "beyond"), *held = at(document, "held");
+
+	(void)state;
+	for (size_t i = 0; i < fw_yaml_count(beyond); i++)
+		assert_true(fw_yaml_is_beyond(fw_yaml_item(beyond, i)));
+	for (size_t i = 0; i < fw_yaml_count(held); i++)
+		assert_false(fw_yaml_is_beyond(fw_yaml_item(held, i)));
+}
+
 static void quoted_and_tagged_scalars_are_text(void **state)
 {
 	(void)state;
@@ -368,7 +384,8 @@ static void tags_are_kept(void **state)
 }
 
 FW_TESTS(mappings_lists_and_text_are_read_in_order, plain_scalars_follow_the_core_schema,
-         numbers_follow_the_core_schema, what_json_cannot_hold_exactly_stays_text, quoted_and_tagged_scalars_are_text,
+         numbers_follow_the_core_schema, what_json_cannot_hold_exactly_stays_text,
+         numbers_that_json_cannot_hold_are_known_as_such, quoted_and_tagged_scalars_are_text,
          block_scalars_keep_or_fold_their_lines, text_of_many_lines_and_escapes_is_read_whole, an_empty_file_is_nothing,
          a_plain_scalar_is_marked_by_its_bytes_and_its_characters, quotes_belong_to_a_quoted_scalar,
          a_block_scalar_starts_at_its_indicator, an_empty_value_stands_behind_its_colon_or_dash,

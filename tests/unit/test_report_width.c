@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "base/memory.h"
 #include "report/width.h"
 #include "tests/unit/support.h"
@@ -43,5 +45,21 @@ static void a_line_says_where_it_was_cut(void **state)
 	}
 }
 
+static void the_end_of_a_text_is_folded_at_words(void **state)
+{
+	static const char head[] = "a head that stays as wide as it is\n";
+	fw_cleanup_buffer struct fw_buffer text;
+
+	(void)state;
+	fw_buffer_init(&text, 1 << 16);
+	fw_buffer_text(&text, head);
+	fw_buffer_text(&text, "  one two three four\n  five\n  wordwithoutanend x\n");
+	fw_display_fold(&text, strlen(head), 14);
+	assert_string_equal(text.data, "a head that stays as wide as it is\n  one two\n    three four\n  five\n  wordwithouta\n    nend x\n");
+	fw_display_fold(&text, 0, 0);
+	assert_int_equal(strlen(text.data), text.length);
+	assert_true(text.length > strlen(head));
+}
+
 FW_TESTS(wide_characters_take_two_columns_and_combining_ones_none, a_cut_is_never_within_a_character,
-         a_line_says_where_it_was_cut)
+         a_line_says_where_it_was_cut, the_end_of_a_text_is_folded_at_words)

@@ -38,6 +38,8 @@ static void the_same_place_is_the_same_text(void **state)
 	assert_text("s3://bucket/a b/c+%/", "s3://bucket/a b/c+%");
 	assert_text("s3://a.b-1/in?style=path&endpoint=http://[::1]:9000&region=eu-west-1",
 	            "s3://a.b-1/in?endpoint=http://[::1]:9000&region=eu-west-1&style=path");
+	assert_text("s3://bucket?endpoint=http://h:9000/&region=eu", "s3://bucket?endpoint=http://h:9000&region=eu");
+	assert_text("s3://bucket?endpoint=http://[::1]/", "s3://bucket?endpoint=http://[::1]");
 	assert_text("s3://bucket?profile=my profile", "s3://bucket?profile=my profile");
 }
 
@@ -55,6 +57,11 @@ static void what_is_wrong_is_pointed_at(void **state)
 	assert_refused("s3://bucket?region", 12, "region has no value");
 	assert_refused("s3://bucket?region=eu_west", 12, "'eu_west' is no region");
 	assert_refused("s3://bucket?endpoint=http://", 12, "is no endpoint");
+	assert_refused("s3://bucket?endpoint=http:///", 12, "is no endpoint");
+	assert_refused("s3://bucket?endpoint=http://h//", 12, "is no endpoint");
+	assert_refused("s3://bucket?endpoint=http://h:65536", 12, "has no port");
+	assert_refused("s3://bucket?endpoint=http://h:0", 12, "has no port");
+	assert_refused("s3://bucket?endpoint=http://[::1]:x", 12, "has no port");
 	assert_refused("s3://bucket?endpoint=http://h/path", 12, "is no endpoint");
 	assert_refused("s3://bucket?bucket=x", 12, "unknown option 'bucket'");
 }
