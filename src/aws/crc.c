@@ -7,7 +7,6 @@
 #include "aws/crc.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <string.h>
 
 enum { AT_ONCE = 8 };
@@ -136,6 +135,14 @@ void fw_crc_text(enum fw_crc kind, uint64_t sum, char text[FW_CRC_TEXT])
 	while (at % 4)
 		text[at++] = '=';
 	text[at] = '\0';
+}
+
+bool fw_crc_is(enum fw_crc kind, uint64_t sum, const char *text)
+{
+	char ours[FW_CRC_TEXT];
+
+	fw_crc_text(kind, sum, ours);
+	return strcmp(ours, text) == 0;
 }
 
 const char *fw_crc_name(enum fw_crc kind)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,5 +18,6 @@ uint64_t fw_crc_add(enum fw_crc kind, uint64_t sum, const void *bytes, size_t le
 uint64_t fw_crc_combine(enum fw_crc kind, uint64_t a, uint64_t b, uint64_t length);
 /* As S3 writes it in headers: big endian, base64. */
 void fw_crc_text(enum fw_crc kind, uint64_t sum, char text[FW_CRC_TEXT]);
+bool fw_crc_is(enum fw_crc kind, uint64_t sum, const char *text); /* text: as S3 writes it */
 /* As S3 calls it in names of headers: "crc32c". */
 const char *fw_crc_name(enum fw_crc kind);

@@ -11,19 +11,14 @@
 #include <string.h>
 
 #include "aws/credentials_internal.h"
+#include "aws/settings.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/time.h"
 
 enum { MAX_TRIED_BYTES = 4096 };
 #define EARLY_MS (5ULL * 60 * 1000) /* a large upload may take a while to be sent */
 #define PAUSE_NS (30 * FW_NS_PER_S)     /* between refreshes while keys are still good */
-
-static const char *from_environment(const char *name)
-{
-	const char *value = getenv(name);
-
-	return value && *value ? value : NULL;
-}
 
 void fw_aws_credentials_tried(struct fw_aws_credentials *credentials, const char *format, ...)
 {
@@ -55,22 +50,22 @@ static void keep_lasting(struct fw_aws_credentials *credentials, const char *acc
 void fw_aws_key_set_done(struct fw_aws_key_set *keys)
 {
 	free(keys->access_key);
-	free(keys->secret_key);
-	free(keys->session_token);
+	fw_aws_free_secret(keys->secret_key);
+	fw_aws_free_secret(keys->session_token);
 	*keys = (struct fw_aws_key_set){0};
 }
 
 static bool try_environment(struct fw_aws_credentials *credentials)
 {
-	const char *access_key = from_environment("AWS_ACCESS_KEY_ID");
-	const char *secret_key = from_environment("AWS_SECRET_ACCESS_KEY");
+	const char *access_key = fw_aws_setting("AWS_ACCESS_KEY_ID");
+	const char *secret_key = fw_aws_setting("AWS_SECRET_ACCESS_KEY");
 
 	if (credentials->profile_is_given) {
 		fw_aws_credentials_tried(credentials, "the environment is passed over, because a profile is named");
 		return false;
 	}
 	if (access_key && secret_key) {
-		keep_lasting(credentials, access_key, secret_key, from_environment("AWS_SESSION_TOKEN"));
+		keep_lasting(credentials, access_key, secret_key, fw_aws_setting("AWS_SESSION_TOKEN"));
 		return true;
 	}
 	fw_aws_credentials_tried(credentials, "environment: %s not set",
@@ -83,10 +78,10 @@ static bool try_environment(struct fw_aws_credentials *credentials)
 /* The path that the environment names, else the one below the home directory; NULL without one. */
 static char *file_path(const char *variable, const char *below_home)
 {
-	const char *named = from_environment(variable), *home = from_environment("HOME");
+	const char *named = fw_aws_setting(variable), *home = fw_aws_setting("HOME");
 
 	if (named)
-		return fw_strdup(named);
+		return fw_aws_path(named);
 	return home ? fw_printf("%s/%s", home, below_home) : NULL;
 }
 
@@ -94,7 +89,7 @@ static int read_file(struct fw_aws_credentials *credentials, struct fw_aws_profi
                      const char *below_home, bool is_config, struct fw_error **err)
 {
 	fw_cleanup_free char *path = file_path(variable, below_home);
-	fw_cleanup_buffer struct fw_buffer text;
+	__attribute__((cleanup(fw_aws_wipe))) struct fw_buffer text;
 	fw_cleanup_error struct fw_error *cause = NULL;
 	int rc;
 
@@ -112,6 +107,13 @@ static int read_file(struct fw_aws_credentials *credentials, struct fw_aws_profi
 	return rc == FW_OK ? rc : fw_error_wrap(err, rc, "read AWS settings");
 }
 
+/* The keys of the environment are whole, and nobody names a profile: then nothing of the files is needed. */
+static bool can_do_without_files(const struct fw_aws_credentials *credentials)
+{
+	return !credentials->profile_is_given && !fw_aws_setting("AWS_PROFILE") && fw_aws_setting("AWS_ACCESS_KEY_ID") &&
+	       fw_aws_setting("AWS_SECRET_ACCESS_KEY");
+}
+
 static int read_profile(struct fw_aws_credentials *credentials, struct fw_error **err)
 {
 	struct fw_aws_profile profile = {0};
@@ -119,6 +121,14 @@ static int read_profile(struct fw_aws_credentials *credentials, struct fw_error 
 
 	if (rc == FW_OK)
 		rc = read_file(credentials, &profile, "AWS_CONFIG_FILE", ".aws/config", true, err);
+	if (rc != FW_OK && can_do_without_files(credentials)) {
+		if (!credentials->warned)
+			fw_warning("%s; the keys of the environment are used without those settings", fw_error_message(*err));
+		credentials->warned = true;
+		fw_aws_profile_done(&profile);
+		fw_error_free(FW_TAKE(*err));
+		rc = FW_OK;
+	}
 	if (rc != FW_OK) {
 		fw_aws_profile_done(&profile);
 		return rc;
@@ -132,15 +142,15 @@ static bool try_profile(struct fw_aws_credentials *credentials)
 {
 	const struct fw_aws_profile *profile = &credentials->profile;
 
-	if (profile->access_key && profile->secret_key) {
+	if (profile->access_key && profile->secret_key && !profile->role) {
 		keep_lasting(credentials, profile->access_key, profile->secret_key, profile->session_token);
 		return true;
 	}
 	if (!profile->found)
 		fw_aws_credentials_tried(credentials, "shared files: no profile '%s'", credentials->profile_name);
-	else if (profile->needs)
+	else if (profile->role || profile->needs)
 		fw_aws_credentials_tried(credentials, "profile '%s' asks for '%s', which flexwatt does not follow",
-		                         credentials->profile_name, profile->needs);
+		                         credentials->profile_name, profile->role ? profile->role : profile->needs);
 	else
 		fw_aws_credentials_tried(credentials, "profile '%s': no %s", credentials->profile_name,
 		                         profile->access_key ? "aws_secret_access_key" : "aws_access_key_id");
@@ -151,7 +161,7 @@ int fw_aws_credentials_new(struct fw_loop *loop, const char *profile, struct fw_
                            struct fw_error **err)
 {
 	struct fw_aws_credentials *made = fw_alloc(sizeof *made);
-	const char *named = from_environment("AWS_PROFILE");
+	const char *named = fw_aws_setting("AWS_PROFILE");
 	int rc;
 
 	made->loop = loop;

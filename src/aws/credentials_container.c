@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "aws/credentials_internal.h"
+#include "aws/settings.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/str.h"
@@ -19,22 +20,14 @@
 enum { MAX_ANSWER_BYTES = 64 * 1024, MAX_TOKEN_BYTES = 16 * 1024, ATTEMPTS = 3, CONNECT_MS = 1000, TOTAL_MS = 5000 };
 #define PAUSE_NS (200 * FW_NS_PER_MS)
 
-static const char *from_environment(const char *name)
-{
-	const char *value = getenv(name);
-
-	return value && *value ? value : NULL;
-}
-
 static bool is_link_local(const char *host, size_t length)
 {
-	static const char *const known[] = {"169.254.170.2", "169.254.170.23", "[fd00:ec2::23]", "localhost", "[::1]"};
+	static const char *const known[] = {"169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"};
 
 	for (size_t i = 0; i < FW_COUNT_OF(known); i++)
 		if (fw_str_is((struct fw_str){host, length}, known[i]))
 			return true;
-	/* Digits and dots alone: "127.example.org" is a name. */
-	return length > 4 && strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") >= length;
+	return fw_aws_is_loopback(host, length);
 }
 
 bool fw_aws_container_may_ask(const char *url)
@@ -50,8 +43,7 @@ bool fw_aws_container_may_ask(const char *url)
 	length = strcspn(host, "/?#");
 	if (memchr(host, '@', length))
 		return false;
-	length = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?#");
-	return is_link_local(host, length);
+	return is_link_local(host, fw_aws_host_length(host));
 }
 
 static bool digits(struct fw_str text, size_t at, size_t count, int *value)
@@ -113,8 +105,8 @@ int fw_aws_container_read(const char *text, size_t length, struct fw_aws_key_set
 /* The URL to ask; NULL without one. */
 static char *url_of_endpoint(void)
 {
-	const char *relative = from_environment("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
-	const char *full = from_environment("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+	const char *relative = fw_aws_setting("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+	const char *full = fw_aws_setting("AWS_CONTAINER_CREDENTIALS_FULL_URI");
 
 	if (relative)
 		return fw_printf("http://169.254.170.2%s%s", *relative == '/' ? "" : "/", relative);
@@ -124,14 +116,14 @@ static char *url_of_endpoint(void)
 /* The value of Authorization, or NULL. The file is read anew each time: EKS renews it. */
 static int read_token(char **token, struct fw_error **err)
 {
-	const char *path = from_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
-	fw_cleanup_buffer struct fw_buffer text;
+	const char *path = fw_aws_setting("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+	__attribute__((cleanup(fw_aws_wipe))) struct fw_buffer text;
 	struct fw_str trimmed;
 	int rc;
 
 	fw_buffer_init(&text, MAX_TOKEN_BYTES);
 	if (!path) {
-		*token = fw_strdup(from_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN"));
+		*token = fw_strdup(fw_aws_setting("AWS_CONTAINER_AUTHORIZATION_TOKEN"));
 	} else {
 		rc = fw_read_file(AT_FDCWD, path, &text, err);
 		if (rc != FW_OK)
@@ -193,11 +185,16 @@ static void answered(void *context, struct fw_http_call *call, int rc, const str
 	}
 }
 
+static void free_secret(char **text)
+{
+	fw_aws_free_secret(*text);
+}
+
 static void ask(void *context)
 {
 	struct fw_aws_credentials *credentials = context;
 	fw_cleanup_error struct fw_error *error = NULL;
-	fw_cleanup_free char *token = NULL, *line = NULL;
+	__attribute__((cleanup(free_secret))) char *token = NULL, *line = NULL;
 	const char *fields[1];
 
 	if (read_token(&token, &error) != FW_OK) {
@@ -237,15 +234,15 @@ bool fw_aws_container_begin(struct fw_aws_credentials *credentials)
 		                         credentials->url);
 		return false;
 	}
-	if (!credentials->http &&
-	    fw_http_client_new(credentials->loop, &(struct fw_http_client_options){.no_proxy = true}, &credentials->http,
-	                       &error) != FW_OK) {
+	fw_cleanup_free char *ca_file = fw_aws_path(fw_aws_setting("AWS_CA_BUNDLE"));
+	const struct fw_http_client_options http = {.ca_file = ca_file, .no_proxy = true};
+	if (!credentials->http && fw_http_client_new(credentials->loop, &http, &credentials->http, &error) != FW_OK) {
 		fw_aws_credentials_tried(credentials, "container: %s", fw_error_message(error));
 		return false;
 	}
 	if (!credentials->timer)
 		credentials->timer = fw_timer_new(credentials->loop, ask, credentials);
-	fw_buffer_done(&credentials->answer);
+	fw_aws_wipe(&credentials->answer);
 	fw_buffer_init(&credentials->answer, MAX_ANSWER_BYTES);
 	credentials->attempts = 0;
 	ask(credentials);
@@ -257,6 +254,6 @@ void fw_aws_container_end(struct fw_aws_credentials *credentials)
 	fw_http_call_cancel(credentials->call);
 	fw_http_client_free(credentials->http);
 	fw_timer_free(credentials->timer);
-	fw_buffer_done(&credentials->answer);
+	fw_aws_wipe(&credentials->answer);
 	free(credentials->url);
 }

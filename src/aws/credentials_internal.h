@@ -18,6 +18,7 @@ bool fw_aws_key_set_is_over(const struct fw_aws_credentials *credentials, const 
 struct fw_aws_credentials {
 	struct fw_loop *loop;
 	char *profile_name;
+	bool warned;
 	bool profile_is_given; /* by the caller, not by the environment */
 	struct fw_aws_profile profile;
 	struct fw_aws_key_set keys;

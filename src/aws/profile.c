@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aws/settings.h"
 #include "base/memory.h"
 #include "base/str.h"
 
@@ -23,8 +24,9 @@ struct reader {
 void fw_aws_profile_done(struct fw_aws_profile *profile)
 {
 	free(profile->access_key);
-	free(profile->secret_key);
-	free(profile->session_token);
+	fw_aws_free_secret(profile->secret_key);
+	fw_aws_free_secret(profile->session_token);
+	free(profile->role);
 	free(profile->region);
 	free(profile->endpoint_url);
 	free(profile->addressing_style);
@@ -78,8 +80,8 @@ static struct fw_str without_comment(struct fw_str value)
 
 static void keep_setting(struct fw_aws_profile *profile, struct fw_str name, struct fw_str value)
 {
-	static const char *const other_ways[] = {"role_arn", "sso_session", "sso_start_url", "credential_process",
-	                                         "web_identity_token_file"};
+	/* AWS's tools take these before keys that stand beside them, that one behind them. */
+	static const char *const before_keys[] = {"role_arn", "sso_session", "sso_start_url", "web_identity_token_file"};
 	const struct {
 		const char *name;
 		char **target;
@@ -94,9 +96,11 @@ static void keep_setting(struct fw_aws_profile *profile, struct fw_str name, str
 	for (size_t i = 0; i < FW_COUNT_OF(settings); i++)
 		if (fw_str_is(name, settings[i].name))
 			set_once(settings[i].target, value);
-	for (size_t i = 0; i < FW_COUNT_OF(other_ways); i++)
-		if (fw_str_is(name, other_ways[i]))
-			set_once(&profile->needs, name);
+	for (size_t i = 0; i < FW_COUNT_OF(before_keys); i++)
+		if (fw_str_is(name, before_keys[i]))
+			set_once(&profile->role, name);
+	if (fw_str_is(name, "credential_process"))
+		set_once(&profile->needs, name);
 }
 
 static int read_setting(struct reader *reader, struct fw_str line, bool indented, struct fw_error **err)

@@ -16,7 +16,9 @@ struct fw_aws_profile { /* NULL: not set */
 	bool found;
 	char *access_key, *secret_key, *session_token;
 	char *region, *endpoint_url, *addressing_style;
-	char *needs; /* a way to credentials that is not built: "role_arn", "sso_session", ... */
+	/* Ways to credentials that are not built: "role_arn", "sso_session", ..., which keys beside them do not replace, and
+	 * "credential_process". */
+	char *role, *needs;
 };
 void fw_aws_profile_done(struct fw_aws_profile *profile);
 

@@ -7,15 +7,9 @@
 #include <string.h>
 
 #include "aws/s3_internal.h"
+#include "aws/settings.h"
 #include "aws/signature.h"
 #include "base/memory.h"
-
-static const char *from_environment(const char *name)
-{
-	const char *value = getenv(name);
-
-	return value && *value ? value : NULL;
-}
 
 static const char *first_of(const char *a, const char *b, const char *c, const char *d)
 {
@@ -62,12 +56,6 @@ static int check_endpoint(const char *endpoint, struct fw_error **err)
 	                     "for example http://127.0.0.1:9000; ports are 1 to 65535");
 }
 
-static bool is_loopback(const char *host)
-{
-	return strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0 || strcmp(host, "localhost") == 0 ||
-	       strncmp(host, "localhost:", 10) == 0;
-}
-
 /* base, host and path of the bucket from the endpoint and the style. */
 static void set_address(struct fw_s3 *s3, const char *endpoint, enum fw_s3_style style)
 {
@@ -84,7 +72,7 @@ static void set_address(struct fw_s3 *s3, const char *endpoint, enum fw_s3_style
 
 	s3->base = fw_printf("%s://%s", tls ? "https" : "http", authority);
 	s3->path = virtual ? fw_strdup("") : fw_printf("/%s", s3->bucket);
-	s3->sign_payload = !tls && !is_loopback(host);
+	s3->sign_payload = !tls && !fw_aws_is_loopback(host, fw_aws_host_length(host));
 	/* Signed as it is sent: a port that is the scheme's own is left out. */
 	if (port && strcmp(port, tls ? ":443" : ":80") == 0)
 		s3->host = fw_strndup(authority, (size_t)(port - authority));
@@ -95,10 +83,10 @@ static void set_address(struct fw_s3 *s3, const char *endpoint, enum fw_s3_style
 static int configure(struct fw_s3 *s3, const struct fw_s3_options *options, struct fw_error **err)
 {
 	const struct fw_aws_profile *profile = fw_aws_credentials_profile(s3->credentials);
-	const char *endpoint = first_of(options->endpoint, from_environment("AWS_ENDPOINT_URL_S3"),
-	                                from_environment("AWS_ENDPOINT_URL"), profile->endpoint_url);
-	const char *region = first_of(options->region, from_environment("AWS_REGION"),
-	                              from_environment("AWS_DEFAULT_REGION"), profile->region);
+	const char *endpoint = first_of(options->endpoint, fw_aws_setting("AWS_ENDPOINT_URL_S3"),
+	                                fw_aws_setting("AWS_ENDPOINT_URL"), profile->endpoint_url);
+	const char *region = first_of(options->region, fw_aws_setting("AWS_REGION"),
+	                              fw_aws_setting("AWS_DEFAULT_REGION"), profile->region);
 	enum fw_s3_style style = options->style;
 	int rc = endpoint ? check_endpoint(endpoint, err) : FW_OK;
 
@@ -125,7 +113,8 @@ static void pump_soon(void *context)
 
 static int build(struct fw_s3 *s3, const struct fw_s3_options *options, struct fw_error **err)
 {
-	struct fw_http_client_options http = {.ca_file = from_environment("AWS_CA_BUNDLE")};
+	fw_cleanup_free char *ca_file = fw_aws_path(fw_aws_setting("AWS_CA_BUNDLE"));
+	struct fw_http_client_options http = {.ca_file = ca_file};
 	int rc = check_bucket(options->bucket, err);
 
 	if (rc != FW_OK)

@@ -256,12 +256,9 @@ static uint64_t checksum(const struct get *get)
 
 static bool is_right(const struct get *get)
 {
-	char text[FW_CRC_TEXT];
-
 	if (!get->object_sum || get->offset > 0 || (get->length >= 0 && get->length < get->object_bytes))
 		return true;
-	fw_crc_text(get->sum_kind, checksum(get), text);
-	return strcmp(text, get->object_sum) == 0;
+	return fw_crc_is(get->sum_kind, checksum(get), get->object_sum);
 }
 
 /* How much the first request asks for; -1 is all there is from the offset on. Only who asks for all of it is told the sum. */

@@ -142,11 +142,13 @@ static void keep_etag(char **target, const struct fw_s3_request *request)
 static int verify_sum(struct fw_s3_request *request, struct fw_error **err)
 {
 	const char *theirs = fw_s3_request_answer_field(request, "x-amz-checksum-crc32c");
-	char ours[FW_CRC_TEXT];
 
-	fw_crc_text(FW_CRC32C, request->crc32c, ours);
-	if (theirs && strcmp(theirs, ours) != 0)
+	if (theirs && !fw_crc_is(FW_CRC32C, request->crc32c, theirs)) {
+		char ours[FW_CRC_TEXT];
+
+		fw_crc_text(FW_CRC32C, request->crc32c, ours);
 		return fw_fail(err, FW_E_IO, "the server stored another checksum (%s) than was sent (%s)", theirs, ours);
+	}
 	return FW_OK;
 }
 
@@ -169,12 +171,10 @@ static void look_done(struct fw_s3_request *request, int rc, const struct fw_err
 {
 	struct put *put = request->owner;
 	const char *theirs = fw_s3_request_answer_field(request, "x-amz-checksum-crc32c");
-	char ours[FW_CRC_TEXT];
 
 	put->request = NULL;
-	fw_crc_text(FW_CRC32C, put->crc32c, ours);
 	if (rc == FW_OK && fw_s3_request_answer_number(request, "content-length") == put->body.bytes && theirs &&
-	    strcmp(theirs, ours) == 0) {
+	    fw_crc_is(FW_CRC32C, put->crc32c, theirs)) {
 		keep_etag(&put->etag, request);
 		free(FW_TAKE(put->upload_id));
 		end_well(put);

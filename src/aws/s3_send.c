@@ -9,6 +9,7 @@
 
 #include "aws/crc.h"
 #include "aws/s3_internal.h"
+#include "aws/settings.h"
 #include "aws/signature.h"
 #include "base/memory.h"
 #include "base/time.h"
@@ -103,7 +104,7 @@ static void call(struct fw_s3_request *request, const char *path, const struct f
 								 },
 	                             answered, request);
 	for (size_t i = 0; i < line_count; i++)
-		free(lines[i]);
+		fw_aws_free_secret(lines[i]); /* a session token is among them */
 }
 
 /* What every request says of itself, the verb's own fields behind it. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aws/settings.h"
 #include "base/buffer.h"
 
 enum { MAX_DEPTH = 16, MAX_NAME = 64, MAX_TEXT_BYTES = 16 * 1024 };
@@ -143,14 +144,6 @@ static void some_text(void *context, const XML_Char *text, int length)
 		stop(reader, "a text in it is too long");
 }
 
-static int hex_digit(char character)
-{
-	if (character >= '0' && character <= '9')
-		return character - '0';
-	character = (char)(character | 0x20);
-	return character >= 'a' && character <= 'f' ? character - 'a' + 10 : -1;
-}
-
 /* In place. encoding-type=url writes a space as '+'. */
 static void decode_url(char *text)
 {
@@ -159,7 +152,7 @@ static void decode_url(char *text)
 	if (!text)
 		return;
 	for (; *text; text++) {
-		int high = *text == '%' ? hex_digit(text[1]) : -1, low = high >= 0 ? hex_digit(text[2]) : -1;
+		int high = *text == '%' ? fw_aws_hex_digit(text[1]) : -1, low = high >= 0 ? fw_aws_hex_digit(text[2]) : -1;
 
 		if (low >= 0 && (high || low)) { /* a NUL stays as it was spelled */
 			*out++ = (char)(high * 16 + low);

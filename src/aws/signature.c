@@ -13,6 +13,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "aws/settings.h"
 #include "base/memory.h"
 #include "base/str.h"
 
@@ -64,14 +65,6 @@ int fw_aws_encode(struct fw_buffer *out, const char *text, size_t length, bool k
 	return rc;
 }
 
-static int hex_digit(char character)
-{
-	if (character >= '0' && character <= '9')
-		return character - '0';
-	character = (char)(character | 0x20);
-	return character >= 'a' && character <= 'f' ? character - 'a' + 10 : -1;
-}
-
 /* What cannot be an escape stands for itself. */
 static char *encoded_again(struct fw_str text)
 {
@@ -80,10 +73,10 @@ static char *encoded_again(struct fw_str text)
 	fw_cleanup_buffer struct fw_buffer out;
 
 	for (size_t i = 0; i < text.length; i++) {
-		bool escape = text.text[i] == '%' && i + 2 < text.length && hex_digit(text.text[i + 1]) >= 0 &&
-		              hex_digit(text.text[i + 2]) >= 0;
+		bool escape = text.text[i] == '%' && i + 2 < text.length && fw_aws_hex_digit(text.text[i + 1]) >= 0 &&
+		              fw_aws_hex_digit(text.text[i + 2]) >= 0;
 
-		decoded[length++] = escape ? (char)(hex_digit(text.text[i + 1]) * 16 + hex_digit(text.text[i + 2])) : text.text[i];
+		decoded[length++] = escape ? (char)(fw_aws_hex_digit(text.text[i + 1]) * 16 + fw_aws_hex_digit(text.text[i + 2])) : text.text[i];
 		i += escape ? 2 : 0;
 	}
 	fw_buffer_init(&out, 3 * text.length + 1);
@@ -247,12 +240,13 @@ static void mac(const unsigned char *key, size_t key_length, const char *text, u
 
 static void derive_key(const struct fw_aws_signing *signing, unsigned char key[MAC_BYTES])
 {
-	fw_cleanup_free char *secret = fw_printf("AWS4%s", signing->secret_key);
+	char *secret = fw_printf("AWS4%s", signing->secret_key);
 	char day[9];
 
 	memcpy(day, signing->time, 8);
 	day[8] = '\0';
 	mac((const unsigned char *)secret, strlen(secret), day, key);
+	fw_aws_free_secret(secret);
 	mac(key, MAC_BYTES, signing->region, key);
 	mac(key, MAC_BYTES, signing->service, key);
 	mac(key, MAC_BYTES, "aws4_request", key);

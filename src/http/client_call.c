@@ -34,6 +34,8 @@ void fw_http_call_free(struct fw_http_call *call)
 	unlink_call(call);
 	curl_multi_remove_handle(call->client->multi, call->easy);
 	curl_easy_cleanup(call->easy);
+	for (struct curl_slist *field = call->fields; field; field = field->next)
+		explicit_bzero(field->data, strlen(field->data)); /* keys and tokens may be among them */
 	curl_slist_free_all(call->fields);
 	free(call->method);
 	free(call->url);

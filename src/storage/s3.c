@@ -74,13 +74,7 @@ static int check_bucket(const struct fw_s3_storage *storage, struct fw_error **e
 
 static int open_bucket(struct fw_s3_storage *storage, struct fw_error **err)
 {
-	const struct fw_s3_options options = {
-		.bucket = storage->uri.part[FW_S3_URI_BUCKET],
-		.endpoint = storage->uri.part[FW_S3_URI_ENDPOINT],
-		.region = storage->uri.part[FW_S3_URI_REGION],
-		.profile = storage->uri.part[FW_S3_URI_PROFILE],
-		.style = fw_s3_uri_style(&storage->uri),
-	};
+	const struct fw_s3_options options = fw_s3_uri_options(&storage->uri);
 
 	return fw_s3_open(storage->host.loop, storage->host.pool, &options, &storage->s3, err);
 }

@@ -12,15 +12,10 @@ enum { ATTEMPTS = 3, CONTROL_MS = 30000 }; /* somebody waits at the prompt */
 
 int fw_s3_wait_begin(const struct fw_s3_storage *storage, struct fw_s3_wait *wait, struct fw_error **err)
 {
-	const struct fw_s3_options options = {
-		.bucket = storage->uri.part[FW_S3_URI_BUCKET],
-		.endpoint = storage->uri.part[FW_S3_URI_ENDPOINT],
-		.region = storage->uri.part[FW_S3_URI_REGION],
-		.profile = storage->uri.part[FW_S3_URI_PROFILE],
-		.style = fw_s3_uri_style(&storage->uri),
-		.attempts = ATTEMPTS,
-		.control_ms = CONTROL_MS,
-	};
+	struct fw_s3_options options = fw_s3_uri_options(&storage->uri);
+
+	options.attempts = ATTEMPTS;
+	options.control_ms = CONTROL_MS;
 	int rc = fw_loop_new(&wait->loop, err);
 
 	return rc == FW_OK ? fw_s3_open(wait->loop, NULL, &options, &wait->s3, err) : rc;

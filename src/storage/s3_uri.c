@@ -232,9 +232,15 @@ char *fw_s3_uri_text(const struct fw_s3_uri *uri)
 	return text;
 }
 
-enum fw_s3_style fw_s3_uri_style(const struct fw_s3_uri *uri)
+struct fw_s3_options fw_s3_uri_options(const struct fw_s3_uri *uri)
 {
 	const char *style = uri->part[FW_S3_URI_STYLE];
 
-	return !style ? FW_S3_AUTO : strcmp(style, "path") == 0 ? FW_S3_PATH : FW_S3_VIRTUAL;
+	return (struct fw_s3_options){
+		.bucket = uri->part[FW_S3_URI_BUCKET],
+		.endpoint = uri->part[FW_S3_URI_ENDPOINT],
+		.region = uri->part[FW_S3_URI_REGION],
+		.profile = uri->part[FW_S3_URI_PROFILE],
+		.style = !style ? FW_S3_AUTO : strcmp(style, "path") == 0 ? FW_S3_PATH : FW_S3_VIRTUAL,
+	};
 }

@@ -26,4 +26,5 @@ void fw_s3_uri_done(struct fw_s3_uri *uri);
 char *fw_s3_uri_text(const struct fw_s3_uri *uri);
 /* Another value for one part. */
 int fw_s3_uri_set(struct fw_s3_uri *uri, enum fw_s3_part part, const char *value, struct fw_error **err);
-enum fw_s3_style fw_s3_uri_style(const struct fw_s3_uri *uri);
+/* What it says of the bucket; its texts are the URI's. */
+struct fw_s3_options fw_s3_uri_options(const struct fw_s3_uri *uri);

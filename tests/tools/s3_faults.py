@@ -25,7 +25,7 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 Seen = collections.namedtuple("Seen", "method path headers body_bytes at fault status")
 
 
-def signature_fields(method, host, path, query, keys, now, region="us-east-1", payload=EMPTY_SHA256, more=()):
+def signature_fields(method, host, path, query, keys, now, region="us-east-1", payload=EMPTY_SHA256, more=(), service="s3"):
     """Fields that sign a request (SigV4); `query` is a list of pairs, `path` is encoded."""
     stamp = now.strftime("%Y%m%dT%H%M%SZ")
     fields = dict(more, host=host) | {"x-amz-date": stamp, "x-amz-content-sha256": payload}
@@ -33,7 +33,7 @@ def signature_fields(method, host, path, query, keys, now, region="us-east-1", p
     encoded = sorted((urllib.parse.quote(name, safe="-_.~"), urllib.parse.quote(value, safe="-_.~")) for name, value in query)
     canonical = "\n".join([method, path, "&".join(f"{name}={value}" for name, value in encoded),
                            *(f"{name}:{fields[name].strip()}" for name in sorted(fields)), "", names, payload])
-    scope = f"{stamp[:8]}/{region}/s3/aws4_request"
+    scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
     text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     key = ("AWS4" + keys[1]).encode()
     for word in scope.split("/"):

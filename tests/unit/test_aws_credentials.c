@@ -9,6 +9,7 @@
 
 #include "aws/credentials.h"
 #include "aws/credentials_internal.h"
+#include "aws/settings.h"
 #include "base/loop.h"
 #include "base/memory.h"
 #include "base/time.h"
@@ -187,6 +188,77 @@ static void expire(const struct world *world)
 	assert_false(fw_aws_credentials_keys(world->credentials, &keys));
 }
 
+static void keys_of_the_environment_do_not_need_files_that_can_be_read(void **state)
+{
+	fw_cleanup_tree struct tree tree = tree_of(".aws/config", "[default]\nregion = eu-west-1\nno setting\n", NULL);
+	fw_cleanup_error struct fw_error *error = NULL;
+	struct fw_aws_credentials *refused = NULL;
+	struct world world;
+
+	(void)state;
+	clear_environment(tree.path);
+	setenv("AWS_ACCESS_KEY_ID", "env", 1);
+	setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
+	world_init(&world, NULL);
+	refresh(&world);
+	assert_keys(&world, "env", "secret", NULL);
+	assert_null(fw_aws_credentials_profile(world.credentials)->region);
+	setenv("AWS_PROFILE", "default", 1); /* who names a profile wants what it says */
+	assert_int_equal(fw_aws_credentials_new(world.loop, NULL, &refused, &error), FW_E_INVALID);
+	world_done(&world);
+}
+
+static void keys_beside_a_role_are_not_taken_for_the_role(void **state)
+{
+	fw_cleanup_tree struct tree tree =
+		tree_of(".aws/credentials",
+	            "[default]\nrole_arn = arn:aws:iam::1:role/r\naws_access_key_id = a\naws_secret_access_key = b\n"
+	            "[process]\ncredential_process = x\naws_access_key_id = a\naws_secret_access_key = b\n",
+	            NULL);
+	struct world world;
+
+	(void)state;
+	clear_environment(tree.path);
+	world_init(&world, NULL);
+	refresh(&world);
+	assert_int_equal(world.rc, FW_E_PERMISSION);
+	assert_non_null(strstr(world.message, "profile 'default' asks for 'role_arn', which flexwatt does not follow"));
+	world_done(&world);
+	world_init(&world, "process"); /* AWS's tools take these keys, too */
+	refresh(&world);
+	assert_keys(&world, "a", "b", NULL);
+	world_done(&world);
+}
+
+static void a_path_may_begin_at_home(void **state)
+{
+	fw_cleanup_tree struct tree tree = tree_of("keys", "[default]\naws_access_key_id = a\naws_secret_access_key = b\n", NULL);
+	struct world world;
+
+	(void)state;
+	clear_environment(tree.path);
+	setenv("AWS_SHARED_CREDENTIALS_FILE", "~/keys", 1);
+	world_init(&world, NULL);
+	refresh(&world);
+	assert_keys(&world, "a", "b", NULL);
+	world_done(&world);
+}
+
+static void only_addresses_and_names_of_this_machine_are_this_machine(void **state)
+{
+	static const char *const here[] = {"127.0.0.1", "127.0.0.1:9000/x", "127.1.2.3", "localhost", "localhost:80", "[::1]:9000"};
+	static const char *const elsewhere[] = {"127.evil.org", "127.0.0.1.evil.org", "localhost.evil.org", "[::2]", "[::1", "[::1]evil.org",
+	                                        "10.0.0.1", "127", ""};
+
+	(void)state;
+	for (size_t i = 0; i < FW_COUNT_OF(here); i++)
+		if (!fw_aws_is_loopback(here[i], fw_aws_host_length(here[i])))
+			fail_msg("%s is this machine", here[i]);
+	for (size_t i = 0; i < FW_COUNT_OF(elsewhere); i++)
+		if (fw_aws_is_loopback(elsewhere[i], fw_aws_host_length(elsewhere[i])))
+			fail_msg("%s is another machine", elsewhere[i]);
+}
+
 /* The container's endpoint. */
 struct endpoint {
 	struct fw_http_server *server;
@@ -349,4 +421,6 @@ static void an_answer_of_a_container_is_read_strictly(void **state)
 FW_TESTS(keys_of_the_environment_come_first, a_profile_that_is_named_is_not_overridden_by_the_environment,
          the_error_tells_all_that_was_tried_and_what_to_do, a_broken_file_is_named_with_its_line_and_without_its_text,
          a_container_is_asked_with_its_token_and_again_before_the_keys_end, a_container_that_stumbles_is_asked_again,
-         keys_that_are_over_when_they_come_are_refused, without_tls_only_this_machine_is_asked, an_answer_of_a_container_is_read_strictly)
+         keys_that_are_over_when_they_come_are_refused,
+         keys_of_the_environment_do_not_need_files_that_can_be_read, keys_beside_a_role_are_not_taken_for_the_role,
+         a_path_may_begin_at_home, only_addresses_and_names_of_this_machine_are_this_machine, without_tls_only_this_machine_is_asked, an_answer_of_a_container_is_read_strictly)
