@@ -48,6 +48,7 @@ struct fw_driver {
 	struct fw_totals totals;
 	int64_t portions; /* of raw readings that are stored; -1: not asked yet */
 	struct fw_driver_failure failure;
+	bool *recut; /* by stage: its objects have changed before anything of it was committed; or NULL */
 	json_t *packages; /* path → digest */
 	json_t *history;  /* what the run was before each --from, oldest first: {digest, workflow, packages}; or NULL */
 	FW_VECTOR(struct fw_workflow *) before; /* the workflows of the history */
@@ -91,6 +92,10 @@ int fw_driver_replay(struct fw_driver *driver, struct fw_error **err);
 
 /* driver_change.c: how a workflow or package differs from what the run began with, FW_E_CONFLICT when it does. */
 int fw_driver_check_unchanged(const struct fw_driver *driver, struct fw_error **err);
+
+/* driver_cuts.c: whether the objects that a resumed run goes on with are what was cut. Stages that must be cut again are
+ * noted; FW_E_USAGE when tasks of such a stage are committed. Waits for the storage. */
+int fw_driver_check_cuts(struct fw_driver *driver, struct fw_error **err);
 
 /* driver_stage.c: the stage's row as the engine has it. */
 int fw_driver_put_stage(struct fw_driver *driver, uint32_t stage, struct fw_error **err);

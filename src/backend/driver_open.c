@@ -67,6 +67,8 @@ static int open_parts(struct fw_driver *driver, struct fw_error **err)
 		options->before_traces();
 	if (rc == FW_OK && options->resume)
 		rc = fw_driver_replay(driver, err); /* sets start_ns */
+	if (rc == FW_OK && options->resume)
+		rc = fw_driver_check_cuts(driver, err);
 	else if (rc == FW_OK)
 		rc = claim(driver, err);
 	if (rc != FW_OK)
@@ -149,6 +151,13 @@ static void end_orphans(struct fw_driver *driver)
 		fw_info("ended %zu workers that the killed run had left", orphans);
 }
 
+static void cut_again(struct fw_driver *driver)
+{
+	for (uint32_t i = 0; driver->recut && i < driver->workflow->stages.count; i++)
+		if (driver->recut[i])
+			fw_driver_feed(driver, &(struct fw_engine_event){.kind = FW_EV_RECUT, .stage = i});
+}
+
 static void first_event(struct fw_driver *driver)
 {
 	struct fw_engine_event event = {
@@ -170,6 +179,7 @@ static void first_event(struct fw_driver *driver)
 		if (!driver->fatal && fw_engine_replan(driver->engine, driver->workflow, &error) != FW_OK)
 			fw_driver_fatal(driver, error);
 	}
+	cut_again(driver);
 	fw_driver_feed(driver, &event);
 }
 
@@ -269,6 +279,7 @@ void fw_driver_free(struct fw_driver *driver)
 	free(driver->failure.error_type);
 	free(driver->failure.error_message);
 	free(driver->failure.log_path);
+	free(driver->recut);
 	json_decref(driver->packages);
 	json_decref(driver->history);
 	for (size_t i = 0; i < driver->before.count; i++)

@@ -45,6 +45,8 @@ static void planned(void *context, int rc, const struct fw_ranges *ranges, const
 		event.kind = FW_EV_PLANNED;
 		event.ranges = ranges->list.items;
 		event.range_count = ranges->list.count;
+		event.versions = ranges->versions;
+		event.version_count = ranges->object_count;
 		driver->recordless = ranges->list.count == 0;
 		if (driver->recordless)
 			driver->empty = &driver->workflow->stages.items[cut->stage].inputs.items[cut->input];

@@ -127,8 +127,11 @@ static int stage_aware_event(struct fw_task_run *run, const char *directory, cha
 		.attempt = run->attempt,
 		.params = run->stage->params,
 	};
-	int rc = add_inputs(run, &event, directory, err);
+	int rc = fw_task_run_check_cuts(run, err);
 
+	run->cuts_changed = rc != FW_OK;
+	if (rc == FW_OK)
+		rc = add_inputs(run, &event, directory, err);
 	if (rc == FW_OK) {
 		add_outputs(run, &event, directory);
 		*body = fw_event_encode(&event, length);
@@ -319,16 +322,32 @@ static bool storage_is_full(const struct fw_task_run *run)
 	       (space.f_bavail < 16 || (space.f_files > 0 && space.f_favail == 0));
 }
 
+/* What it read while an object became another is of neither version. */
+static void judge_cuts(struct fw_task_run *run)
+{
+	fw_cleanup_error struct fw_error *error = NULL;
+
+	if (run->status == FW_STATUS_OK && fw_task_run_check_cuts(run, &error) != FW_OK) {
+		run->cuts_changed = true;
+		run->status = FW_STATUS_FUNCTION_ERROR;
+		fw_record_set_text(&run->record.error_message, fw_error_message(error));
+	}
+	if (run->cuts_changed)
+		fw_record_set_text(&run->record.error_type, "Storage.Changed");
+}
+
 static void ended(void *context, const struct fw_dispatch_outcome *outcome)
 {
 	struct fw_task_run *run = context;
-	struct fw_engine_event event = {.final = outcome->final || run->input_changed};
+	struct fw_engine_event event = {0};
 
 	fw_task_run_let_go(run);
 	run->directory = fw_strdup(outcome->directory);
 	run->log_path = fw_strdup(outcome->log_path);
 	if (!run->record.status || !fw_status_parse(run->record.status, &run->status))
 		run->status = FW_STATUS_LOST;
+	judge_cuts(run);
+	event.final = outcome->final || run->input_changed || run->cuts_changed;
 	if (run->status == FW_STATUS_OK) {
 		fw_task_run_publish(run, outcome->body, outcome->length);
 		return;

@@ -29,6 +29,7 @@ struct fw_task_run {
 	size_t object_at;
 	bool objects_known;
 	bool input_changed; /* it was refused an object that is another now: no attempt can get what was listed */
+	bool cuts_changed;  /* likewise of what it has ranges of, seen by us */
 	struct fw_task_staging *stagings;
 };
 
@@ -37,6 +38,9 @@ void fw_task_run_stage_in(struct fw_task_run *run, const char *uri, int64_t offs
                           struct fw_stage_request *request);
 /* What was staged for it is nobody's any more, as far as it goes. */
 void fw_task_run_let_go(struct fw_task_run *run);
+
+/* driver_cuts.c: FW_E_CONFLICT when an object that it has a range of is not what was cut. */
+int fw_task_run_check_cuts(const struct fw_task_run *run, struct fw_error **err);
 
 /* Reads the answer and publishes what it declares; concludes in every case, now or later. */
 void fw_task_run_publish(struct fw_task_run *run, const char *body, size_t length);

@@ -353,6 +353,8 @@ static int apply(struct fw_engine *engine, const struct fw_engine_event *event, 
 		return fw_engine_resumed(engine, event, err);
 	case FW_EV_RESTARTED:
 		return fw_engine_restarted(engine, event, err);
+	case FW_EV_RECUT:
+		return fw_engine_recut(engine, event, err);
 	}
 	return fw_engine_conflict(err, "no such event");
 }
@@ -360,7 +362,8 @@ static int apply(struct fw_engine *engine, const struct fw_engine_event *event, 
 int fw_engine_step(struct fw_engine *engine, const struct fw_engine_event *event, struct fw_engine_actions *actions,
                    struct fw_error **err)
 {
-	bool revives = event->kind == FW_EV_RESUMED || event->kind == FW_EV_RESTARTED;
+	bool revives =
+		event->kind == FW_EV_RESUMED || event->kind == FW_EV_RESTARTED || event->kind == FW_EV_RECUT;
 
 	actions->list.count = 0;
 	engine->actions = actions;

@@ -67,7 +67,8 @@ enum fw_event_kind {
 	FW_EV_RUN_STARTED,  /* machine: millivcpus, memory_mb, seed, oversubscribe */
 	FW_EV_LISTED,       /* stage, input, objects: answers FW_ACT_LIST; without objects the run fails */
 	FW_EV_LIST_FAILED,  /* stage, input, message: the run fails in its environment; running invocations finish */
-	FW_EV_PLANNED,      /* stage, input, ranges: answers FW_ACT_PLAN; without ranges there is no record in the objects */
+	FW_EV_PLANNED,      /* stage, input, ranges, versions: answers FW_ACT_PLAN; without ranges there is no record in the
+	                       objects. Versions of all or none: those of the list's objects that were cut */
 	FW_EV_PLAN_FAILED,  /* stage, input, status, message: function_error: the objects are not what they should be, the stage
 	                       fails; lost: they could not be read, the run fails in its environment */
 	FW_EV_STARTED,      /* stage, task, attempt: the event was written to its worker */
@@ -80,6 +81,8 @@ enum fw_event_kind {
 	                       failed (unless others went on without it, `on_failure: continue`) gets a fresh chance */
 	FW_EV_RESTARTED,    /* stage: --from STAGE: that stage and its descendants start afresh, the rest is kept. Nothing is
 	                       dispatched: RESUMED follows. Attempts count on, so that keys never meet those of before */
+	FW_EV_RECUT,        /* stage: its objects are not what was cut and no task of it is committed: it alone starts afresh, with
+	                       new lists and cuts. RESUMED follows, and attempts count on, as above */
 };
 
 struct fw_engine_event {
@@ -97,6 +100,8 @@ struct fw_engine_event {
 	size_t object_count;
 	const struct fw_range *ranges;
 	size_t range_count;
+	const char *const *versions; /* by object of the list; NULL: not known */
+	size_t version_count;
 	const json_t *result; /* or NULL; the engine takes its own reference */
 	/* Of ENDED, for the log alone: what the record is known to be at the commit, its figures come later. A kill in between
 	 * costs the figures, not the record. Written from the one, read into the other; each or NULL. */
@@ -176,6 +181,10 @@ void fw_task_inputs_done(struct fw_task_inputs *inputs);
 /* The closed list of an input, in the order that ranges refer to; until the next step. */
 const struct fw_engine_object *fw_engine_input(const struct fw_engine *engine, uint32_t stage, uint32_t input,
                                                size_t *count);
+
+/* Whether the run, when it is resumed, goes on with an object as it was cut: a task that is not committed has a range of it.
+ * `of` says which, an array of fw_engine_input()'s length. False: the stage has no cuts that it goes on with. */
+bool fw_engine_goes_on_with(const struct fw_engine *engine, uint32_t stage, uint32_t *input, bool *of);
 
 struct fw_stage_progress {
 	uint32_t total;      /* tasks known so far */

@@ -96,7 +96,7 @@ struct stage {
 	bool gathered; /* its lists are closed: it opens when they are cut, too */
 	bool uncut;    /* they cannot be: the stage has failed without a task */
 	bool open, closed, ended, broken, touched;
-	bool restarted; /* by --from, until resumed */
+	bool restarted; /* by --from, or to be cut again, until resumed */
 	enum skip skip;
 	enum fw_status status;
 	uint64_t failed_at; /* order of the first failure among stages; with what is told about it: */
@@ -138,7 +138,7 @@ struct fw_engine {
 	uint32_t overtaken; /* times that the oldest ready task has been */
 
 	bool started, finished;
-	bool suspended; /* after --from, until resumed */
+	bool suspended; /* after RESTARTED and RECUT, until resumed */
 	bool beginning; /* the step in hand starts or resumes the run */
 	bool killing;   /* running invocations have been told to end */
 	enum halt halt;
@@ -188,6 +188,7 @@ void fw_stage_gather_results(struct fw_engine *engine, uint32_t stage);
 int fw_engine_planned(struct fw_engine *engine, const struct fw_engine_event *event, struct fw_error **err);
 int fw_engine_plan_failed(struct fw_engine *engine, const struct fw_engine_event *event, struct fw_error **err);
 bool fw_input_needs_plan(const struct fw_input *input);
+bool fw_stage_has_cuts(const struct stage *stage); /* its plan is there */
 void fw_stage_ask_plan(struct fw_engine *engine, uint32_t stage);
 bool fw_stage_is_cut(const struct stage *stage); /* the plan is there, or none is needed */
 size_t fw_stage_part_count(const struct stage *stage);
@@ -209,5 +210,6 @@ int fw_engine_timer(struct fw_engine *engine, uint64_t timer, struct fw_error **
 
 /* resume.c */
 int fw_engine_restarted(struct fw_engine *engine, const struct fw_engine_event *event, struct fw_error **err);
+int fw_engine_recut(struct fw_engine *engine, const struct fw_engine_event *event, struct fw_error **err);
 int fw_engine_resumed(struct fw_engine *engine, const struct fw_engine_event *event, struct fw_error **err);
 void fw_stage_done(struct stage *stage); /* frees what it gathered, keeps plan and edges */

@@ -23,6 +23,7 @@ enum field {
 	FINAL = 1 << 11,  /* optional */
 	RECORD = 1 << 12, /* optional */
 	RANGES = 1 << 13,
+	VERSIONS = 1 << 14, /* optional: older logs have none */
 };
 
 static const struct kind {
@@ -32,7 +33,7 @@ static const struct kind {
 	[FW_EV_RUN_STARTED] = {"run_started", MACHINE},
 	[FW_EV_LISTED] = {"listed", STAGE | INPUT | OBJECTS},
 	[FW_EV_LIST_FAILED] = {"list_failed", STAGE | INPUT | ERROR},
-	[FW_EV_PLANNED] = {"planned", STAGE | INPUT | RANGES},
+	[FW_EV_PLANNED] = {"planned", STAGE | INPUT | RANGES | VERSIONS},
 	[FW_EV_PLAN_FAILED] = {"plan_failed", STAGE | INPUT | STATUS | ERROR},
 	[FW_EV_STARTED] = {"started", STAGE | TASK | ATTEMPT},
 	[FW_EV_ENDED] = {"ended", STAGE | TASK | ATTEMPT | STATUS | FINAL | OBJECTS | ERROR | RESULT | RECORD},
@@ -40,6 +41,7 @@ static const struct kind {
 	[FW_EV_CANCEL] = {"cancel", NOW},
 	[FW_EV_RESUMED] = {"resumed", MACHINE},
 	[FW_EV_RESTARTED] = {"restarted", STAGE},
+	[FW_EV_RECUT] = {"recut", STAGE},
 };
 
 /* ---- writing ---- */
@@ -99,6 +101,22 @@ static int write_ranges(const struct fw_engine_event *event, struct fw_buffer *o
 	return FW_OK;
 }
 
+static int write_versions(const struct fw_engine_event *event, struct fw_buffer *out)
+{
+	fw_buffer_text(out, ",\"versions\":[");
+	for (size_t i = 0; i < event->version_count; i++) {
+		fw_buffer_text(out, i ? "," : "");
+		if (event->versions[i] && !is_utf8(event->versions[i]))
+			return FW_E_INVALID;
+		if (event->versions[i])
+			fw_json_quote(fw_str_of(event->versions[i]), out);
+		else
+			fw_buffer_text(out, "null");
+	}
+	fw_buffer_text(out, "]");
+	return FW_OK;
+}
+
 static void write_text(const char *name, const char *text, struct fw_buffer *out)
 {
 	if (!text)
@@ -150,6 +168,8 @@ int fw_event_log_encode(const struct fw_engine_event *event, struct fw_buffer *o
 	if ((fields & OBJECTS) && write_objects(event, out) != FW_OK)
 		return FW_E_INVALID;
 	if ((fields & RANGES) && write_ranges(event, out) != FW_OK)
+		return FW_E_INVALID;
+	if ((fields & VERSIONS) && event->version_count && write_versions(event, out) != FW_OK)
 		return FW_E_INVALID;
 	if ((fields & RESULT) && event->result) {
 		fw_buffer_text(out, ",\"result\":");
@@ -290,6 +310,25 @@ static bool read_ranges(const json_t *json, void *target)
 	return true;
 }
 
+static bool read_versions(const json_t *json, void *target)
+{
+	struct fw_engine_event *event = target;
+
+	if (!json_is_array(json))
+		return false;
+	const char **versions = fw_alloc_array(json_array_size(json) + 1, sizeof *versions);
+
+	event->versions = versions;
+	event->version_count = json_array_size(json);
+	for (size_t i = 0; i < event->version_count; i++) {
+		const json_t *version = json_array_get(json, i);
+
+		if (!json_is_null(version) && !read_text(version, &versions[i]))
+			return false;
+	}
+	return true;
+}
+
 #define AT(member) offsetof(struct fw_engine_event, member)
 static const struct member {
 	const char *name;
@@ -315,6 +354,7 @@ static const struct member {
 	{"error_message", ERROR, true, read_text, AT(error_message)},
 	{"objects", OBJECTS, false, read_objects, 0},
 	{"ranges", RANGES, false, read_ranges, 0},
+	{"versions", VERSIONS, true, read_versions, 0},
 	{"result", RESULT, true, read_result, AT(result)},
 	{"record", RECORD, true, read_record, AT(recorded)},
 };
@@ -384,5 +424,8 @@ void fw_event_log_release(struct fw_engine_event *event, json_t *owner)
 	free((void *)(uintptr_t)event->ranges);
 	event->ranges = NULL;
 	event->range_count = 0;
+	free((void *)(uintptr_t)event->versions);
+	event->versions = NULL;
+	event->version_count = 0;
 	json_decref(owner);
 }

@@ -35,6 +35,13 @@ void fw_stage_ask_plan(struct fw_engine *engine, uint32_t stage)
 		.kind = FW_ACT_PLAN, .stage = stage, .input = engine->stages[stage].partitioned});
 }
 
+bool fw_stage_has_cuts(const struct stage *stage)
+{
+	const struct input *input = cut_of(stage);
+
+	return input && input->planned;
+}
+
 bool fw_stage_is_cut(const struct stage *stage)
 {
 	const struct input *input = cut_of(stage);
@@ -103,6 +110,8 @@ static int check_ranges(const struct stage *stage, const struct input *input, co
 {
 	uint32_t next = 0; /* part that may begin */
 
+	if (event->version_count && event->version_count != input->list.count)
+		return fw_engine_conflict(err, "stage '%s': the plan is of another list", stage->plan->name);
 	for (size_t i = 0; i < event->range_count; i++) {
 		const struct fw_range *range = &event->ranges[i];
 
@@ -130,6 +139,18 @@ static void keep_ranges(struct fw_engine *engine, struct input *input, const str
 		if (range->header && (!kept || strcmp(range->header, kept) != 0))
 			kept = fw_engine_key(engine, range->header);
 		range->header = range->header ? kept : NULL;
+	}
+}
+
+/* A stage that goes on later reads what was cut, or nothing. */
+static void keep_versions(struct fw_engine *engine, struct input *input, const struct fw_engine_event *event)
+{
+	for (size_t i = 0; i < event->version_count; i++) {
+		struct fw_engine_object *object = &input->list.items[i];
+		const char *version = event->versions[i];
+
+		if (version && (!object->version || strcmp(version, object->version) != 0))
+			object->version = fw_engine_key(engine, version);
 	}
 }
 
@@ -168,6 +189,7 @@ int fw_engine_planned(struct fw_engine *engine, const struct fw_engine_event *ev
 		return FW_OK;
 	}
 	keep_ranges(engine, input, event);
+	keep_versions(engine, input, event);
 	fw_engine_touch(engine, event->stage);
 	return FW_OK;
 }

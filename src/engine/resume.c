@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Going on after a death or a failure, and afresh from a stage. What was committed stays; all else is ready again. A
+ * Going on after a death or a failure, afresh from a stage, and with new cuts. What was committed stays; all else is ready again. A
  * stage that ended whole stays ended (its failed tasks, too, when it says `on_failure: continue`: others have built on
  * their absence); one that failed with `stop`, was cancelled or was skipped is looked at anew.
  */
@@ -70,6 +70,48 @@ int fw_engine_restarted(struct fw_engine *engine, const struct fw_engine_event *
 	for (uint32_t i = 0; i < engine->stage_count; i++)
 		if (below[i])
 			restart(engine, i);
+	engine->suspended = true;
+	return FW_OK;
+}
+
+/* ---- cut again ---- */
+
+static bool goes_on(const struct stage *stage)
+{
+	return stage->open && stage->skip == SKIP_NONE && !stage->uncut && !fw_stage_ended_whole(stage);
+}
+
+bool fw_engine_goes_on_with(const struct fw_engine *engine, uint32_t stage, uint32_t *input, bool *of)
+{
+	const struct stage *cut = &engine->stages[stage];
+
+	if (!goes_on(cut) || !fw_stage_has_cuts(cut))
+		return false;
+	*input = cut->partitioned;
+	for (uint32_t slot = 0; of && slot < cut->tasks.count; slot++) {
+		const struct task *task = &cut->tasks.items[slot];
+		const struct fw_range *ranges = NULL;
+		size_t count = 0;
+
+		if (task->state == TASK_DONE && task->status == FW_STATUS_OK)
+			continue;
+		fw_stage_part(cut, slot, &ranges, &count);
+		for (size_t i = 0; i < count; i++)
+			of[ranges[i].object] = true;
+	}
+	return true;
+}
+
+int fw_engine_recut(struct fw_engine *engine, const struct fw_engine_event *event, struct fw_error **err)
+{
+	if (event->stage >= engine->stage_count)
+		return fw_engine_conflict(err, "no stage %u", event->stage);
+	const struct stage *stage = &engine->stages[event->stage];
+
+	if (!goes_on(stage) || !fw_stage_has_cuts(stage) || stage->ok > 0)
+		return fw_engine_conflict(err, "stage '%s': it has no cuts that can be made anew", stage->plan->name);
+	fw_engine_queues_clear(engine);
+	restart(engine, event->stage);
 	engine->suspended = true;
 	return FW_OK;
 }

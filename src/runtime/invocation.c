@@ -69,12 +69,12 @@ void fw_invocation_judge_start(struct fw_invocation *invocation, const struct fw
 	}
 }
 
-/* So will an event that cannot be made of the stage's own params. */
+/* So will an event that cannot be made of the stage's own params, or of objects that are not what they were. */
 static void judge_event(struct fw_invocation *invocation, const struct fw_error *error)
 {
 	int code = fw_error_code(error);
 
-	invocation->final = code == FW_E_INVALID || code == FW_E_LIMIT;
+	invocation->final = code == FW_E_INVALID || code == FW_E_LIMIT || code == FW_E_CONFLICT;
 	judge_failure(invocation, invocation->final ? "function_error" : "lost", "Flexwatt.NotPrepared", error);
 }
 

@@ -345,6 +345,7 @@ const struct fw_storage_ops fw_storage_file = {
 	.open = file_open,
 	.list = file_list,
 	.stat = fw_file_stat,
+	.is_still = fw_file_is_still,
 	.read = fw_file_read,
 	.local_path = file_local_path,
 	.stage_in = file_stage_in,

@@ -26,6 +26,7 @@ int fw_file_publish(struct fw_file_storage *storage, const struct fw_publication
 
 /* file_read.c */
 void fw_file_stat(struct fw_storage *base, const char *key, fw_storage_stat_fn *done, void *context);
+bool fw_file_is_still(struct fw_storage *base, const char *key, const char *version);
 void fw_file_read(struct fw_storage *base, const struct fw_storage_range *range, fw_storage_sink_fn *sink,
                   fw_storage_done_fn *done, void *context);
 

@@ -32,11 +32,21 @@ struct stat_job {
 	struct fw_error *error;
 };
 
+/* Without the device, whose number may be another one after the machine has started again. */
 static char *version_of(const struct stat *stat)
 {
-	return fw_printf("%llx.%llx.%lld.%lld.%09ld.%lld.%09ld", (unsigned long long)stat->st_dev,
-	                 (unsigned long long)stat->st_ino, (long long)stat->st_size, (long long)stat->st_mtim.tv_sec,
-	                 stat->st_mtim.tv_nsec, (long long)stat->st_ctim.tv_sec, stat->st_ctim.tv_nsec);
+	return fw_printf("%llx.%lld.%lld.%09ld.%lld.%09ld", (unsigned long long)stat->st_ino, (long long)stat->st_size,
+	                 (long long)stat->st_mtim.tv_sec, stat->st_mtim.tv_nsec, (long long)stat->st_ctim.tv_sec,
+	                 stat->st_ctim.tv_nsec);
+}
+
+bool fw_file_is_still(struct fw_storage *base, const char *key, const char *version)
+{
+	struct stat stat;
+	bool found = fstatat(((struct fw_file_storage *)base)->root_fd, key, &stat, 0) == 0;
+	fw_cleanup_free char *now = found ? version_of(&stat) : NULL;
+
+	return found && strcmp(now, version) == 0;
 }
 
 static void stat_work(void *context)

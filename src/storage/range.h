@@ -43,6 +43,8 @@ struct fw_range_object {
 	int64_t bytes;       /* as listed */
 };
 
-struct fw_ranges { /* sorted by part, then object */
-	FW_VECTOR(struct fw_range) list;
+struct fw_ranges {
+	FW_VECTOR(struct fw_range) list; /* sorted by part, then object */
+	const char *const *versions;     /* by object: what was cut; borrowed */
+	size_t object_count;
 };

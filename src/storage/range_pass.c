@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The passes of a plan over CSV: each object's index comes from the cache, or from its bytes, and then it is kept. An
- * object that changes meanwhile fails the plan: what was found would be of neither version.
+ * The first look at each object, which says what version is cut, and the passes over CSV: an object's index comes from the
+ * cache, or from its bytes, and then it is kept. An object that changes during the pass fails the plan: what was found
+ * would be of neither version, and must not be kept.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@ enum {
 struct passing {
 	struct fw_range_plan *plan;
 	size_t object;
-	char *version, *name;
+	char *name;
 	bool settled, hit;
 	size_t first_cut, cut_count; /* of the plan's, in this object */
 	int64_t *cuts;
@@ -36,7 +37,6 @@ static void pass_ends(void *context)
 	fw_csv_pass_done(&passing->pass);
 	fw_csv_index_done(&passing->index);
 	fw_error_free(passing->warning);
-	free(passing->version);
 	free(passing->name);
 	free(passing->cuts);
 	free(passing);
@@ -95,7 +95,7 @@ static void looked_again(void *context, int rc, const struct fw_storage_stat *st
 
 	if (rc != FW_OK) {
 		fail(passing, rc, error);
-	} else if (strcmp(stat->version, passing->version) != 0) {
+	} else if (strcmp(stat->version, passing->plan->versions[passing->object]) != 0) {
 		fw_plan_fail_changed(passing->plan, passing->object);
 		finish(passing);
 	} else if (passing->settled && passing->name) {
@@ -176,8 +176,9 @@ static void pass_over(struct passing *passing)
 	fw_csv_pass_init(&passing->pass, plan->keys[passing->object], object->bytes, &plan->format, passing->cuts,
 	                 passing->cut_count);
 	plan->storage->ops->read(plan->storage,
-	                         &(struct fw_storage_range){plan->keys[passing->object], passing->version, 0, object->bytes, object->bytes}, take,
-	                         passed, passing);
+	                         &(struct fw_storage_range){plan->keys[passing->object], plan->versions[passing->object], 0,
+	                                                    object->bytes, object->bytes},
+	                         take, passed, passing);
 }
 
 /* ---- what is known already ---- */
@@ -212,14 +213,18 @@ static void looked(void *context, int rc, const struct fw_storage_stat *stat, co
 		fail(passing, rc, error);
 		return;
 	}
-	const char *listed = plan->versions[passing->object];
+	char **version = &plan->versions[passing->object];
 
-	if (stat->bytes != plan->objects[passing->object].bytes || (listed && strcmp(stat->version, listed) != 0)) {
+	if (stat->bytes != plan->objects[passing->object].bytes || (*version && strcmp(stat->version, *version) != 0)) {
 		fw_plan_fail_changed(plan, passing->object);
 		finish(passing);
 		return;
 	}
-	passing->version = fw_strdup(stat->version);
+	*version = *version ? *version : fw_strdup(stat->version);
+	if (plan->format.kind != FW_RANGE_CSV) {
+		finish(passing);
+		return;
+	}
 	passing->settled = stat->settled;
 	if (!plan->cache_directory || stat->bytes < KEPT_FROM_BYTES) {
 		pass_over(passing);
@@ -229,16 +234,24 @@ static void looked(void *context, int rc, const struct fw_storage_stat *stat, co
 	fw_pool_submit(plan->pool, load_work, loaded, passing);
 }
 
+static void start(struct fw_range_plan *plan, size_t object)
+{
+	struct passing *passing = fw_alloc(sizeof *passing);
+
+	passing->plan = plan;
+	passing->object = object;
+	plan->passes++;
+	plan->storage->ops->stat(plan->storage, plan->keys[object], looked, passing);
+}
+
 void fw_plan_pass(struct fw_range_plan *plan)
 {
 	while (plan->next_object < plan->object_count && plan->passes < PASSES_AT_ONCE && plan->rc == FW_OK &&
 	       !plan->cancelled) {
-		struct passing *passing = fw_alloc(sizeof *passing);
+		size_t object = plan->next_object++;
 
-		passing->plan = plan;
-		passing->object = plan->next_object++;
-		plan->passes++;
-		plan->storage->ops->stat(plan->storage, plan->keys[passing->object], looked, passing);
+		if (plan->format.kind == FW_RANGE_CSV || !plan->listed[object])
+			start(plan, object);
 	}
 	if (plan->passes == 0)
 		fw_plan_probe(plan);

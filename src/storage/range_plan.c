@@ -16,6 +16,7 @@ static void free_plan(struct fw_range_plan *plan)
 	}
 	free(plan->keys);
 	free(plan->versions);
+	free(plan->listed);
 	free(plan->objects);
 	free(plan->indexes);
 	free(plan->cuts);
@@ -46,7 +47,7 @@ void fw_plan_fail_changed(struct fw_range_plan *plan, size_t object)
 
 void fw_plan_tell(struct fw_range_plan *plan)
 {
-	struct fw_ranges ranges = {0};
+	struct fw_ranges ranges = {.versions = (const char *const *)plan->versions, .object_count = plan->object_count};
 
 	if (plan->cancelled)
 		fw_plan_fail(plan, FW_E_CANCELLED, NULL);
@@ -59,12 +60,7 @@ void fw_plan_tell(struct fw_range_plan *plan)
 
 static void begin(void *context)
 {
-	struct fw_range_plan *plan = context;
-
-	if (plan->format.kind == FW_RANGE_CSV)
-		fw_plan_pass(plan);
-	else
-		fw_plan_probe(plan);
+	fw_plan_pass(context);
 }
 
 struct fw_range_plan *fw_range_plan(const struct fw_range_request *request, fw_range_plan_fn *done, void *context)
@@ -80,6 +76,7 @@ struct fw_range_plan *fw_range_plan(const struct fw_range_request *request, fw_r
 	plan->format = request->format;
 	plan->keys = fw_alloc_array(count + 1, sizeof(char *));
 	plan->versions = fw_alloc_array(count + 1, sizeof(char *));
+	plan->listed = fw_alloc_array(count + 1, sizeof *plan->listed);
 	plan->objects = fw_alloc_array(count + 1, sizeof *plan->objects);
 	plan->indexes = fw_alloc_array(count + 1, sizeof *plan->indexes);
 	plan->object_count = count;
@@ -91,6 +88,7 @@ struct fw_range_plan *fw_range_plan(const struct fw_range_request *request, fw_r
 	for (size_t i = 0; i < count; i++) {
 		plan->keys[i] = fw_strdup(request->objects[i].key);
 		plan->versions[i] = fw_strdup(request->objects[i].version);
+		plan->listed[i] = plan->versions[i] != NULL;
 		plan->objects[i].bytes = request->objects[i].bytes;
 		plan->bytes += request->objects[i].bytes;
 	}

@@ -5,7 +5,8 @@
  * the same ranges. A part may have pieces of several objects; none is empty: where records are few or long, there are
  * fewer parts than were asked for.
  *
- * Lines are looked for at each cut alone. CSV is passed over once, object by object, and what was found is kept.
+ * Lines are looked for at each cut alone. CSV is passed over once, object by object, and what was found is kept. What is
+ * cut is one version of every object: one that changes meanwhile fails the plan.
  */
 #pragma once
 

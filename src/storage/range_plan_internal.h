@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the files of a plan share: passes over CSV first (range_pass.c), then the cuts that are still open (range_probe.c),
- * several at a time, since a server far away answers each only after a while. All but the sinks is on the loop's thread.
+ * then a last look at the objects (range_look.c), several at a time, since a server far away answers each only after a
+ * while. All but the sinks is on the loop's thread.
  */
 #pragma once
 
@@ -19,7 +20,8 @@ struct fw_range_plan {
 	struct fw_storage *storage;
 	char *place, *cache_directory;
 	struct fw_range_format format;
-	char **keys, **versions; /* versions: as listed, NULL where they are not known */
+	char **keys, **versions; /* what is cut: as listed, else as it was when first looked at */
+	bool *listed;            /* that version is of the list: each reading names it, so that no last look is needed */
 	struct fw_cut_object *objects;
 	struct fw_csv_index *indexes; /* of csv, by object */
 	size_t object_count;
@@ -28,6 +30,7 @@ struct fw_range_plan {
 	size_t cut_count;
 	size_t next_object, passes; /* the next one to be passed over, and how many are being */
 	size_t next_cut, probes;    /* likewise looked at */
+	size_t next_look, looks;    /* objects, likewise, at last */
 	fw_range_plan_fn *done;
 	void *context;
 	int rc;
@@ -37,10 +40,12 @@ struct fw_range_plan {
 	_Atomic int64_t passed_bytes;
 };
 
-/* range_pass.c: indexes the objects that are left, then goes on with fw_plan_probe(). */
+/* range_pass.c: learns the version of the objects that are left, indexes those of CSV, then goes on with fw_plan_probe(). */
 void fw_plan_pass(struct fw_range_plan *plan);
-/* range_probe.c: closes the cuts that are open, then tells. */
+/* range_probe.c: closes the cuts that are open, then goes on with fw_plan_look(). */
 void fw_plan_probe(struct fw_range_plan *plan);
+/* range_look.c: whether the objects that are left are what was cut, then tells. */
+void fw_plan_look(struct fw_range_plan *plan);
 /* range_plan.c */
 void fw_plan_tell(struct fw_range_plan *plan);
 /* The first failure is the plan's. The storage's own is never FW_E_INVALID: that is said of the bytes alone. */

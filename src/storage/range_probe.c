@@ -144,5 +144,5 @@ void fw_plan_probe(struct fw_range_plan *plan)
 			start(plan, cut);
 	}
 	if (plan->probes == 0)
-		fw_plan_tell(plan);
+		fw_plan_look(plan);
 }

@@ -241,6 +241,14 @@ static char *s3_local_path(struct fw_storage *base, const char *key)
 	return NULL;
 }
 
+static bool s3_is_still(struct fw_storage *base, const char *key, const char *version)
+{
+	(void)base;
+	(void)key;
+	(void)version;
+	return true;
+}
+
 static void s3_stage_in(struct fw_storage *base, const struct fw_storage_range *range, fw_storage_stage_fn *done,
                         void *context)
 {
@@ -273,6 +281,7 @@ const struct fw_storage_ops fw_storage_s3 = {
 	.open = s3_open,
 	.list = fw_s3_storage_list,
 	.stat = fw_s3_storage_stat,
+	.is_still = s3_is_still,
 	.read = fw_s3_storage_read,
 	.local_path = s3_local_path,
 	.stage_in = s3_stage_in,

@@ -110,6 +110,10 @@ struct fw_storage_ops {
 	/* What an object is now. */
 	void (*stat)(struct fw_storage *storage, const char *key, fw_storage_stat_fn *done, void *context);
 
+	/* Whether an object that is a local file has that version still. One look, at once: what is elsewhere is never asked for
+	 * and said to have it, since stage_in, which must be called with the version, finds out. */
+	bool (*is_still)(struct fw_storage *storage, const char *key, const char *version);
+
 	/* Hands `length` bytes from `offset` on to the sink, in pieces of any size and bounded memory; length 0 is allowed. An
 	 * object that ends before is FW_E_CONFLICT: it has changed since its size was asked; so is one that has not the
 	 * version any more, unless that is NULL. `done` comes after the last piece. */

@@ -8,6 +8,7 @@ import os
 import random
 import re
 import signal
+import sqlite3
 import time
 
 import pytest
@@ -203,30 +204,132 @@ def test_objects_without_a_record_are_refused_before_anything_starts(flexwatt, f
     assert run_ids(flexwatt) == []
 
 
-def test_a_resumed_run_keeps_its_cuts(flexwatt, scripted):
-    """The plan is in the log: what has changed meanwhile in the objects does not move a cut."""
-    put(flexwatt, "a.csv", b"h\n" + b"".join(b"%d\n" % n for n in range(1000)))
-    code = TELL + "\nassert event['attempt'] > 1 or event['task'] != 2, 'not yet'"
-    flexwatt.workflow(f"""
-        name: again
-        storage: ./data
-        function: {{package: {scripted}}}
-        stages:
-          read:
-            workers: 4
-            retries: 0
-            inputs: {{rows: {{keys: "in/*.csv", range: csv}}}}
-            outputs: {{out: {{}}}}
-            params: {{code: {json.dumps(code)}}}
-    """)
-    flexwatt("run", "workflow.yaml", status=1)
-    run, = run_ids(flexwatt)
-    put(flexwatt, "a.csv", b"h\n" + b"".join(b"%d\n" % n for n in range(1000)) + b"more\n" * 500)
-    flexwatt("run", "--resume", run)
-    assert len([event for event in events_of(flexwatt) if event["event"] == "planned"]) == 1
+AGAIN = """
+    name: again
+    storage: ./data
+    function: {package: %s}
+    stages:
+      read:
+        workers: 4
+        retries: 2
+        inputs: {rows: {keys: "in/*.csv", range: %s}}
+        outputs: {out: {}}
+        params: {code: %s}
+      below: {inputs: {all: read.out}, workers: 1, params: {code: "pass"}}
+"""
+# Tasks fail until the file is there, those of `which` alone.
+UNTIL = "import os\nassert os.path.exists({path!r}) or event['task'] not in {which}, 'not yet'\n"
+
+
+def again(flexwatt, scripted, which, kind="csv"):
+    code = UNTIL.format(path=str(flexwatt.data / "go"), which=which) + TELL
+    flexwatt.workflow(AGAIN % (scripted, kind, json.dumps(code)))
+    done = flexwatt("run", "workflow.yaml", status=1)
+    assert "not yet" in done.stderr
+    (flexwatt.data / "go").touch()
+    return run_ids(flexwatt)[0]
+
+
+def rows_that_were_read(flexwatt, run):
     outputs = flexwatt.outputs(run)
-    rows = [row for key in sorted(outputs) for item in json.loads(outputs[key]) for row in rows_of(text_of(item))]
-    assert rows == [[str(n)] for n in range(1000)]
+    tasks = sorted((key for key in outputs if key.startswith("read/")), key=lambda key: int(key.split("/")[1].split(".")[0]))
+    return [row for task in tasks for item in json.loads(outputs[task]) for row in rows_of(text_of(item))]
+
+
+def plans(flexwatt):
+    return [event for event in events_of(flexwatt) if event["event"] == "planned"]
+
+
+TABLE = b"h\n" + b"".join(b"%d\n" % n for n in range(1000))
+
+
+def test_a_resumed_run_keeps_its_cuts(flexwatt, scripted):
+    """The plan is in the log, and with it which version of the objects it is of."""
+    path = put(flexwatt, "a.csv", TABLE)
+    run = again(flexwatt, scripted, [2])
+    put(flexwatt, "b.csv", b"h\nmore\n")  # was not there when the objects were listed
+    flexwatt("run", "--resume", run)
+    version, = plans(flexwatt)[0]["versions"]
+    assert len(plans(flexwatt)) == 1 and f".{len(TABLE)}." in version and f"{path.stat().st_mtime_ns % 10**9:09}" in version
+    assert rows_that_were_read(flexwatt, run) == [[str(n)] for n in range(1000)]
+
+
+@pytest.mark.parametrize("kind", ["csv", "lines", "bytes"])
+def test_an_object_that_was_mended_before_anything_was_committed_is_cut_again(flexwatt, scripted, kind):
+    put(flexwatt, "a.csv", TABLE)
+    run = again(flexwatt, scripted, [0, 1, 2, 3], kind)
+    mended = TABLE.replace(b"\n500\n", b"\n5\n") + b"more\n"
+    put(flexwatt, "a.csv", mended)
+    flexwatt("run", "--resume", run)
+    assert [event["event"] for event in events_of(flexwatt)].count("recut") == 1 and len(plans(flexwatt)) == 2
+    outputs = flexwatt.outputs(run)
+    assert all(re.match(r"read/\d+\.4/", key) for key in outputs), "attempts count on"
+    text = b"".join(text_of(item) for key in sorted(outputs) for item in json.loads(outputs[key]))
+    assert text == (mended if kind != "csv" else mended[2:])
+    flexwatt("run", "--resume", run, "--from", "below")  # what is replayed is what was
+    assert len(plans(flexwatt)) == 2
+
+
+@pytest.mark.parametrize("change", ["shorter", "longer", "same length", "gone"])
+def test_an_object_that_was_mended_after_tasks_were_committed_is_refused_with_the_way_out(flexwatt, scripted, change):
+    path = put(flexwatt, "a.csv", TABLE)
+    run = again(flexwatt, scripted, [2])
+    before = events_of(flexwatt)
+    mended = TABLE.replace(b"\n500\n", {"shorter": b"\n5\n", "longer": b"\n50000\n"}.get(change, b"\n5oo\n"))
+    put(flexwatt, "a.csv", mended)
+    if change == "gone":
+        path.unlink()
+    done = flexwatt("run", "--resume", run, status=2)
+    assert ("cannot resume: stage 'read': object in/a.csv has changed since it was cut into ranges, and 3 of its 4 tasks are "
+            "committed") in done.stderr
+    assert "accept it with --from read" in done.stderr and events_of(flexwatt) == before
+    put(flexwatt, "a.csv", mended)
+    flexwatt("run", "--resume", run, "--from", "read")
+    assert rows_that_were_read(flexwatt, run) == rows_of(mended)[1:]
+
+
+def test_what_only_committed_tasks_have_read_may_change(flexwatt, scripted):
+    put(flexwatt, "a.csv", TABLE), put(flexwatt, "b.csv", TABLE)
+    run = again(flexwatt, scripted, [3])
+    put(flexwatt, "a.csv", b"h\n")
+    flexwatt("run", "--resume", run)
+    assert rows_that_were_read(flexwatt, run) == [[str(n)] for n in range(1000)] * 2
+
+
+def test_a_log_without_versions_is_still_replayed(flexwatt, scripted):
+    """Older runs have none: of their objects only the size is compared."""
+    put(flexwatt, "a.csv", TABLE)
+    run = again(flexwatt, scripted, [2])
+    with sqlite3.connect(flexwatt.store) as store:
+        store.execute("update event_data set text = json_remove(text, '$.versions') where text like '%\"planned\"%'")
+    assert "versions" not in plans(flexwatt)[0]
+    put(flexwatt, "a.csv", TABLE + b"more\n")
+    flexwatt("run", "--resume", run, status=2)
+    put(flexwatt, "a.csv", TABLE)
+    flexwatt("run", "--resume", run)
+    assert rows_that_were_read(flexwatt, run) == [[str(n)] for n in range(1000)]
+
+
+def test_an_object_that_changes_while_tasks_run_fails_those_that_read_it(flexwatt, scripted):
+    """Neither what comes after the change nor what was read during it is committed, and nothing is tried again."""
+    put(flexwatt, "a.csv", TABLE)
+    code = TELL + f"""
+import os, time
+while not os.path.exists({str(flexwatt.data / 'go')!r}):
+    time.sleep(0.01)
+"""
+    flexwatt.workflow(AGAIN % (scripted, "csv", json.dumps(code)))
+    process = flexwatt.start("run", "workflow.yaml", "--set", "stages.read.workers=1")
+    wait_until(lambda: any(event["event"] == "started" for event in events_of(flexwatt)))
+    put(flexwatt, "a.csv", TABLE.replace(b"500", b"5oo"))
+    (flexwatt.data / "go").touch()
+    _, errors = process.communicate(timeout=60)
+    run, = run_ids(flexwatt)
+    assert process.returncode == 1 and "Storage.Changed" in errors
+    assert f"object in/a.csv has changed since it was cut into ranges (flexwatt run --resume {run}" in errors
+    assert [record["attempt"] for record in flexwatt.records(run)] == [1]
+    flexwatt("run", "--resume", run)
+    assert ["5oo"] in rows_that_were_read(flexwatt, run)
 
 
 def test_a_large_table_is_passed_over_once(flexwatt, scripted):

@@ -125,7 +125,8 @@ static void memory_stat(struct fw_storage *base, const char *key, fw_storage_sta
 {
 	struct memory_storage *storage = (struct memory_storage *)base;
 	struct fw_str object = object_of(storage, key);
-	fw_cleanup_free char *version = fw_printf("%d", storage->changes ? (int)below(&storage->chance, 1u << 30) : 7);
+	bool changed = ++storage->stats >= storage->changes_from && storage->changes_from > 0;
+	fw_cleanup_free char *version = fw_printf("%u", changed ? 100 + storage->stats : 7);
 	struct fw_error *error = NULL;
 	int rc = storage->fails ? fw_fail(&error, storage->fails, "object %s: gone", key) : FW_OK;
 

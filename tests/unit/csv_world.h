@@ -36,6 +36,7 @@ struct memory_storage {
 	unsigned reads;     /* how often read() was called */
 	int64_t bytes_read;
 	int fails;          /* what stat() answers with, FW_OK: nothing */
-	bool changes;       /* every stat() sees another version */
+	unsigned stats;     /* how often stat() was called */
+	unsigned changes_from; /* that stat() and all after it see other versions; 0: none does */
 };
 void memory_storage_init(struct memory_storage *storage, struct fw_loop *loop, struct fw_str *objects, size_t count);

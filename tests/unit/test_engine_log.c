@@ -28,6 +28,8 @@ static void each_kind_of_event_reads_back_as_it_was_written(void **state)
 		"[1,0,9000000004,5,true],[1,2,4,6,\"\"],[2,2,10,6,true]]}",
 		"{\"event\":\"planned\",\"time_ns\":5,\"stage\":1,\"input\":0,\"ranges\":[[0,0,0,1],[1,0,1,1]]}",
 		"{\"event\":\"planned\",\"time_ns\":5,\"stage\":1,\"input\":0,\"ranges\":[]}",
+		"{\"event\":\"planned\",\"time_ns\":5,\"stage\":1,\"input\":0,\"ranges\":[],\"versions\":[\"2a.7\",null]}",
+		"{\"event\":\"recut\",\"time_ns\":5,\"stage\":1}",
 		"{\"event\":\"plan_failed\",\"time_ns\":5,\"stage\":1,\"input\":0,\"status\":\"lost\",\"error_message\":\"gone\"}",
 		"{\"event\":\"started\",\"time_ns\":6,\"stage\":0,\"task\":4294967295,\"attempt\":1}",
 		"{\"event\":\"ended\",\"time_ns\":7,\"stage\":0,\"task\":3,\"attempt\":2,\"status\":\"ok\","
@@ -110,6 +112,7 @@ static void nonsense_is_refused(void **state)
 		{"{\"event\":\"listed\",\"time_ns\":1,\"stage\":0,\"input\":0,\"objects\":{}}", "cannot be that"},
 		{"{\"event\":\"planned\",\"time_ns\":1,\"stage\":0,\"input\":0}", "'planned' lacks 'ranges'"},
 		{"{\"event\":\"planned\",\"time_ns\":1,\"stage\":0,\"input\":0,\"ranges\":[[0,0,0]]}", "cannot be that"},
+		{"{\"event\":\"planned\",\"time_ns\":1,\"stage\":0,\"input\":0,\"ranges\":[],\"versions\":[7]}", "cannot be that"},
 		{"{\"event\":\"planned\",\"time_ns\":1,\"stage\":0,\"input\":0,\"ranges\":[[0,0,0,-1]]}", "cannot be that"},
 		{"{\"event\":\"planned\",\"time_ns\":1,\"stage\":0,\"input\":0,\"ranges\":[[0,0,0,1,true]]}", "cannot be that"},
 		{"{\"event\":\"planned\",\"time_ns\":1,\"stage\":0,\"input\":0,\"ranges\":[[0,0,0,1,\"h\",1]]}", "cannot be that"},

@@ -165,7 +165,7 @@ static void build_two(struct world *world, enum fw_on_failure on_failure)
 	world_build(world);
 	start(world);
 	expect(world, "list a/0");
-	LISTED(world, "a", 0, "x.csv");
+	LISTED(world, "a", 0, "x.csv", "y.csv");
 	expect(world, "plan a/0; dispatch c/0.1");
 }
 
@@ -250,6 +250,85 @@ static void an_engine_that_died_while_planning_asks_again(void **state)
 	expect_ranges(&world, "a", 1, "x.csv:12+2(h) y.csv:2+9(i)");
 }
 
+static int recut(struct world *world, const char *stage, struct fw_error **err)
+{
+	return try_step(world, &(struct fw_engine_event){.kind = FW_EV_RECUT, .stage = stage_index(world, stage)}, err);
+}
+
+static void what_a_resumed_run_goes_on_with_is_what_open_tasks_have_ranges_of(void **state)
+{
+	(void)state;
+	fw_cleanup_world struct world world;
+	bool of[2] = {false};
+	uint32_t input = 7;
+
+	build_two(&world, FW_FAILURE_STOP);
+	assert_false(fw_engine_goes_on_with(world.engine, 0, &input, NULL)); /* nothing is cut yet */
+	planned(&world, "a", three, 4);
+	ended_ok(&world, "a", 0, 1, 1);
+	ended_ok(&world, "a", 1, 1, 1);
+	assert_true(fw_engine_goes_on_with(world.engine, 0, &input, of));
+	assert_int_equal(input, 0);
+	assert_false(of[0]); /* of x.csv are tasks 0 and 1 alone */
+	assert_true(of[1]);
+	ended_ok(&world, "a", 2, 1, 1);
+	assert_false(fw_engine_goes_on_with(world.engine, 0, &input, of));
+}
+
+static void the_versions_that_were_cut_are_kept(void **state)
+{
+	(void)state;
+	fw_cleanup_world struct world world;
+	struct fw_error *err = NULL;
+	const char *const versions[] = {"v1", "v2", NULL};
+	struct fw_engine_event event = {.kind = FW_EV_PLANNED, .ranges = three, .range_count = 4, .versions = versions,
+	                                .version_count = 3};
+	size_t count = 0;
+
+	build_two(&world, FW_FAILURE_STOP);
+	assert_error_is(try_step(&world, &event, &err), &err, FW_E_CONFLICT, "the plan is of another list");
+	event.version_count = 2;
+	step(&world, &event);
+	assert_string_equal(fw_engine_input(world.engine, 0, 0, &count)[1].version, "v2");
+}
+
+static void a_stage_that_is_cut_again_starts_afresh_alone(void **state)
+{
+	(void)state;
+	fw_cleanup_world struct world world;
+
+	build_two(&world, FW_FAILURE_STOP);
+	planned(&world, "a", three, 4);
+	ended_ok(&world, "c", 0, 1, 1);
+	for (uint32_t task = 0; task < 3; task++)
+		ended_as(&world, "a", task, 1, FW_STATUS_FUNCTION_ERROR);
+	assert_int_equal(recut(&world, "a", NULL), FW_OK);
+	expect(&world, "");
+	resume(&world);
+	expect(&world, "list a/0");
+	LISTED(&world, "a", 0, "x.csv");
+	expect(&world, "plan a/0");
+	planned(&world, "a", three, 2);
+	expect(&world, "dispatch a/0.2; dispatch a/1.2"); /* attempts count on */
+	expect_ranges(&world, "a", 1, "x.csv:12+2(h)");
+	ended_ok(&world, "a", 0, 2, 1);
+	ended_ok(&world, "a", 1, 2, 1);
+	expect(&world, "a ok; dispatch b/0.1");
+}
+
+static void what_is_committed_is_not_cut_again(void **state)
+{
+	(void)state;
+	fw_cleanup_world struct world world;
+	struct fw_error *err = NULL;
+
+	build_two(&world, FW_FAILURE_STOP);
+	assert_error_is(recut(&world, "c", &err), &err, FW_E_CONFLICT, "stage 'c': it has no cuts");
+	planned(&world, "a", three, 4);
+	ended_ok(&world, "a", 0, 1, 1);
+	assert_error_is(recut(&world, "a", &err), &err, FW_E_CONFLICT, "stage 'a': it has no cuts that can be made anew");
+}
+
 static void refused(struct world *world, const struct fw_range *ranges, size_t count, const char *why)
 {
 	struct fw_error *err = NULL;
@@ -264,7 +343,7 @@ static void plans_that_cannot_be_are_refused(void **state)
 	fw_cleanup_world struct world world;
 
 	build_two(&world, FW_FAILURE_STOP);
-	refused(&world, (struct fw_range[]){{0, 1, 0, 1, NULL}}, 1, "a range is of no object");
+	refused(&world, (struct fw_range[]){{0, 2, 0, 1, NULL}}, 1, "a range is of no object");
 	refused(&world, (struct fw_range[]){{0, 0, 0, 0, NULL}}, 1, "a range is of no object");
 	refused(&world, (struct fw_range[]){{1, 0, 0, 1, NULL}}, 1, "parts of the plan are missing");
 	refused(&world, (struct fw_range[]){{0, 0, 0, 1, NULL}, {2, 0, 1, 1, NULL}}, 2, "parts of the plan are missing");
@@ -279,4 +358,6 @@ FW_TESTS(the_plan_is_asked_for_when_the_list_is_closed_and_gives_the_tasks,
          objects_of_another_stage_without_a_record_give_no_task, listed_objects_without_a_record_fail_the_run,
          what_cannot_be_cut_fails_its_stage_and_those_behind_it, who_goes_on_after_failures_goes_on_without_its_objects,
          objects_that_cannot_be_read_fail_the_run, a_cancelled_run_waits_for_the_plan_to_be_given_up,
-         an_engine_that_died_while_planning_asks_again, plans_that_cannot_be_are_refused)
+         an_engine_that_died_while_planning_asks_again,
+         what_a_resumed_run_goes_on_with_is_what_open_tasks_have_ranges_of, the_versions_that_were_cut_are_kept,
+         a_stage_that_is_cut_again_starts_afresh_alone, what_is_committed_is_not_cut_again, plans_that_cannot_be_are_refused)

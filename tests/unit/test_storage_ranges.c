@@ -24,6 +24,7 @@ struct world {
 	int rc;
 	char *message;
 	struct fw_ranges ranges;
+	char *versions[OBJECTS_MAX];
 };
 
 static void world_init(struct world *world, size_t count)
@@ -43,6 +44,8 @@ static void forget(struct world *world)
 	for (size_t i = 0; i < world->ranges.list.count; i++)
 		free((char *)(uintptr_t)world->ranges.list.items[i].header);
 	free(world->ranges.list.items);
+	for (size_t i = 0; i < OBJECTS_MAX; i++)
+		free(FW_TAKE(world->versions[i]));
 	free(world->message);
 	world->ranges = (struct fw_ranges){0};
 	world->message = NULL;
@@ -71,6 +74,8 @@ static void planned(void *context, int rc, const struct fw_ranges *ranges, const
 		range.header = fw_strdup(range.header);
 		FW_PUSH(&world->ranges.list, range);
 	}
+	for (size_t i = 0; i < ranges->object_count; i++)
+		world->versions[i] = fw_strdup(ranges->versions[i]);
 	fw_loop_stop(world->loop);
 }
 
@@ -314,15 +319,55 @@ static void an_index_that_is_damaged_is_made_again(void **state)
 
 static void an_object_that_changes_meanwhile_fails_the_plan(void **state)
 {
+	(void)state;
+	for (enum fw_range_kind kind = FW_RANGE_BYTES; kind <= FW_RANGE_CSV; kind++) {
+		for (unsigned from = 1; from <= (kind == FW_RANGE_CSV ? 3 : 2); from++) {
+			fw_cleanup_world struct world world;
+
+			world_init(&world, 1);
+			fw_buffer_text(&world.texts[0], "a\n1\n2\n");
+			world.storage.changes_from = from;
+			plan(&world, (struct fw_range_format){kind, ',', true}, 2);
+			assert_int_equal(world.rc, FW_E_CONFLICT);
+			assert_string_equal(world.message, "object 0 changed while the run read it");
+		}
+	}
+}
+
+static void an_object_that_changes_behind_a_kept_index_fails_the_plan(void **state)
+{
+	fw_cleanup_tree struct tree tree = tree_of("cache/", NULL);
+	fw_cleanup_free char *cache = fw_printf("%s/cache", tree.path);
 	fw_cleanup_world struct world world;
+	const struct fw_range_format csv = {FW_RANGE_CSV, ',', true};
+	uint64_t chance = 3;
 
 	(void)state;
 	world_init(&world, 1);
-	fw_buffer_text(&world.texts[0], "a\n1\n2\n");
-	world.storage.changes = true;
-	plan(&world, (struct fw_range_format){FW_RANGE_CSV, ',', true}, 2);
+	world.cache = cache;
+	csv_append(&world.texts[0], &(struct csv_shape){',', true, false, true, 200000, 5000}, &chance);
+	plan(&world, csv, 3);
+	assert_int_equal(world.rc, FW_OK);
+	world.storage.changes_from = world.storage.stats + 2; /* the first look finds what the index is of */
+	world.storage.bytes_read = 0;
+	plan(&world, csv, 3);
+	assert_true(world.storage.bytes_read < (int64_t)world.texts[0].length);
 	assert_int_equal(world.rc, FW_E_CONFLICT);
-	assert_string_equal(world.message, "object 0 changed while the run read it");
+}
+
+static void what_was_cut_is_told_by_its_version(void **state)
+{
+	(void)state;
+	for (enum fw_range_kind kind = FW_RANGE_BYTES; kind <= FW_RANGE_CSV; kind++) {
+		fw_cleanup_world struct world world;
+
+		world_init(&world, 2);
+		fw_buffer_text(&world.texts[0], "a\n1\n2\n");
+		plan(&world, (struct fw_range_format){kind, ',', true}, 2);
+		assert_int_equal(world.rc, FW_OK);
+		assert_string_equal(world.versions[0], "7");
+		assert_string_equal(world.versions[1], "7");
+	}
 }
 
 static void a_storage_that_fails_is_told_from_bytes_that_are_wrong(void **state)
@@ -359,5 +404,6 @@ static void a_cancelled_plan_ends_at_once(void **state)
 FW_TESTS(every_record_is_in_one_range_for_any_number_of_parts, objects_without_records_have_no_ranges,
          one_giant_line_stays_whole, parts_differ_by_little_where_records_are_short, lines_are_found_by_reading_little,
          a_second_plan_of_the_same_object_reads_little, an_index_that_is_damaged_is_made_again,
-         an_object_that_changes_meanwhile_fails_the_plan, a_storage_that_fails_is_told_from_bytes_that_are_wrong,
+         an_object_that_changes_meanwhile_fails_the_plan, an_object_that_changes_behind_a_kept_index_fails_the_plan,
+         what_was_cut_is_told_by_its_version, a_storage_that_fails_is_told_from_bytes_that_are_wrong,
          a_cancelled_plan_ends_at_once)
