@@ -205,33 +205,71 @@ def test_bad_videos_fail_alone_and_are_named_and_the_others_are_stitched(applica
     assert "sound.wav" in failed["Video.Unsupported"] and "no video" in failed["Video.Unsupported"]
 
 
-def test_a_damaged_batch_fails_its_own_task_and_the_video_is_not_stitched_with_a_hole(application):
-    source(application.videos / "good.mp4", 3)
-    run, _ = stitched(application, "stages.cut.params.batch_seconds=1")
-    cut = sorted((application.data / "runs" / run["run"] / "cut").glob("**/*.mp4"))
+BATCHES = """
+    name: batches
+    storage: ./data
+    function: {package: ./functions}
+    defaults: {memory: 512, retries: 0, on_failure: continue}
+    stages:
+      process: {workers: auto, inputs: {batches: {keys: "batches/*"}}, outputs: {processed: {suffix: .mp4}}}
+      stitch: {inputs: {batches: process.processed}, outputs: {videos: {suffix: .mp4}}}
+"""
+
+
+def cut_and_damage(application, names, damaged):
+    """The batches of these videos, of a second each; those of `damaged` have their second one spoilt."""
     (application.data / "batches").mkdir()
-    for number, path in enumerate(cut):
-        shutil.copy(path, application.data / "batches" / f"{number}.mp4")
-    data = bytearray(cut[1].read_bytes())
-    begin = data.index(b"mdat")
-    data[begin + 1000:begin + 4000] = b"\xff" * 3000
-    (application.data / "batches" / "1.mp4").write_bytes(data)
-    application.workflow("""
-        name: batches
-        storage: ./data
-        function: {package: ./functions}
-        defaults: {memory: 512, retries: 0, on_failure: continue}
-        stages:
-          process: {workers: auto, inputs: {batches: {keys: "batches/*"}}, outputs: {processed: {suffix: .mp4}}}
-          stitch: {inputs: {batches: process.processed}, outputs: {videos: {suffix: .mp4}}}
-    """, "batches.yaml")
+    for name in names:
+        for old in application.videos.iterdir():
+            old.unlink()
+        source(application.videos / f"{name}.mp4", 3)
+        run, _ = stitched(application, "stages.cut.params.batch_seconds=1")
+        for number, path in enumerate(sorted((application.data / "runs" / run["run"] / "cut").glob("**/*.mp4"))):
+            data = bytearray(path.read_bytes())
+            if name in damaged and number == 1:
+                begin = data.index(b"mdat")
+                data[begin + 1000:begin + 4000] = b"\xff" * 3000
+            (application.data / "batches" / f"{name}-{number}.mp4").write_bytes(data)
+    application.workflow(BATCHES, "batches.yaml")
+
+
+def test_a_damaged_batch_fails_its_own_task_and_the_video_is_not_stitched_with_a_hole(application):
+    cut_and_damage(application, ["only"], ["only"])
     run = application.json("run", "batches.yaml", status=1)
     failed, = [record for record in application.records(run["run"], "process") if record["status"] != "ok"]
     assert failed["error_type"] == "Video.Corrupt"
-    assert "good.mp4: batch 2 of 3" in failed["error_message"]
+    assert "only.mp4: batch 2 of 3" in failed["error_message"]
     record, = application.records(run["run"], "stitch")
     assert record["error_type"] == "Video.Incomplete"
-    assert "good.mp4: batch 2 of 3 is missing" in record["error_message"]
+    assert "only.mp4: batch 2 of 3 is missing" in record["error_message"]
+
+
+def test_beside_a_video_with_a_damaged_batch_the_others_are_stitched_and_the_run_has_failed(application):
+    cut_and_damage(application, ["bad", "good", "whole"], ["bad"])
+    run = application.json("run", "batches.yaml", status=1)
+    failed, = [record for record in application.records(run["run"], "process") if record["status"] != "ok"]
+    assert failed["error_type"] == "Video.Corrupt" and "bad.mp4: batch 2 of 3" in failed["error_message"]
+    made = {path.name: path for path in (application.data / "runs" / run["run"]).glob("stitch/**/*.mp4")}
+    assert {name: probe(path)["frames"] for name, path in made.items()} == {"good.mp4": 75, "whole.mp4": 75}
+    record, = application.records(run["run"], "stitch")
+    assert record["status"] == "ok" and record["metrics"]["videos"] == 2 and record["metrics"]["videos_left_out"] == 1
+    assert "bad.mp4 is left out: batch 2 of 3 is missing" in json.dumps(application.json("show", run["run"], "--task", "stitch/0", "--logs"))
+
+
+def test_several_workers_of_stitch_which_would_have_a_part_of_each_video_are_refused(application):
+    source(application.videos / "good.mp4", 1)
+    run, made = stitched(application, "stages.cut.params.batch_seconds=0.3", "stages.stitch.workers=2", status=1)
+    assert made == {}
+    assert "stitch has 2 workers" in application.records(run["run"], "stitch/0")[0]["error_message"]
+
+
+def test_two_videos_whose_long_names_begin_alike_are_two(application):
+    directory = application.videos.joinpath(*(letter * 200 for letter in "abcdef"))
+    directory.mkdir(parents=True)
+    for name, seconds in (("one", 0.4), ("two", 0.8)):
+        source(directory / f"{name}.mp4", seconds)
+    _, made = stitched(application, "stages.cut.inputs.videos.keys=videos/**", "stages.cut.params.batch_seconds=0.3")
+    assert {name: probe(path)["frames"] for name, path in made.items()} == {"one.mp4": 10, "two.mp4": 20}
 
 
 @pytest.mark.parametrize("setting, names", [("process.params.filter=nosuchfilter", "nosuchfilter"),

@@ -7,7 +7,7 @@
 
 #include "../../common/encode.h"
 
-enum { BATCH_TEXT = 2048 };
+enum { BATCH_SOURCE = 2048, BATCH_TEXT = BATCH_SOURCE + 512 };
 
 struct batch {
 	int64_t part, parts;
@@ -17,7 +17,7 @@ struct batch {
 	AVRational tick;          /* unit of these four, which count from the video's first frame */
 	AVRational encoder, rate; /* ticks and frame rate that all encoders of this video use */
 	int empty;                /* there is no frame in the file; batch_peek tells */
-	char source[BATCH_TEXT / 2];
+	char source[BATCH_SOURCE]; /* its URI: what tells videos apart, and so never cut off */
 };
 
 void batch_describe(const struct batch *batch, char text[static BATCH_TEXT]);

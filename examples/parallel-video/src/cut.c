@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "batch.h"
 #include "handlers.h"
@@ -146,6 +147,9 @@ __attribute__((visibility("default"))) int cut(struct fw_invocation *invocation)
 	while ((rc = fw_next_input(invocation, "videos", &object)) == FW_OK) {
 		struct cutter cutter = {.first = 0};
 
+		if (strlen(object.uri) >= BATCH_SOURCE)
+			return fw_fail_invocation(invocation, "Video.Unsupported", "%s: its name is longer than %d bytes", object.uri,
+			                          BATCH_SOURCE - 1);
 		rc = video_open(&cutter.video, invocation, &object, 1);
 		if (rc == FW_OK)
 			rc = measure(&cutter);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * stitch: the batches of each video into one file, by copying packets. All batches must be there and encoded alike: a video with
- * a hole is no result.
+ * a hole is no result, and is left out.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -65,23 +65,29 @@ static int gather(struct fw_invocation *invocation, struct pieces *pieces)
 	return rc == FW_END ? FW_OK : rc;
 }
 
-static int check_whole(struct fw_invocation *invocation, const struct piece *pieces, size_t count)
+/* The batches of a source are sorted: a part comes once, and all come from one cutting of it. */
+static int check_once(struct fw_invocation *invocation, const struct piece *pieces, size_t count)
 {
-	const struct batch *batch = &pieces->batch;
+	for (size_t i = 1; i < count; i++) {
+		const struct batch *batch = &pieces[i].batch, *before = &pieces[i - 1].batch;
 
-	for (size_t i = 0; i < count; i++) {
-		long long found = pieces[i].batch.part;
-
-		if (pieces[i].batch.parts != batch->parts || found < (long long)i)
-			return fw_fail_invocation(invocation, "Video.Doubled", "%s: batch %lld is there twice", batch->source, found + 1);
-		if (found > (long long)i)
-			return fw_fail_invocation(invocation, "Video.Incomplete", "%s: batch %zu of %lld is missing", batch->source, i + 1,
-			                          (long long)batch->parts);
+		if (batch->parts != before->parts)
+			return fw_fail_invocation(invocation, "Video.Doubled", "%s: it was cut twice: there are batches of %lld and of %lld",
+			                          batch->source, (long long)before->parts, (long long)batch->parts);
+		if (batch->part == before->part)
+			return fw_fail_invocation(invocation, "Video.Doubled", "%s: batch %lld is there twice", batch->source,
+			                          (long long)batch->part + 1);
 	}
-	if ((int64_t)count < batch->parts)
-		return fw_fail_invocation(invocation, "Video.Incomplete", "%s: batch %zu of %lld is missing", batch->source, count + 1,
-		                          (long long)batch->parts);
 	return FW_OK;
+}
+
+/* The first part that is not there, from 0; -1: all are. */
+static int64_t missing_part(const struct piece *pieces, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (pieces[i].batch.part > (int64_t)i)
+			return (int64_t)i;
+	return (int64_t)count < pieces->batch.parts ? (int64_t)count : -1;
 }
 
 /* ---- names ---- */
@@ -211,7 +217,7 @@ static int end_file(struct stitching *stitching, const struct batch *batch)
 
 static int stitch_one(struct stitching *stitching, const struct piece *pieces, size_t count)
 {
-	int rc = check_whole(stitching->invocation, pieces, count);
+	int rc = FW_OK;
 
 	for (size_t i = 0; rc == FW_OK && i < count; i++) {
 		struct video video;
@@ -234,25 +240,53 @@ static int stitch_one(struct stitching *stitching, const struct piece *pieces, s
 	return rc;
 }
 
+static int stitch_whole(struct fw_invocation *invocation, const struct pieces *pieces, size_t at, size_t count)
+{
+	char name[NAME_BYTES];
+	struct stitching stitching = {.invocation = invocation, .name = name};
+
+	choose_name(pieces, at, name);
+	return stitch_one(&stitching, pieces->items + at, count);
+}
+
+/* A video with a hole is left out and told: the task that should have made the batch failed before, and with it the run. */
 static int stitch_all(struct fw_invocation *invocation, const struct pieces *pieces)
 {
+	const struct batch *incomplete = NULL;
+	int64_t stitched = 0, left_out = 0, missing = -1;
 	size_t next;
 
 	for (size_t i = 0; i < pieces->count; i = next) {
-		char name[NAME_BYTES];
-		struct stitching stitching = {.invocation = invocation, .name = name};
-
-		choose_name(pieces, i, name);
 		next = next_source(pieces, i);
-		if (stitch_one(&stitching, pieces->items + i, next - i) != FW_OK)
+		if (check_once(invocation, pieces->items + i, next - i) != FW_OK)
 			return FW_ERROR;
+		int64_t hole = missing_part(pieces->items + i, next - i);
+		if (hole < 0 && stitch_whole(invocation, pieces, i, next - i) != FW_OK)
+			return FW_ERROR;
+		stitched += hole < 0;
+		if (hole < 0)
+			continue;
+		incomplete = &pieces->items[i].batch;
+		missing = hole + 1;
+		left_out++;
+		fw_log(invocation, "%s is left out: batch %lld of %lld is missing", incomplete->source, (long long)missing,
+		       (long long)incomplete->parts);
 	}
-	return FW_OK;
+	fw_metric(invocation, "videos", (double)stitched);
+	fw_metric(invocation, "videos_left_out", (double)left_out);
+	return stitched > 0 || !incomplete
+	           ? FW_OK
+	           : fw_fail_invocation(invocation, "Video.Incomplete", "%s: batch %lld of %lld is missing", incomplete->source,
+	                                (long long)missing, (long long)incomplete->parts);
 }
 
 __attribute__((visibility("default"))) int stitch(struct fw_invocation *invocation)
 {
 	struct pieces pieces = {.count = 0};
+
+	if (fw_workers(invocation) > 1)
+		return fw_fail_invocation(invocation, "Function.Parameter", "stitch has %lld workers: one must have all batches of a video",
+		                          (long long)fw_workers(invocation));
 	int rc = gather(invocation, &pieces);
 
 	if (rc == FW_OK)
