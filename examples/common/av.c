@@ -167,16 +167,19 @@ static int take_decoded(struct video *video, video_frame_fn *take, void *context
 int video_each_frame(struct video *video, video_frame_fn *take, void *context)
 {
 	double total = video->format->duration > 0 ? (double)video->format->duration / AV_TIME_BASE : 0;
+	double start = video->format->start_time != AV_NOPTS_VALUE ? (double)video->format->start_time / AV_TIME_BASE : 0;
 	int rc;
 
 	while ((rc = video_next_packet(video)) == FW_OK) {
-		double at = video->packet->pts == AV_NOPTS_VALUE ? 0 : (double)video->packet->pts * av_q2d(video->stream->time_base);
+		int64_t pts = video->packet->pts;
+		double at = pts == AV_NOPTS_VALUE ? 0 : (double)pts * av_q2d(video->stream->time_base) - start;
 
 		rc = video_decode(video, video->packet);
 		av_packet_unref(video->packet);
 		if (rc != FW_OK || take_decoded(video, take, context) != FW_OK)
 			return FW_ERROR;
-		fw_progress(video->invocation, at < total ? at : total, total, NULL);
+		if (at >= 0 && (at < total || total <= 0)) /* the end is told and waited for: it must not come with every packet */
+			fw_progress(video->invocation, at, total, NULL);
 	}
 	return rc == FW_END && video_decode(video, NULL) == FW_OK ? take_decoded(video, take, context) : FW_ERROR;
 }

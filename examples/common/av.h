@@ -22,7 +22,8 @@ struct video {
 	int64_t entry;      /* time of the first packet: frames before it may lack what they refer to */
 };
 
-/* FW_ERROR: recorded as Video.Empty, Video.Corrupt or Video.Unsupported. `video` may be closed in any case. */
+/* FW_ERROR: recorded as Video.Empty, Video.Corrupt, Video.Unsupported, Video.Unreadable (the file, not what is in it) or
+ * Video.Memory. `video` may be closed in any case. */
 int video_open(struct video *video, struct fw_invocation *invocation, const struct fw_object *object, int threads);
 void video_close(struct video *video);
 /* When the last frame is over, in the stream's ticks, as the file says: a last frame may stay for long. AV_NOPTS_VALUE: it does not say. */

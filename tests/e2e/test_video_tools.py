@@ -5,12 +5,16 @@ import http.server
 import json
 import shutil
 import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
 from conftest import BUILD, SOURCE
+
+sys.path.insert(0, str(SOURCE / "tests/tools"))
+from invoke import Function, event  # noqa: E402
 
 FRAMES = 20
 
@@ -293,3 +297,48 @@ def test_a_last_frame_that_stays_for_long_stays_as_long(application):
     for stage, size in (("scale", (128, 96)), ("crop", (32, 32))):
         found, = [stream(path) for path in made(application, run, stage)]
         assert found[:4] == ("h264", *size, 10) and found[4] == pytest.approx(2.9, abs=0.101), stage  # ± a frame
+
+
+def test_the_progress_of_a_video_that_begins_late_grows_and_comes_to_its_end_once(tmp_path):
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25", "-frames:v", 250, "-c:v", "libx264", "-preset", "ultrafast", "-g", 25,
+           "-output_ts_offset", 36000, tmp_path / "late.ts")
+    with Function(BUILD / "examples/video-tools/functions/bootstrap", "scale") as function:
+        function(event("scale", ("videos", [tmp_path / "late.ts"]), "videos", tmp_path, ".mp4", {"width": 160}))
+        told = list(function.progress)
+    assert all(0 <= step["done"] < 11 and 9 < step["total"] < 11 for step in told)
+    assert told[0]["done"] < 1 and told == sorted(told, key=lambda step: step["done"])
+    assert sum(step["done"] >= step["total"] for step in told) <= 1
+
+
+def test_of_a_picture_the_first_frame_alone_is_read_and_none_of_it_is_work(application, web):
+    shutil.copy(web.files / "other.mp4", application.data / "videos/other.mp4")
+    (application.data / "pictures/mark.png").unlink()
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=32x32:rate=25", "-frames:v", 60, "-c:v", "mjpeg", application.data / "pictures/moving.avi")
+    data = (application.data / "pictures/moving.avi").read_bytes()
+    middle = len(data) // 2
+    (application.data / "pictures/moving.avi").write_bytes(data[:middle] + b"\xff" * 4000 + data[middle + 4000:])
+    run = tool_alone(application, "overlay", {"x": 4, "y": 4}, status=0)
+    assert [stream(path)[3] for path in made(application, run, "overlay")] == [FRAMES]
+    assert [record["units"] for record in application.records(run["run"], "overlay")] == [FRAMES]
+
+
+def test_lists_with_a_byte_order_mark_and_line_ends_of_windows_are_read(application, web):
+    (application.data / "urls/list.txt").write_bytes(
+        b"\xef\xbb\xbf" + f"{web.address}/moving.mp4\r\n\r\n  {web.address}/other.mp4".encode())
+    run = fetch_alone(application)
+    assert len(made(application, run, "fetch")) == 2
+
+
+@pytest.mark.parametrize("line, says", [(b"http://127.0.0.1:1/\0/moving.mp4\n", "byte 0"), (b"http://" + b"a" * 9000, "longer than 8,190")])
+def test_a_bad_list_is_named(application, web, line, says):
+    (application.data / "urls/list.txt").write_bytes(line)
+    run = fetch_alone(application, status=1)
+    (kind, message), = failures(application, run, "fetch").values()
+    assert kind == "Fetch.BadList" and "urls/list.txt" in message and says in message
+
+
+def test_every_line_of_a_list_is_fetched_by_one_worker_whatever_lies_in_it(application, web):
+    """A byte 0 in one worker's lines must not lead it on into another's."""
+    (application.data / "urls/list.txt").write_text("".join(f"{web.address}/{name}.mp4\n" for name in ("moving", "other", "text") * 4))
+    run = fetch_alone(application, "workers=3", "inputs.lists={keys: 'urls/*.txt', range: lines}")
+    assert len(made(application, run, "fetch")) == 12

@@ -30,7 +30,7 @@ class Function:
         self.process = subprocess.Popen(
             command, env={**os.environ, **(environment or {}), "AWS_LAMBDA_RUNTIME_API": address, "_HANDLER": handler},
             stderr=subprocess.PIPE)
-        self.log = b""
+        self.log, self.progress = b"", []
         self.usage = self.peak_mb = None
 
     def _handler(self):
@@ -56,7 +56,9 @@ class Function:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 self._reply(202, b"{}")
-                if "/progress" not in self.path:
+                if "/progress" in self.path:
+                    function.progress.append(json.loads(body))
+                else:
                     function.answers.put((self.path.rsplit("/", 1)[1], json.loads(body)))
 
             def _reply(self, status, body, headers=None):

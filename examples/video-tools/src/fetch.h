@@ -12,5 +12,5 @@ struct fetch_limits {
 	int64_t stall_s;  /* without a byte */
 };
 
-/* FW_ERROR: recorded as Fetch.Status, Fetch.TooLarge, Fetch.Timeout or Fetch.Failed, naming the URL. */
+/* FW_ERROR: recorded as Fetch.Status, Fetch.TooLarge, Fetch.Timeout, Fetch.Failed or Fetch.Write, naming the URL. */
 int fetch_url(struct fw_invocation *invocation, const char *url, const char *path, const struct fetch_limits *limits);

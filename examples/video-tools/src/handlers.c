@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@
 #include "fetch.h"
 #include "handlers.h"
 
-enum { URL_MAX = 8192 };
+enum { URL_MAX = 8190 };
 
 static int read_limits(struct fw_invocation *invocation, struct fetch_limits *limits)
 {
@@ -76,37 +77,32 @@ static int fetch_listed_in_parameter(struct fw_invocation *invocation, const cha
 }
 
 /* One URL a line; empty lines and those that begin with # are none. */
-static int fetch_lines(struct fw_invocation *invocation, const struct fw_object *object, FILE *file)
+static int fetch_line(struct fw_invocation *invocation, const struct fw_object *object, const char *line, size_t length)
 {
-	int64_t left = object->length < 0 ? INT64_MAX : object->length;
-	char line[URL_MAX];
+	const char *url = line + strspn(line, " \t");
 
-	while (left > 0 && fgets(line, left < URL_MAX ? (int)left + 1 : URL_MAX, file)) {
-		size_t length = strlen(line);
-
-		left -= (int64_t)length;
-		if (length == URL_MAX - 1 && line[length - 1] != '\n')
-			return fw_fail_invocation(invocation, "Fetch.BadList", "%s: a line is longer than %d bytes", object->uri, URL_MAX - 2);
-		line[strcspn(line, "\r\n")] = '\0';
-		char *url = line + strspn(line, " \t");
-		if (*url && *url != '#' && fetch_one(invocation, url) != FW_OK)
-			return FW_ERROR;
-	}
-	return FW_OK;
+	if (length > URL_MAX || strlen(line) != length)
+		return fw_fail_invocation(invocation, "Fetch.BadList", "%s: a line %s", object->uri,
+		                          length > URL_MAX ? "is longer than 8,190 bytes" : "has a byte 0 in it");
+	return *url && *url != '#' ? fetch_one(invocation, url) : FW_OK;
 }
 
 static int fetch_listed_in_object(struct fw_invocation *invocation, const struct fw_object *object)
 {
-	FILE *file = fopen(object->path, "re");
+	struct fw_reader *reader = fw_read_open(invocation, object);
+	bool first = object->start == 0;
+	const char *line;
+	size_t length;
+	int rc = FW_ERROR;
 
-	if (!file || fseeko(file, object->offset, SEEK_SET) != 0) {
-		if (file)
-			fclose(file);
-		return fw_fail_invocation(invocation, "Fetch.BadList", "%s: cannot be read", object->uri);
+	while (reader && (rc = fw_next_line(reader, &line, &length)) == FW_OK) {
+		size_t mark = first && length >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; /* some editors begin with it */
+
+		first = false;
+		if (fetch_line(invocation, object, line + mark, length - mark) != FW_OK)
+			return FW_ERROR;
 	}
-	int rc = fetch_lines(invocation, object, file);
-	fclose(file);
-	return rc;
+	return rc == FW_END ? FW_OK : rc;
 }
 
 static int fetch(struct fw_invocation *invocation)

@@ -142,13 +142,20 @@ __attribute__((visibility("default"))) int crop(struct fw_invocation *invocation
 	return apply_to_each(invocation, &tool);
 }
 
-static int keep_picture(void *context, AVFrame *frame)
+/* What lies behind it is not read. */
+static int read_first_frame(struct video *video)
 {
-	AVFrame **picture = context;
+	int rc;
 
-	if (!*picture)
-		*picture = av_frame_clone(frame);
-	return *picture ? FW_OK : FW_ERROR;
+	while ((rc = video_next_packet(video)) == FW_OK) {
+		rc = video_decode(video, video->packet);
+		av_packet_unref(video->packet);
+		if (rc == FW_OK)
+			rc = video_next_frame(video);
+		if (rc != FW_END)
+			return rc;
+	}
+	return rc == FW_END && video_decode(video, NULL) == FW_OK ? video_next_frame(video) : FW_ERROR;
 }
 
 /* Any picture, or video's first frame, that FFmpeg decodes. */
@@ -164,9 +171,12 @@ static int read_picture(struct fw_invocation *invocation, AVFrame **picture)
 		return rc;
 	rc = video_open(&video, invocation, &object, 1);
 	if (rc == FW_OK)
-		rc = video_each_frame(&video, keep_picture, picture);
-	if (rc == FW_OK && !*picture)
+		rc = read_first_frame(&video);
+	if (rc == FW_END)
 		rc = fw_fail_invocation(invocation, "Video.Corrupt", "%s: there is no picture in it", object.uri);
+	*picture = rc == FW_OK ? av_frame_clone(video.frame) : NULL;
+	if (rc == FW_OK && !*picture)
+		rc = video_fail(&video, "Video.Memory", AVERROR(ENOMEM), "keep the picture");
 	video_close(&video);
 	return rc;
 }
