@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * SplitMix64 (Steele, Lea, Flood 2014): a number for each step of a seed, and so for each model of an ensemble.
+ * SplitMix64 (Steele, Lea, Flood 2014): a number for each step of a seed.
  */
 #pragma once
 

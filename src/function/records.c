@@ -208,10 +208,11 @@ int fw_cell_number(struct fw_reader *reader, const struct fw_record *record, int
 	if (length == 0)
 		return FW_OK;
 	double value = strtod(cell, &end);
+	size_t decimal = strspn(cell, " \t0123456789+-.eE"); /* strtod takes hexadecimals as well, which nobody means */
 
 	while (*end == ' ')
 		end++;
-	if (end == cell || *end != '\0' || !isfinite(value))
+	if (end == cell || decimal < length || *end != '\0' || !isfinite(value))
 		return fw_fail_invocation(reader->invocation, "Data.Cell", "%s: the record at byte %lld: %s: '%.60s' is not a number",
 		                          reader->object.uri, (long long)record->offset, column_name(reader, column), cell);
 	*number = value;

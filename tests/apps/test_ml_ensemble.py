@@ -187,3 +187,30 @@ def test_a_model_that_is_none_is_named(made, spoil, named):
     record, = flexwatt.records(failed_run["run"], "aggregate/0")
     assert record["error_type"] == "ML.BadModel"
     assert "kept/model-1.txt" in record["error_message"] and named in record["error_message"]
+
+
+def test_rows_of_another_length_than_the_vectors_are_named(made):
+    flexwatt, run = made
+    outputs = outputs_of(flexwatt, run)
+    shutil.rmtree(flexwatt.data / "kept", ignore_errors=True)
+    (flexwatt.data / "kept").mkdir()
+    (flexwatt.data / "kept/vectors.npy").write_bytes(outputs["pca", "vectors"]["0000-000.npy"])
+    (flexwatt.data / "kept/model.txt").write_bytes(next(iter(outputs["aggregate", "model"].values())))
+    (flexwatt.data / "kept/test.tsv").write_text("1\t2\n")
+    flexwatt.workflow("""
+        name: test
+        storage: ./data
+        function: {package: ./functions}
+        stages:
+          test:
+            inputs:
+              model: {keys: "kept/model.txt"}
+              vectors: {keys: "kept/vectors.npy", edge: broadcast}
+              digits: {keys: "kept/test.tsv", edge: broadcast}
+            outputs: {quality: {suffix: .json}}
+            retries: 0
+    """, "test.yaml")
+    failed_run = flexwatt.json("run", "test.yaml", status=1)
+    record, = flexwatt.records(failed_run["run"], "test/0")
+    assert record["error_type"] == "ML.BadData"
+    assert "kept/test.tsv: its rows have 1 columns, those of the vectors 784" in record["error_message"]

@@ -114,6 +114,43 @@ def test_more_components_than_columns_cannot_be(application, components):
     assert record["error_type"] == "ML.BadParameter" and f"components: {components} " in record["error_message"]
 
 
+def components(application, rows):
+    application.write("data/digits/train.tsv", "".join("\t".join(map(str, row)) + "\n" for row in rows))
+    application.workflow(PCA)
+    run = application.json("run", "workflow.yaml")
+    outputs = {key.split("/")[2]: table(data) for key, data in application.outputs(run["run"]).items() if key.endswith(".npy")}
+    return run, outputs["vectors"], outputs["components"]
+
+
+def test_columns_that_never_change_have_no_part_in_the_components(application):
+    rows = [(0, 5, 1, 7), (1, 5, 2, 7), (2, 5, 4, 7), (3, 5, 9, 7)]
+    _, ((total, *mean), (first, *vector), (second, *_)), found = components(application, rows)
+    assert mean == pytest.approx([5, 4, 7]) and total == pytest.approx(first) == pytest.approx(38 / 3)
+    assert vector == pytest.approx([0, 1, 0], abs=1e-12) and second == pytest.approx(0, abs=1e-9)
+    assert [row[1] for row in found] == pytest.approx([-3, -2, 0, 5])
+
+
+def test_rows_that_are_all_the_same_have_components_of_nothing(application):
+    run, vectors, found = components(application, [(label, 4, 5, 6) for label in range(3)])
+    assert [row[0] for row in vectors] == pytest.approx([0, 0, 0], abs=1e-12)
+    assert [cell for row in found for cell in row[1:]] == pytest.approx([0] * 6, abs=1e-9)
+    record, = application.records(run["run"], "pca/0")
+    assert record["metrics"]["variance_kept"] == 1
+
+
+def test_fewer_rows_than_columns_have_no_more_components_than_rows_less_one(application):
+    _, ((total, *_), (first, *_), (second, *_)), found = components(application, [(1, 0, 0, 0, 0, 3), (2, 2, 0, 0, 0, 3)])
+    assert total == pytest.approx(first) == pytest.approx(2) and second == pytest.approx(0, abs=1e-9)
+    assert [row[1] for row in found] == pytest.approx([-1, 1])
+
+
+def test_one_row_has_no_components_and_its_object_is_named(application):
+    (application.data / "digits/train.tsv").write_text("1\t2\t3\n")
+    application.workflow(PCA)
+    record = failure(application, application.json("run", "workflow.yaml", status=1), "pca/0")
+    assert record["error_type"] == "ML.BadData" and "digits/train.tsv: it has one row" in record["error_message"]
+
+
 def test_without_lightgbm_the_error_says_what_to_do(application):
     for name in ("train", "test"):
         (application.data / f"digits/{name}.tsv").write_bytes(drawn(200, 1))

@@ -159,6 +159,14 @@ def test_the_remainder_goes_to_the_first_workers_and_the_sum_to_all(application)
     assert found["inside"] == sum(tool("inside", 42, worker, points) for worker, points in enumerate(shares))
 
 
+@pytest.mark.parametrize("points_per_iteration", [1, 37, 1000, 10**9])
+def test_the_length_of_the_iterations_does_not_choose_the_points(application, points_per_iteration):
+    run = application.json("run", "workflow.yaml", "--set", "stages.estimate.params.points=10003", "--set",
+                           f"stages.estimate.params.points_per_iteration={points_per_iteration}")
+    shares = [json.loads(data) for key, data in sorted(application.outputs(run["run"]).items()) if "/shares/" in key]
+    assert [share["inside"] for share in shares] == [tool("inside", 42, worker, share["points"]) for worker, share in enumerate(shares)]
+
+
 def test_the_estimate_is_told_while_it_is_made(application):
     terminal = Terminal(application, "run", "workflow.yaml", "--set", "stages.estimate.params.points=4000000000")
     terminal.until(r"π = 3\.14\d+ after [\d,]+ points, [\d.]+ s")

@@ -201,6 +201,7 @@ static void what_is_no_number_is_named_with_object_byte_and_column(void **state)
 		{"a,b\n1,2\n3,x y\n", 1, "file:/t.csv: the record at byte 8: column 'b': 'x y' is not a number"},
 		{"a,b\n1,2\n3\n", 1, "file:/t.csv: the record at byte 8 has 1 cells and no column 'b'"},
 		{"a,b\n1,2\n3,nan\n", 1, "file:/t.csv: the record at byte 8: column 'b': 'nan' is not a number"},
+		{"a,b\n1,2\n3,0x1F\n", 1, "file:/t.csv: the record at byte 8: column 'b': '0x1F' is not a number"},
 	};
 
 	(void)state;

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "random.h"
+#include "../../common/random.h"
 
 enum { SIDE = 28, POINTS_MAX = 10, LABELS = 10 };
 

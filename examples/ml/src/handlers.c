@@ -12,29 +12,39 @@ enum { ROUNDS = 30, COMPONENTS = 100, MODELS = 4, TRAIN_ROWS = 5000 };
 
 /* ---- pca ---- */
 
-static int find_components(struct fw_invocation *invocation, const struct ml_table *rows)
+static int check_components(struct fw_invocation *invocation, const char *uri, const struct ml_table *rows, int64_t wanted)
+{
+	if (rows->rows < 2)
+		return fail_with(invocation, "ML.BadData", "%s: it has one row: components are those of two or more", uri);
+	if (wanted < 1 || (uint64_t)wanted > rows->columns)
+		return fail_with(invocation, "ML.BadParameter", "components: %" PRId64 " cannot be: %s has rows of %zu columns", wanted, uri,
+		                 rows->columns);
+	return FW_OK;
+}
+
+static int write_components(struct fw_invocation *invocation, const struct ml_table *basis, const struct ml_table *components)
+{
+	double kept = 0;
+
+	for (size_t i = 1; i < basis->rows; i++)
+		kept += basis->first[i];
+	fw_metric(invocation, "variance_kept", basis->first[0] > 0 ? kept / basis->first[0] : 1);
+	fw_units(invocation, (double)components->rows);
+	int rc = write_table(invocation, "components", components);
+	return rc == FW_OK ? write_table(invocation, "vectors", basis) : rc;
+}
+
+static int find_components(struct fw_invocation *invocation, const char *uri, const struct ml_table *rows)
 {
 	struct ml_table basis = {0}, components = {0};
 	struct ml_problem problem = {0};
 	int64_t wanted = fw_param_integer(invocation, "components", COMPONENTS);
-	int rc = FW_ERROR;
 
+	if (check_components(invocation, uri, rows, wanted) != FW_OK)
+		return FW_ERROR;
 	ml_pca_set_threads(thread_count());
-	if (wanted < 1 || !ml_pca_fit(rows, (size_t)wanted, &basis, &problem) || !ml_pca_project(rows, &basis, &components, &problem)) {
-		if (wanted < 1)
-			ml_problem_write(&problem, "%" PRId64 " cannot be", wanted);
-		fail(invocation, "ML.BadParameter", "components", &problem);
-	} else {
-		double kept = 0;
-
-		for (size_t i = 1; i < basis.rows; i++)
-			kept += basis.first[i];
-		fw_metric(invocation, "variance_kept", basis.first[0] > 0 ? kept / basis.first[0] : 1);
-		fw_units(invocation, (double)rows->rows);
-		rc = write_table(invocation, "components", &components);
-		if (rc == FW_OK)
-			rc = write_table(invocation, "vectors", &basis);
-	}
+	bool found = ml_pca_fit(rows, (size_t)wanted, &basis, &problem) && ml_pca_project(rows, &basis, &components, &problem);
+	int rc = found ? write_components(invocation, &basis, &components) : fail(invocation, "ML.Components", uri, &problem);
 	ml_table_free(&basis);
 	ml_table_free(&components);
 	return rc;
@@ -43,10 +53,11 @@ static int find_components(struct fw_invocation *invocation, const struct ml_tab
 static int pca(struct fw_invocation *invocation)
 {
 	struct ml_table rows = {0};
-	int rc = read_input(invocation, "digits", ml_table_read_digits, &rows);
+	const char *uri = NULL;
+	int rc = read_input(invocation, "digits", ml_table_read_digits, &rows, &uri);
 
 	if (rc == FW_OK)
-		rc = find_components(invocation, &rows);
+		rc = find_components(invocation, uri, &rows);
 	ml_table_free(&rows);
 	return rc;
 }
@@ -117,7 +128,7 @@ static int train(struct fw_invocation *invocation)
 {
 	struct ml_lightgbm *library = load_lightgbm(invocation);
 	struct ml_table rows = {0};
-	int rc = library ? read_input(invocation, "components", ml_table_read, &rows) : FW_ERROR;
+	int rc = library ? read_input(invocation, "components", ml_table_read, &rows, NULL) : FW_ERROR;
 
 	int64_t wanted = fw_param_integer(invocation, "train_rows", TRAIN_ROWS);
 

@@ -161,7 +161,7 @@ int aggregate(struct fw_invocation *invocation)
 	struct ml_lightgbm *library = load_lightgbm(invocation);
 	struct ml_table rows = {0};
 	struct ensemble ensemble = {.invocation = invocation, .library = library, .rows = &rows};
-	int rc = library ? read_input(invocation, "components", ml_table_read, &rows) : FW_ERROR;
+	int rc = library ? read_input(invocation, "components", ml_table_read, &rows, NULL) : FW_ERROR;
 
 	if (rc == FW_OK)
 		rc = aggregate_models(&ensemble);
@@ -175,28 +175,34 @@ int aggregate(struct fw_invocation *invocation)
 
 /* ---- test ---- */
 
-static int judge(struct fw_invocation *invocation, const struct ml_model *model, const struct ml_table *rows,
+static int tell_accuracy(struct fw_invocation *invocation, size_t rows, double accuracy)
+{
+	char text[96];
+
+	fw_metric(invocation, "accuracy", accuracy);
+	fw_units(invocation, (double)rows);
+	int length = snprintf(text, sizeof text, "{\"rows\": %zu, \"accuracy\": %.6f}\n", rows, accuracy);
+	fw_result(invocation, text);
+	return fw_write_output(invocation, fw_output_path(invocation, "quality", NULL), text, (size_t)length);
+}
+
+static int judge(struct fw_invocation *invocation, const struct ml_model *model, const char *uri, const struct ml_table *rows,
                  const struct ml_table *basis)
 {
 	double *probabilities = calloc(rows->rows * ML_CLASSES, sizeof *probabilities);
 	struct ml_table projected = {0};
 	struct ml_problem problem = {0};
-	char text[96];
 	int rc;
 
 	ml_pca_set_threads(thread_count());
-	if (probabilities && ml_pca_project(rows, basis, &projected, &problem) &&
-	    ml_model_predict(model, &projected, thread_count(), probabilities, &problem)) {
-		double accuracy = ml_accuracy(rows, probabilities);
-
-		fw_metric(invocation, "accuracy", accuracy);
-		fw_units(invocation, (double)rows->rows);
-		int length = snprintf(text, sizeof text, "{\"rows\": %zu, \"accuracy\": %.6f}\n", rows->rows, accuracy);
-		fw_result(invocation, text);
-		rc = fw_write_output(invocation, fw_output_path(invocation, "quality", NULL), text, (size_t)length);
-	} else {
-		rc = fail(invocation, "ML.BadData", "digits", &problem);
-	}
+	if (!probabilities)
+		rc = fail_with(invocation, "ML.NoMemory", "%s: for the predictions of %zu rows", uri, rows->rows);
+	else if (!ml_pca_project(rows, basis, &projected, &problem))
+		rc = fail(invocation, "ML.BadData", uri, &problem);
+	else if (!ml_model_predict(model, &projected, thread_count(), probabilities, &problem))
+		rc = fail(invocation, "ML.BadModel", "the merged model", &problem);
+	else
+		rc = tell_accuracy(invocation, rows->rows, ml_accuracy(rows, probabilities));
 	free(probabilities);
 	ml_table_free(&projected);
 	return rc;
@@ -224,12 +230,13 @@ int test(struct fw_invocation *invocation)
 	struct ml_lightgbm *library = load_lightgbm(invocation);
 	struct ml_model *model = library ? read_merged(invocation, library) : NULL;
 	struct ml_table rows = {0}, basis = {0};
-	int rc = model ? read_input(invocation, "vectors", ml_table_read, &basis) : FW_ERROR;
+	const char *uri = NULL;
+	int rc = model ? read_input(invocation, "vectors", ml_table_read, &basis, NULL) : FW_ERROR;
 
 	if (rc == FW_OK)
-		rc = read_input(invocation, "digits", ml_table_read_digits, &rows);
+		rc = read_input(invocation, "digits", ml_table_read_digits, &rows, &uri);
 	if (rc == FW_OK)
-		rc = judge(invocation, model, &rows, &basis);
+		rc = judge(invocation, model, uri, &rows, &basis);
 	ml_table_free(&rows);
 	ml_table_free(&basis);
 	ml_model_free(model);

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "lightgbm.h"
-#include "random.h"
+#include "../../common/random.h"
 
 enum { FLOAT32 = 0, FLOAT64 = 1, PREDICT_PROBABILITIES = 0, BY_SPLITS = 0, PARAMETERS_MAX = 512 };
 

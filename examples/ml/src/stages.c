@@ -6,16 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../common/cpus.h"
 #include "stages.h"
 
-enum { MEMORY_OF_A_CPU_MB = 1769, THREADS_MAX = 2 };
+enum { THREADS_MAX = 2 };
 
 int thread_count(void)
 {
-	const char *memory = getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE");
-	long threads = memory ? strtol(memory, NULL, 10) / MEMORY_OF_A_CPU_MB : 1;
-
-	return threads < 1 ? 1 : threads > THREADS_MAX ? THREADS_MAX : (int)threads;
+	return paid_cpus(THREADS_MAX);
 }
 
 struct ml_lightgbm *load_lightgbm(struct fw_invocation *invocation)
@@ -37,7 +35,7 @@ int fail(struct fw_invocation *invocation, const char *type, const char *object,
 	return fail_with(invocation, type, "%s: %s", object, problem->text);
 }
 
-int read_input(struct fw_invocation *invocation, const char *input, read_fn *read, struct ml_table *table)
+int read_input(struct fw_invocation *invocation, const char *input, read_fn *read, struct ml_table *table, const char **uri)
 {
 	struct ml_problem problem = {0};
 	struct fw_object object, more;
@@ -49,6 +47,8 @@ int read_input(struct fw_invocation *invocation, const char *input, read_fn *rea
 		return FW_ERROR;
 	if (!read(object.path, table, &problem))
 		return fail(invocation, "ML.BadData", object.uri, &problem);
+	if (uri)
+		*uri = object.uri;
 	rc = fw_next_input(invocation, input, &more);
 	if (rc == FW_OK)
 		return fail_with(invocation, "ML.BadData", "%s: input '%s' takes one object, and has this one too", more.uri, input);

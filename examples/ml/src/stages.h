@@ -18,8 +18,8 @@ int fail(struct fw_invocation *invocation, const char *type, const char *object,
 int thread_count(void);
 /* From the package directory; NULL: the failure is recorded. */
 struct ml_lightgbm *load_lightgbm(struct fw_invocation *invocation);
-/* The only object of an input. */
-int read_input(struct fw_invocation *invocation, const char *input, read_fn *read, struct ml_table *table);
+/* The only object of an input; `uri` (or NULL) gets its name. */
+int read_input(struct fw_invocation *invocation, const char *input, read_fn *read, struct ml_table *table, const char **uri);
 int write_table(struct fw_invocation *invocation, const char *output, const struct ml_table *table);
 /* Training takes the first of the rows, aggregation judges by the rest: there must be some. */
 int check_train_rows(struct fw_invocation *invocation, const struct ml_table *rows, int64_t wanted);

@@ -2,15 +2,12 @@
  *
  * The bootstrap of the Monte Carlo application: `estimate` draws a worker's share of the points, `combine` adds the shares up.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
+#include "../../common/figures.h"
 #include "flexwatt/function.h"
 #include "points.h"
 
@@ -70,7 +67,8 @@ static int read_share(struct fw_invocation *invocation, uint64_t *share, uint64_
 		                          "points is %" PRId64 ", points_per_iteration %" PRId64 ": both must be 1 or more", points,
 		                          iteration);
 	*share = (uint64_t)(points / workers + (task < points % workers));
-	*batch = (uint64_t)iteration;
+	/* What is left of a step is lost: only the last iteration may end within one, or the points would depend on their length. */
+	*batch = ((uint64_t)iteration + POINTS_STEP - 1) / POINTS_STEP * POINTS_STEP;
 	return FW_OK;
 }
 
@@ -97,37 +95,13 @@ static int estimate(struct fw_invocation *invocation)
 	return fw_write_output(invocation, fw_output_path(invocation, "shares", NULL), text, (size_t)length);
 }
 
-/* A number behind a name, as SHARE has them. */
-static bool number_behind(const char *text, const char *name, uint64_t *number)
-{
-	const char *found = strstr(text, name);
-	char *end = NULL;
-
-	errno = 0;
-	if (found)
-		*number = strtoull(found + strlen(name), &end, 10);
-	return found && end > found + strlen(name) && errno == 0;
-}
-
-static bool read_text(const char *path, char *text, size_t size)
-{
-	FILE *file = fopen(path, "re");
-
-	if (!file)
-		return false;
-	size_t length = fread(text, 1, size - 1, file);
-	text[length] = '\0';
-	fclose(file);
-	return true;
-}
-
 static int add_share(struct fw_invocation *invocation, const struct fw_object *object, uint64_t *points, uint64_t *inside)
 {
 	uint64_t more = 0, more_inside = 0;
 	char text[128];
 
-	if (!read_text(object->path, text, sizeof text) || !number_behind(text, "\"points\": ", &more) ||
-	    !number_behind(text, "\"inside\": ", &more_inside) || more_inside > more || more > INT64_MAX / 2 || *points > INT64_MAX / 2)
+	if (!figures_read(object->path, text, sizeof text) || !figure_behind(text, "\"points\": ", &more) ||
+	    !figure_behind(text, "\"inside\": ", &more_inside) || more_inside > more || more > INT64_MAX / 2 || *points > INT64_MAX / 2)
 		return fw_fail_invocation(invocation, "MonteCarlo.Corrupt", "%s: not the share of a worker", object->uri);
 	*points += more;
 	*inside += more_inside;

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "../../common/random.h"
 #include "points.h"
 
 #define RADIUS_SQUARED 0x1p62F      /* coordinates are signed integers of 32 bits */
@@ -230,21 +231,12 @@ static void jump(uint64_t state[4], const uint64_t polynomial[4])
 	memcpy(state, there, sizeof there);
 }
 
-static uint64_t split_mix(uint64_t *seed) /* what the generator's authors fill its state with */
-{
-	uint64_t mixed = *seed += 0x9e3779b97f4a7c15;
-
-	mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9;
-	mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111eb;
-	return mixed ^ mixed >> 31;
-}
-
 void points_open(struct points_stream *stream, uint64_t seed, uint64_t worker)
 {
 	uint64_t state[4];
 
 	for (int i = 0; i < 4; i++)
-		state[i] = split_mix(&seed);
+		state[i] = random_next(&seed); /* as the generator's authors fill it */
 	for (uint64_t i = 0; i < worker; i++)
 		jump(state, worker_jump);
 	for (int lane = 0; lane < POINTS_LANES; lane++) {

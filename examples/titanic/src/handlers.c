@@ -4,25 +4,15 @@
  * forest has not seen, `summarise` averages what the workers found.
  */
 #include <inttypes.h>
-#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "../../common/cpus.h"
+#include "../../common/figures.h"
 #include "forest.h"
 #include "passengers.h"
 
 enum { LEAST_ROWS = 10 }; /* fewer leave nothing to learn from or to judge by */
-
-/* As many threads as the worker's memory buys whole CPUs: more would only spin against the quota. */
-static int paid_cpus(void)
-{
-	const char *memory = getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE");
-	long cpus = memory ? strtol(memory, NULL, 10) / 1769 : 1;
-
-	return cpus < 1 ? 1 : cpus > 6 ? 6 : (int)cpus;
-}
 
 static bool is_of_one_kind(const float *labels, size_t count)
 {
@@ -54,16 +44,23 @@ static int write_findings(struct fw_invocation *invocation, struct forest *fores
 	return fw_write_output(invocation, fw_output_path(invocation, "findings", NULL), text, (size_t)length);
 }
 
+static int read_count(struct fw_invocation *invocation, const char *name, int64_t fallback, int64_t most, int *count)
+{
+	int64_t given = fw_param_integer(invocation, name, fallback);
+
+	if (given < 1 || given > most)
+		return fw_fail_invocation(invocation, "Titanic.BadParameter", "%s is %" PRId64 ": it must be 1 to %" PRId64, name, given, most);
+	*count = (int)given;
+	return FW_OK;
+}
+
 static int read_options(struct fw_invocation *invocation, struct forest_options *options)
 {
-	options->trees = (int)fw_param_integer(invocation, "trees", 100);
-	options->depth = (int)fw_param_integer(invocation, "depth", 10);
-	options->threads = (int)fw_param_integer(invocation, "threads", paid_cpus());
 	options->seed = (uint64_t)fw_param_integer(invocation, "seed", 42);
-	if (options->trees >= 1 && options->depth >= 1 && options->threads >= 1)
-		return FW_OK;
-	return fw_fail_invocation(invocation, "Titanic.BadParameter", "trees is %d, depth %d, threads %d: all must be 1 or more",
-	                          options->trees, options->depth, options->threads);
+	if (read_count(invocation, "trees", 100, 100000, &options->trees) != FW_OK ||
+	    read_count(invocation, "depth", 10, 64, &options->depth) != FW_OK)
+		return FW_ERROR;
+	return read_count(invocation, "threads", paid_cpus(6), 256, &options->threads);
 }
 
 static int grow_and_judge(struct fw_invocation *invocation, const struct forest_options *options,
@@ -100,27 +97,14 @@ static int train(struct fw_invocation *invocation)
 	return rc;
 }
 
-/* A number behind its name in what write_findings() wrote; NAN when it is not there. */
-static double number_behind(const char *text, const char *name)
+static int add_findings(struct fw_invocation *invocation, const struct fw_object *object, uint64_t *tested, uint64_t *right)
 {
-	const char *found = strstr(text, name);
-	char *end = NULL;
-	double number = found ? strtod(found + strlen(name), &end) : NAN;
+	uint64_t more = 0, more_right = 0;
+	char text[256];
 
-	return end && end > found + strlen(name) ? number : NAN;
-}
-
-static int add_findings(struct fw_invocation *invocation, const struct fw_object *object, double *tested, double *right)
-{
-	char text[256] = "";
-	FILE *file = fopen(object->path, "re");
-
-	if (file) {
-		text[fread(text, 1, sizeof text - 1, file)] = '\0';
-		fclose(file);
-	}
-	double more = number_behind(text, "\"tested\": "), more_right = number_behind(text, "\"right\": ");
-	if (!(more > 0 && more_right >= 0 && more_right <= more))
+	if (!figures_read(object->path, text, sizeof text) || !figure_behind(text, "\"tested\": ", &more) ||
+	    !figure_behind(text, "\"right\": ", &more_right) || more == 0 || more_right > more || more > INT64_MAX / 2 ||
+	    *tested > INT64_MAX / 2)
 		return fw_fail_invocation(invocation, "Titanic.Corrupt", "%s: not the findings of a worker", object->uri);
 	*tested += more;
 	*right += more_right;
@@ -129,7 +113,7 @@ static int add_findings(struct fw_invocation *invocation, const struct fw_object
 
 static int summarise(struct fw_invocation *invocation)
 {
-	double tested = 0, right = 0;
+	uint64_t tested = 0, right = 0;
 	struct fw_object object;
 	char text[128];
 	int forests = 0, rc;
@@ -143,9 +127,10 @@ static int summarise(struct fw_invocation *invocation)
 		return FW_ERROR;
 	if (forests == 0)
 		return fw_fail_invocation(invocation, "Titanic.NoFindings", "no worker grew a forest");
-	fw_metric(invocation, "accuracy", right / tested);
-	int length = snprintf(text, sizeof text, "{\"forests\": %d, \"tested\": %.0f, \"accuracy\": %.6f}\n", forests, tested,
-	                      right / tested);
+	double accuracy = (double)right / (double)tested;
+	fw_metric(invocation, "accuracy", accuracy);
+	int length = snprintf(text, sizeof text, "{\"forests\": %d, \"tested\": %" PRIu64 ", \"accuracy\": %.6f}\n", forests, tested,
+	                      accuracy);
 	fw_result(invocation, text);
 	return fw_write_output(invocation, fw_output_path(invocation, "summary", NULL), text, (size_t)length);
 }

@@ -3,12 +3,14 @@
  * Reading is one pass over the range; a row costs 28 bytes. Cells that are neither empty nor what the column holds fail the
  * task and are named by object and byte.
  */
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../common/random.h"
 #include "passengers.h"
 
 enum { COLUMN_SURVIVED, COLUMN_SEX, COLUMN_NUMBERS, COLUMNS = COLUMN_NUMBERS + PASSENGER_FEATURES - 1 };
@@ -37,10 +39,21 @@ static int check_width(const struct list *list, const struct fw_record *record)
 	return FW_OK;
 }
 
+/* What pandas reads as missing as well. */
+static bool is_missing(const char *cell)
+{
+	static const char *const marks[] = {"", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None"};
+
+	for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+		if (strcmp(cell, marks[i]) == 0)
+			return true;
+	return false;
+}
+
 static bool is_whole(const struct list *list, const struct fw_record *record)
 {
 	for (int i = 0; i < COLUMNS; i++)
-		if (*record->cells[list->columns[i]] == '\0')
+		if (is_missing(record->cells[list->columns[i]]))
 			return false;
 	return true;
 }
@@ -52,6 +65,8 @@ static int read_numbers(const struct list *list, const struct fw_record *record,
 
 		if (fw_cell_number(list->reader, record, list->columns[i], &number) != FW_OK)
 			return FW_ERROR;
+		if (fabs(number) > FLT_MAX)
+			return fail_cell(list, record, i, "a number that fits into 32 bits");
 		features[i - COLUMN_NUMBERS] = (float)number;
 	}
 	return FW_OK;
@@ -136,19 +151,10 @@ int passengers_read(struct fw_invocation *invocation, const char *input, struct 
 	return rc == FW_END ? FW_OK : FW_ERROR;
 }
 
-static uint64_t next_random(uint64_t *state) /* SplitMix64 (Steele, Lea, Flood 2014) */
-{
-	uint64_t mixed = *state += 0x9e3779b97f4a7c15;
-
-	mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9;
-	mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111eb;
-	return mixed ^ mixed >> 31;
-}
-
 void passengers_shuffle(struct passengers *passengers, uint64_t seed)
 {
 	for (size_t i = passengers->count; i > 1; i--) {
-		size_t other = (size_t)((__extension__ (unsigned __int128)next_random(&seed) * i) >> 64), last = i - 1;
+		size_t other = (size_t)((__extension__ (unsigned __int128)random_next(&seed) * i) >> 64), last = i - 1;
 		float row[PASSENGER_FEATURES], label = passengers->survived[last];
 
 		memcpy(row, passengers->features[last], sizeof row);
