@@ -247,18 +247,24 @@ static void ends_a_head_that_does_not_end(void **state)
 /* The deadline is the head's: a body may take as long as a function works. */
 static void waits_for_a_body_past_the_deadline_of_its_head(void **state)
 {
+	static const char *const pieces[] = {"POST / HTTP/1.1\r\nContent-Length: 2\r\n", "\r\na", "b"};
+	static const uint64_t pauses_ns[] = {FW_NS_PER_MS, 80 * FW_NS_PER_MS, 0};
 	struct fixture *fixture = fixture_new();
-	struct client client = client_of(fixture->loop, fixture->port);
+	int status = 408;
 
 	(void)state;
-	client_send(&client, "POST / HTTP/1.1\r\nContent-Length: 2\r\n");
-	turn(fixture->loop, FW_NS_PER_MS);
-	client_send(&client, "\r\na");
-	turn(fixture->loop, 80 * FW_NS_PER_MS);
-	client_send(&client, "b");
-	assert_int_equal(client_answer(&client), 200);
-	assert_true(client_body_is(&client, "ab"));
-	client_close(&client);
+	for (unsigned attempt = 0; attempt < 100 && status == 408; attempt++) { /* the head itself may be late on a busy machine */
+		struct client client = client_of(fixture->loop, fixture->port);
+
+		for (size_t i = 0; i < 3 && !has_been_told(&client); i++) {
+			client_send(&client, pieces[i]);
+			turn(fixture->loop, pauses_ns[i]);
+		}
+		status = client_answer(&client);
+		assert_true(status == 408 || client_body_is(&client, "ab"));
+		client_close(&client);
+	}
+	assert_int_equal(status, 200);
 	fixture_free(fixture);
 }
 
