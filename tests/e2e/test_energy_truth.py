@@ -134,7 +134,7 @@ def test_who_sleeps_uses_nothing_but_its_part_of_the_idle_floor(judged):
 
 
 def test_memory_has_a_figure_of_its_own(judged):
-    for invocation in judged():
+    for invocation in judged(TURNS):
         package, memory = invocation.figure(), invocation.figure("dram")
         assert 0 <= memory["low"] <= memory["joules"] <= memory["high"]
         assert memory["joules"] < package["joules"]
