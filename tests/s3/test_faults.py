@@ -91,6 +91,13 @@ def test_many_cuts_are_survived_as_long_as_each_leads_somewhere(proxy, faulty, s
     assert faulty("cat", "stored", attempts=3) == stored
 
 
+def test_a_connection_that_is_cut_all_the_time_is_given_up(proxy, faulty, stored):
+    """Each attempt leads on by a little: not for ever."""
+    proxy.faults.append(Fault("cut", method="GET", after=70000, times=999))
+    faulty("cat", "stored", attempts=2, status=3)
+    assert 16 < len(proxy.requests("GET")) < 30
+
+
 def test_a_request_that_is_cut_is_sent_again(proxy, faulty, stored):
     proxy.faults += [Fault("cut_request", method="PUT", path="partNumber=2"), Fault("cut_request", method="POST", path="uploadId"),
                      Fault("cut_request", method="POST", path="uploads")]

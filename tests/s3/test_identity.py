@@ -12,7 +12,9 @@ import time
 
 import pytest
 from conftest import KEYS, S3, s3_server
-from s3_faults import signature_fields
+from s3_faults import Fault, FaultProxy, signature_fields
+from test_faults import Container
+from test_storage import COPY, flexwatt  # noqa: F401: a fixture
 from test_verbs import content
 
 PARTS = content(12 << 20)
@@ -42,6 +44,22 @@ def test_session_tokens_are_signed_and_wrong_ones_are_said_to_be(s3, server):
     assert "InvalidTokenId" in s3.error and "fetch new credentials" in s3.error
     s3("head-bucket", status=3)
     assert "the server answers 403" in s3.error
+
+
+def test_a_session_that_ends_in_a_run_is_renewed(flexwatt, server):
+    """When an object is fetched and when one is published; the container gives another token each time."""
+    flexwatt.put("rows/a", "first\n")
+    with FaultProxy(server.url, keys=KEYS) as proxy, Container([f"token{i}" for i in range(100)]) as container:
+        flexwatt.workflow(COPY.format(storage=flexwatt.storage.replace(server.url, proxy.url)))
+        del flexwatt.env["AWS_ACCESS_KEY_ID"], flexwatt.env["AWS_SECRET_ACCESS_KEY"]
+        flexwatt.env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = container.url
+        proxy.faults += [Fault("status", status=400, code="ExpiredToken", method="GET", path="rows/a"),
+                         Fault("status", status=400, code="ExpiredToken", method="PUT", path="/copies/")]
+        run = flexwatt.json("run", "workflow.yaml")
+        for method, path in (("GET", "rows/a"), ("PUT", "/copies/")):
+            refused, taken = [seen.headers["x-amz-security-token"] for seen in proxy.requests(method, path)]
+            assert refused != taken
+    assert run["state"] == "ok" and flexwatt.outputs(run["run"])["join/0.1/all/0000-000"] == b"first\n"
 
 
 @contextlib.contextmanager
