@@ -145,6 +145,20 @@ def test_a_part_without_frames_of_a_codec_that_mp4_does_not_take_is_no_hole(appl
     assert_equals(made["gaps.mp4"], application.videos / "gaps.mkv")
 
 
+def test_a_video_with_sound_that_is_turned_and_of_odd_sides_keeps_its_frames_and_its_turn(application, tmp_path):
+    ffmpeg("-f", "lavfi", "-i", "testsrc=size=161x91:rate=25", "-f", "lavfi", "-i", "sine=frequency=440", "-t", 2, "-c:v", "libx264",
+           "-preset", "ultrafast", "-pix_fmt", "yuv444p", "-c:a", "aac", tmp_path / "plain.mp4")
+    ffmpeg("-i", tmp_path / "plain.mp4", "-c", "copy", "-metadata:s:v", "rotate=90", application.videos / "turned.mp4")
+    _, made = stitched(application, "stages.cut.params.batch_seconds=0.7")
+    assert_equals(made["turned.mp4"], application.videos / "turned.mp4")
+    shown = json.loads(subprocess.run(
+        ["ffprobe", "-v", "error", "-show_entries", "stream=codec_type,width,height:stream_side_data=rotation", "-of", "json",
+         made["turned.mp4"]], capture_output=True, text=True, check=True, timeout=60).stdout)
+    video, = shown["streams"]  # no sound
+    assert (video["codec_type"], video["width"], video["height"]) == ("video", 161, 91)
+    assert abs(video["side_data_list"][0]["rotation"]) == 90
+
+
 def test_ranges_of_seconds_let_several_workers_cut_one_video(application):
     source(application.videos / "moving.mp4", 4)
     run, made = stitched(application, "stages.cut.inputs.videos.range=seconds", "stages.cut.workers=3")

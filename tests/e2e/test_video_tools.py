@@ -337,8 +337,45 @@ def test_a_bad_list_is_named(application, web, line, says):
     assert kind == "Fetch.BadList" and "urls/list.txt" in message and says in message
 
 
-def test_every_line_of_a_list_is_fetched_by_one_worker_whatever_lies_in_it(application, web):
-    """A byte 0 in one worker's lines must not lead it on into another's."""
+def test_every_line_of_a_list_is_fetched_by_one_worker(application, web):
     (application.data / "urls/list.txt").write_text("".join(f"{web.address}/{name}.mp4\n" for name in ("moving", "other", "text") * 4))
     run = fetch_alone(application, "workers=3", "inputs.lists={keys: 'urls/*.txt', range: lines}")
     assert len(made(application, run, "fetch")) == 12
+
+
+def rotated_with_sound(path, size="161x91"):
+    """A video as a telephone makes it: sound beside it, to be turned by a quarter, and of odd sides where its pixels allow it."""
+    plain = path.with_name("plain.mp4")
+    ffmpeg("-f", "lavfi", "-i", f"testsrc=size={size}:rate=25", "-f", "lavfi", "-i", "sine=frequency=440", "-t", 2, "-c:v", "libx264",
+           "-preset", "ultrafast", "-pix_fmt", "yuv444p", "-c:a", "aac", "-shortest", plain)
+    ffmpeg("-i", plain, "-c", "copy", "-metadata:s:v", "rotate=90", path)
+    plain.unlink()
+
+
+def streams(path):
+    """Kind, size and turn of each stream."""
+    shown = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "stream=codec_type,width,height:stream_side_data=rotation", "-of",
+                            "json", path], capture_output=True, text=True, check=True, timeout=60)
+    return [(one["codec_type"], one.get("width"), one.get("height"),
+             next((abs(data["rotation"]) for data in one.get("side_data_list", []) if "rotation" in data), 0))
+            for one in json.loads(shown.stdout)["streams"]]
+
+
+@pytest.mark.parametrize("tool, parameters, size", [("scale", {"width": 81, "height": 45}, (81, 45)),
+                                                    ("crop", {"width": 61, "height": 31, "x": 3, "y": 5}, (61, 31)),
+                                                    ("overlay", {"x": 4, "y": 4}, None)])
+def test_sound_is_left_out_the_turn_is_kept_and_odd_sides_lose_only_what_halved_colours_cannot_have(application, tool, parameters, size):
+    rotated_with_sound(application.data / "videos/turned.mp4")
+    assert streams(application.data / "videos/turned.mp4") == [("video", 161, 91, 90), ("audio", None, None, 0)]
+    run = tool_alone(application, tool, parameters, status=0)
+    path, = made(application, run, tool)
+    (kind, width, height, turn), = streams(path)
+    assert (kind, turn) == ("video", 90)
+    assert size is None or (width, height) == size
+    assert size or (width in (160, 161) and height in (90, 91))
+    assert stream(path)[3] == count_frames(application.data / "videos/turned.mp4")
+
+
+def count_frames(path):
+    return int(subprocess.run(["ffprobe", "-v", "error", "-count_frames", "-select_streams", "v", "-show_entries", "stream=nb_read_frames",
+                               "-of", "csv=p=0", path], capture_output=True, text=True, check=True, timeout=60).stdout.split()[0].strip(","))
