@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "aws/s3_internal.h"
 #include "base/memory.h"
@@ -76,6 +77,18 @@ static int verify_keys(const struct listing *listing, struct fw_error **err)
 	return FW_OK;
 }
 
+static bool is_web_page(struct fw_str answer)
+{
+	static const char *const starts[] = {"<!doctype html", "<html"};
+
+	while (answer.length > 0 && strchr(" \t\r\n", *answer.text))
+		answer = (struct fw_str){answer.text + 1, answer.length - 1};
+	for (size_t i = 0; i < FW_COUNT_OF(starts); i++)
+		if (answer.length >= strlen(starts[i]) && strncasecmp(answer.text, starts[i], strlen(starts[i])) == 0)
+			return true;
+	return false;
+}
+
 static int verify_page(struct fw_s3_request *request, struct fw_error **err)
 {
 	struct listing *listing = request->owner;
@@ -86,6 +99,8 @@ static int verify_page(struct fw_s3_request *request, struct fw_error **err)
 	rc = fw_s3_xml_read(request->answer.data, request->answer.length, &listing->document, err);
 	if (rc == FW_OK && strcmp(listing->document.root, wanted) != 0)
 		rc = fw_fail(err, FW_E_IO, "the server answers with a %s where a %s was asked for", listing->document.root, wanted);
+	if (rc != FW_OK && is_web_page(fw_buffer_str(&request->answer)))
+		fw_error_hint(err, rc, "a web site is there, no S3 server: is the endpoint %s right?", request->s3->base);
 	return rc == FW_OK ? verify_keys(listing, err) : rc;
 }
 

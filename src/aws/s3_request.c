@@ -357,7 +357,10 @@ static void broken(struct fw_s3_request *request, int rc, const struct fw_error 
 		finish(request, rc, err);
 	} else {
 		fw_fail(&error, rc, "%s", fw_error_message(err));
-		fw_error_hint(&error, rc, "is the endpoint %s right, and does its server run?", request->s3->base);
+		if (fw_error_hint_text(err))
+			fw_error_hint(&error, rc, "%s", fw_error_hint_text(err));
+		else
+			fw_error_hint(&error, rc, "is the endpoint %s right, and does its server run?", request->s3->base);
 		try_again(request, rc, error, 0);
 	}
 }

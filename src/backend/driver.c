@@ -117,6 +117,7 @@ static void listed(void *context, int rc, struct fw_storage_objects *objects, co
 		event.kind = FW_EV_LIST_FAILED;
 		event.error_type = "Storage.ListFailed";
 		event.error_message = fw_error_message(error);
+		fw_record_set_text(&listing->driver->advice, fw_error_hint_text(error));
 	}
 	fw_driver_feed(listing->driver, &event);
 }
@@ -319,6 +320,8 @@ static int point_at_keys(const struct fw_driver *driver, int rc, struct fw_error
 	const struct fw_input *input = driver->empty;
 	struct fw_str rest = fw_str_of(driver->workflow->text), line = {0};
 
+	if (driver->advice)
+		fw_error_hint(err, rc, "%s", driver->advice);
 	if (!input || input->keys_line == 0)
 		return rc;
 	for (size_t i = 0; i < input->keys_line; i++)
@@ -438,7 +441,9 @@ const char *fw_driver_missing(const struct fw_driver *driver)
 
 int fw_driver_reason(const struct fw_driver *driver, struct fw_error **err)
 {
-	return fw_engine_failure(driver->engine, err);
+	int rc = fw_engine_failure(driver->engine, err);
+
+	return rc != FW_OK && driver->advice ? fw_error_hint(err, rc, "%s", driver->advice) : rc;
 }
 
 const struct fw_driver_failure *fw_driver_failure(const struct fw_driver *driver)

@@ -35,6 +35,7 @@ struct fw_driver {
 	struct fw_driver_cut *cuts; /* plans of ranges on their way */
 	const struct fw_input *empty; /* keys that matched nothing, or objects without a record, or NULL */
 	bool recordless;              /* the latter */
+	char *advice;                 /* of a listing that failed: what a person can do; or NULL */
 	bool dispatched;              /* something was */
 	bool finishing, closed;
 	enum fw_status status;

@@ -276,6 +276,7 @@ void fw_driver_free(struct fw_driver *driver)
 	free(driver->stages);
 	fw_run_row_done(&driver->row);
 	fw_error_free(driver->fatal);
+	free(driver->advice);
 	free(driver->failure.error_type);
 	free(driver->failure.error_message);
 	free(driver->failure.log_path);

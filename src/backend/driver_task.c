@@ -336,6 +336,12 @@ static void judge_cuts(struct fw_task_run *run)
 		fw_record_set_text(&run->record.error_type, "Storage.Changed");
 }
 
+/* The parameters of a run are the same for every attempt. */
+static bool blames_a_parameter(const struct fw_task_run *run)
+{
+	return run->record.error_type && strcmp(run->record.error_type, "Function.Parameter") == 0;
+}
+
 static void ended(void *context, const struct fw_dispatch_outcome *outcome)
 {
 	struct fw_task_run *run = context;
@@ -347,7 +353,7 @@ static void ended(void *context, const struct fw_dispatch_outcome *outcome)
 	if (!run->record.status || !fw_status_parse(run->record.status, &run->status))
 		run->status = FW_STATUS_LOST;
 	judge_cuts(run);
-	event.final = outcome->final || run->input_changed || run->cuts_changed;
+	event.final = outcome->final || run->input_changed || run->cuts_changed || blames_a_parameter(run);
 	if (run->status == FW_STATUS_OK) {
 		fw_task_run_publish(run, outcome->body, outcome->length);
 		return;

@@ -31,6 +31,8 @@ bool fw_str_next_word(struct fw_str *rest, struct fw_str *word); /* runs of blan
 /* The length of the UTF-8 character at the front (1 to 4 bytes), 0 when there is none or it is malformed. */
 size_t fw_utf8_next(const char *text, size_t length, uint32_t *character);
 bool fw_is_utf8(const char *text);
+/* The text as a person can read it: what is no UTF-8, and what would steer a terminal, as "\xE9". Newly allocated. */
+char *fw_utf8_shown(const char *text);
 
 /* Whole-text numbers: no sign tricks, no trailing bytes, no overflow; false leaves *value alone. */
 bool fw_str_to_u64(struct fw_str a, uint64_t *value);

@@ -2,6 +2,9 @@
  *
  * UTF-8 as RFC 3629 allows it: no overlong forms, no surrogates, nothing above U+10FFFF. The only decoder of the house.
  */
+#include <stdio.h>
+#include <string.h>
+
 #include "base/memory.h"
 #include "base/str.h"
 
@@ -34,4 +37,28 @@ size_t fw_utf8_next(const char *text, size_t length, uint32_t *character)
 	}
 	*character = value;
 	return forms[form].length;
+}
+
+char *fw_utf8_shown(const char *text)
+{
+	size_t left = strlen(text), length = 0;
+	char *shown = fw_alloc(4 * left + 1);
+
+	while (left > 0) {
+		uint32_t character = 0;
+		size_t taken = fw_utf8_next(text, left, &character);
+
+		if (taken == 0 || character < 0x20 || (character >= 0x7f && character < 0xa0)) {
+			taken = taken ? taken : 1;
+			for (size_t i = 0; i < taken; i++)
+				length += (size_t)snprintf(shown + length, 5, "\\x%02X", (unsigned char)text[i]);
+		} else {
+			memcpy(shown + length, text, taken);
+			length += taken;
+		}
+		text += taken;
+		left -= taken;
+	}
+	shown[length] = '\0';
+	return shown;
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/tree.h"
 #include "cli/terminal.h"
@@ -41,6 +42,17 @@ static void print_log_tail(const struct fw_driver_failure *failure)
 			lines[count++ % LOG_LINES] = line;
 	for (size_t i = count > LOG_LINES ? count - LOG_LINES : 0; i < count; i++)
 		fw_print_foreign(stderr, "  | ", lines[i % LOG_LINES]);
+}
+
+/* The engine of root reads what its workers may not. */
+static void print_permission(const struct fw_driver_failure *failure, const struct fw_workflow *workflow)
+{
+	const char *storage = workflow->storage;
+
+	if (geteuid() == 0 && failure->error_message && strstr(failure->error_message, "Permission denied") &&
+	    fw_str_starts(fw_str_of(storage), "file:"))
+		fprintf(stderr, "  hint: functions run as another user; chmod -R o+rX %s lets them read the files there\n",
+		        storage + strlen("file:"));
 }
 
 static bool is_of(const struct fw_failed_task *task, const char *stage, const struct fw_driver_failure *failure)
@@ -80,6 +92,7 @@ void fw_print_failure(const struct fw_driver *driver, const struct fw_workflow *
 
 	if (failure) {
 		print_tasks(failure, workflow->stages.items[failure->stage].name, tail, summary);
+		print_permission(failure, workflow);
 	} else {
 		fw_cleanup_error struct fw_error *reason = NULL;
 
@@ -87,6 +100,8 @@ void fw_print_failure(const struct fw_driver *driver, const struct fw_workflow *
 
 		if (why != FW_OK)
 			fprintf(stderr, "%s%s\n", why == FW_E_CANCELLED ? "" : "failed: ", fw_error_message(reason));
+		if (fw_error_hint_text(reason))
+			fprintf(stderr, "  hint: %s\n", fw_error_hint_text(reason));
 	}
 	fprintf(stderr, "  resume: flexwatt run --resume %s\n", tail);
 }

@@ -25,6 +25,8 @@
 #include "cli/terminal.h"
 #include "report/summary.h"
 
+enum { WORD_AFTER_S = 5 }; /* of waiting for a server: then a person is told */
+
 struct settings {
 	struct fw_override_options overrides;
 	const char *region, *resume, *from, *counters_root, *smt_weight;
@@ -239,7 +241,14 @@ static int open_driver(struct session *session, struct fw_error **err)
 		.seed = (uint64_t)random[1] << 32 | random[2],
 	};
 
-	return fw_driver_new(&driver, &session->driver, err);
+	fw_cleanup_free char *waiting = fw_printf("waiting for an answer of %.*s\n", (int)strcspn(session->workflow->storage, "&"),
+	                                          session->workflow->storage);
+
+	if (fw_str_starts(fw_str_of(session->workflow->storage), "s3:"))
+		fw_terminal_say_later(waiting, WORD_AFTER_S);
+	rc = fw_driver_new(&driver, &session->driver, err);
+	fw_terminal_say_nothing();
+	return rc;
 }
 
 /* What is not enforced here. The summary will say it to people, so that its number is enough for them now. */

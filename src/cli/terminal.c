@@ -5,6 +5,7 @@
 #include "cli/terminal.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,36 @@ size_t fw_terminal_width(int fd)
 	struct winsize size;
 
 	return isatty(fd) && ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+static const char *said_later;
+
+/* In the handler of a signal: whatever the program waits in. */
+static void say_it(int signal_number)
+{
+	int kept = errno;
+
+	(void)signal_number;
+	if (said_later && write(STDERR_FILENO, said_later, strlen(said_later)) < 0)
+		said_later = NULL;
+	errno = kept;
+}
+
+void fw_terminal_say_later(const char *line, unsigned seconds)
+{
+	struct sigaction action = {.sa_handler = say_it, .sa_flags = SA_RESTART};
+
+	if (!fw_terminal_is(STDERR_FILENO))
+		return;
+	said_later = line;
+	sigaction(SIGALRM, &action, NULL);
+	alarm(seconds);
+}
+
+void fw_terminal_say_nothing(void)
+{
+	alarm(0);
+	said_later = NULL;
 }
 
 void fw_print_foreign(FILE *file, const char *indent, struct fw_str line)

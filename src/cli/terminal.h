@@ -17,6 +17,11 @@ bool fw_terminal_colour(int fd); /* a terminal, and NO_COLOR is not set */
 /* Columns; 0 where it is no terminal or does not say. */
 size_t fw_terminal_width(int fd);
 
+/* Where a person looks: the line on standard error when this call is that many seconds old and was not taken back. One at a
+ * time; `line`, with its newline, must live as long. */
+void fw_terminal_say_later(const char *line, unsigned seconds);
+void fw_terminal_say_nothing(void);
+
 /* One line of a function's log: what would steer the terminal is replaced by '?', and a line without end is cut. */
 void fw_print_foreign(FILE *file, const char *indent, struct fw_str line);
 /* Writes the buffer to standard output; FW_E_IO when it cannot be. That nobody reads any more is no failure. */

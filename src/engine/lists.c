@@ -135,8 +135,8 @@ int fw_engine_list_failed(struct fw_engine *engine, const struct fw_engine_event
 	answered(engine, input);
 	if (engine->stages[event->stage].ended)
 		return FW_OK;
-	fw_fail(&why, FW_E_ENVIRONMENT, "stage '%s': input '%s': list '%s': %s", engine->stages[event->stage].plan->name,
-	        plan_of(engine, event)->name, plan_of(engine, event)->keys,
+	fw_fail(&why, FW_E_ENVIRONMENT, "stage '%s': input '%s': %s", engine->stages[event->stage].plan->name,
+	        plan_of(engine, event)->name,
 	        event->error_message ? event->error_message : "the storage could not be listed");
 	fw_engine_abort(engine, event->stage, why);
 	return FW_OK;

@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "http/client_internal.h"
+#include "http/proxy.h"
 
 /* Large enough that a system call is worth its while; two of them a call bound the memory. */
 enum { RECEIVE_BYTES = 256 * 1024, SEND_BYTES = 256 * 1024 };
@@ -179,6 +180,19 @@ static char *who(const struct fw_http_call *call)
 	return fw_printf("%s %.*s", call->method, (int)strcspn(host, "/?"), host);
 }
 
+/* Without it a dead proxy is looked for at the server's. */
+static int blame_proxy(const struct fw_http_call *call, int rc, struct fw_error **err)
+{
+	const char *variable = call->client->no_proxy || fw_http_call_status(call) != 0 ? NULL : fw_http_proxy_variable(call->url);
+	const char *host = strstr(call->url, "://");
+
+	if (!variable || !host)
+		return rc;
+	host += 3;
+	return fw_error_hint(err, rc, "it went through the proxy that %s names: unset it, or go around it with no_proxy=%.*s", variable,
+	                     (int)strcspn(host, *host == '[' ? "/?" : ":/?"), host);
+}
+
 static int explain(const struct fw_http_call *call, CURLcode result, struct fw_error **err)
 {
 	fw_cleanup_free char *what = who(call);
@@ -205,7 +219,7 @@ static int explain(const struct fw_http_call *call, CURLcode result, struct fw_e
 void fw_http_call_finish(struct fw_http_call *call, CURLcode result)
 {
 	fw_cleanup_error struct fw_error *error = NULL;
-	int rc = result == CURLE_OK ? FW_OK : explain(call, result, &error);
+	int rc = result == CURLE_OK ? FW_OK : blame_proxy(call, explain(call, result, &error), &error);
 	fw_http_done_fn *done = FW_TAKE(call->done);
 
 	if (done)

@@ -78,9 +78,11 @@ static int ask(struct fw_sandboxes *sandboxes, const struct fw_launch *launch, c
 	rc = fw_probe_run(argv, (const char *const *)envp, &output, err);
 	free(envp[0]);
 	free(envp[1]);
+	if (rc == FW_OK && fw_json_load(interpreter, output.data, output.length, told, NULL) != FW_OK)
+		rc = fw_fail(err, FW_E_ENVIRONMENT, "run %s: it does not answer as Python does", interpreter);
 	if (rc != FW_OK)
 		return fw_error_hint(err, rc, "%s -I -c 'import ast, json, site' shows what is wrong with it", interpreter);
-	return fw_json_load(interpreter, output.data, output.length, told, err);
+	return FW_OK;
 }
 
 static void take_texts(const json_t *list, struct fw_launch *launch, void (*take)(struct fw_launch *launch, const char *text))

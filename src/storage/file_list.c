@@ -37,7 +37,8 @@ static int leaves(const struct fw_file_storage *storage, const char *what, const
 {
 	int rc = fw_fail(err, FW_E_INVALID, "%s %s is a link that leaves the storage", what, name);
 
-	return fw_error_hint(err, rc, "copy the file into %s, or mount its directory there", storage->root);
+	return fw_error_hint(err, rc, "copy it into %s, or make the directory that holds all the files the storage (--storage DIR)",
+	                     storage->root);
 }
 
 static int link_size(struct listing *listing, const char *key, int64_t *bytes, struct fw_error **err)
@@ -47,7 +48,8 @@ static int link_size(struct listing *listing, const char *key, int64_t *bytes, s
 	struct stat stat_of;
 
 	if (!target || stat(target, &stat_of) < 0)
-		return fw_fail_errno(err, errno, "object %s is a link", key);
+		return fw_error_hint(err, fw_fail_errno(err, errno, "object %s is a link to what cannot be read", key),
+		                     "remove the link, or mend it: it may lead to a file inside the storage");
 	if (!fw_path_is_below(target, listing->storage->root))
 		return leaves(listing->storage, "object", key, err);
 	*bytes = S_ISREG(stat_of.st_mode) ? (int64_t)stat_of.st_size : -1;
@@ -75,7 +77,8 @@ static int visit(void *context, const char *path, int parent_fd, const char *nam
 			return rc;
 	}
 	if (!fw_is_utf8(key)) {
-		int rc = fw_fail(err, FW_E_INVALID, "the name of an object that matches %s is not UTF-8", listing->pattern);
+		fw_cleanup_free char *shown = fw_utf8_shown(key);
+		int rc = fw_fail(err, FW_E_INVALID, "the name of object %s is not UTF-8", shown);
 
 		return fw_error_hint(err, rc, "rename the file: keys are text, as on S3");
 	}

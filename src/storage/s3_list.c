@@ -58,7 +58,8 @@ static int take_object(struct listing *listing, const char *key, const struct fw
 	if (!fw_glob_match(listing->pattern, key) || length == 0 || key[length - 1] == '/' || strncmp(key, "runs/", 5) == 0)
 		return FW_OK;
 	if (!fw_is_utf8(key)) {
-		int rc = fw_fail(err, FW_E_INVALID, "the name of an object that matches %s is not UTF-8", listing->pattern);
+		fw_cleanup_free char *shown = fw_utf8_shown(key);
+		int rc = fw_fail(err, FW_E_INVALID, "the name of object %s is not UTF-8", shown);
 
 		return fw_error_hint(err, rc, "copy it to another key");
 	}

@@ -70,11 +70,28 @@ def test_the_command_example_compresses_and_packs(flexwatt, example):
     texts = {f"{i}.txt": f"text {i}\n" * 1000 for i in range(5)}
     for name, text in texts.items():
         flexwatt.write(f"data/texts/{name}", text)
+    for text in (flexwatt.data / "texts").glob("[a-z]*.txt"):
+        text.unlink()
     run = flexwatt.json("run", "workflow.yaml")["run"]
     archive, = [data for key, data in flexwatt.outputs(run).items() if key.startswith("pack/")]
     with tarfile.open(fileobj=io.BytesIO(archive)) as members:
         unpacked = [gzip.decompress(members.extractfile(member).read()).decode() for member in members.getmembers()]
     assert sorted(unpacked) == sorted(texts.values())
+
+
+@pytest.mark.parametrize("name", ["command", "shell", "c"])
+def test_the_examples_bring_all_that_they_need(flexwatt, name):
+    """A copy of what is in the repository, without what runs and compilers left there."""
+    flexwatt.data.rmdir()
+    shutil.copytree(EXAMPLES / name, flexwatt.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("runs", "package" if name == "c" else ""))
+    if name == "c":
+        (flexwatt.directory / "package").mkdir()
+        subprocess.run(["sh", "-ec", documented("cc -O2")], check=True, cwd=flexwatt.directory, timeout=60,
+                       env={**flexwatt.env, "PKG_CONFIG_PATH": pkg_config_path(flexwatt)})
+    run = flexwatt.json("run", "workflow.yaml")
+    assert run["state"] == "ok" and all(stage["ok"] == stage["tasks"] > 0 for stage in run["stages"])
+    ignored = (EXAMPLES / ".gitignore").read_text().split()
+    assert ignored == ["/c/package/", "/*/data/runs/"], "the data is in the repository"
 
 
 def test_a_command_that_fails_is_told_with_its_own_words(flexwatt):

@@ -475,3 +475,16 @@ def test_the_documented_functions_run(flexwatt):
     flexwatt.env.pop("VIRTUAL_ENV", None)
     outputs = flexwatt.outputs(flexwatt.json("run", "workflow.yaml")["run"])
     assert sorted(outputs.values()) == [b"3", b"one\ntwo\nthree"]
+
+
+def test_an_interpreter_that_is_no_python_is_a_fault_of_the_machine(flexwatt):
+    flexwatt.write("scripts/one.py", "def handle(event, context):\n    return 1\n")
+    flexwatt.workflow("""
+        name: no-python
+        storage: ./data
+        function: {python: {path: ./scripts, interpreter: /bin/true}}
+        stages: {one: {handler: one.handle, payload: {}}}
+    """)
+    refused = flexwatt("run", "workflow.yaml", status=3).stderr
+    assert "run /bin/true: it does not answer as Python does\n" in refused and "not JSON" not in refused
+    assert "hint: /bin/true -I -c" in refused

@@ -303,6 +303,18 @@ def test_a_failed_run_ends_with_what_a_person_needs(flexwatt, functions):
     ]
 
 
+def test_a_wrong_parameter_is_not_tried_again(flexwatt, functions):
+    flexwatt.workflow("""
+        name: wrong
+        storage: ./data
+        function: {package: ./functions}
+        stages: {one: {handler: make, workers: 1, memory: 128, retries: 2, outputs: {out: {suffix: .txt}}, params: {count: many}}}
+    """)
+    run = flexwatt.json("run", "workflow.yaml", status=1)["run"]
+    record, = flexwatt.records(run, "one")
+    assert record["error_type"] == "Function.Parameter" and "'count'" in record["error_message"]
+
+
 MANY = r"""
     name: many
     storage: ./data

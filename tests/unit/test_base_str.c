@@ -228,7 +228,22 @@ static void a_path_is_below_whole_components_alone(void **state)
 	assert_false(fw_path_is_below("/a", NULL));
 }
 
-FW_TESTS(views_compare_by_content, white_space_is_trimmed_at_both_ends,
+static void bytes_that_are_no_text_are_shown_escaped(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} cases[] = {{"caf\xc3\xa9.txt", "caf\xc3\xa9.txt"}, {"caf\xe9.txt", "caf\\xE9.txt"}, {"a\x1b[31m\n", "a\\x1B[31m\\x0A"},
+	             {"\xff\xfe", "\\xFF\\xFE"},           {"", ""},                    {"\xc2\x9bm", "\\xC2\\x9Bm"}};
+
+	(void)state;
+	for (size_t i = 0; i < FW_COUNT_OF(cases); i++) {
+		fw_cleanup_free char *shown = fw_utf8_shown(cases[i].text);
+
+		assert_string_equal(shown, cases[i].shown);
+	}
+}
+
+FW_TESTS(bytes_that_are_no_text_are_shown_escaped, views_compare_by_content, white_space_is_trimmed_at_both_ends,
          lines_end_at_newlines_without_their_carriage_return, a_final_newline_starts_no_line,
          a_final_separator_ends_with_an_empty_field, words_are_separated_by_runs_of_blanks,
          integers_are_read_to_their_last_value, what_is_not_wholly_an_integer_is_refused_and_changes_nothing,
