@@ -160,17 +160,34 @@ static void cancel_requests(struct fw_s3_request *first)
 	}
 }
 
+/* The oldest first: a verb that was begun by another one ends with it. */
+static struct fw_s3_task *oldest(const struct fw_s3 *s3)
+{
+	struct fw_s3_task *found = NULL;
+
+	for (struct fw_s3_task *task = s3->tasks; task; task = task->next)
+		if (s3->stopped || !task->cleans_up)
+			found = task;
+	return found;
+}
+
+void fw_s3_cancel_all(struct fw_s3 *s3)
+{
+	for (struct fw_s3_task *task = oldest(s3); task; task = oldest(s3))
+		fw_s3_cancel(task);
+}
+
+bool fw_s3_is_idle(const struct fw_s3 *s3)
+{
+	return !s3->tasks && !s3->waiting && !s3->active && !s3->pausing;
+}
+
 void fw_s3_close(struct fw_s3 *s3)
 {
 	if (!s3)
 		return;
 	s3->stopped = true;
-	while (s3->tasks) { /* one may end another */
-		struct fw_s3_task *task = s3->tasks;
-
-		s3->tasks = task->next;
-		fw_s3_cancel(task);
-	}
+	fw_s3_cancel_all(s3);
 	cancel_requests(s3->waiting);
 	cancel_requests(s3->active);
 	cancel_requests(s3->pausing);
@@ -202,6 +219,7 @@ void fw_s3_task_begin(struct fw_s3_task *task, struct fw_s3 *s3, const char *ver
 	task->what = fw_printf("%s s3://%s%s%s", verb, s3->bucket, key ? "/" : "", key ? key : "");
 	task->release = release;
 	task->done = done;
+	task->cleans_up = !done;
 	task->context = context;
 	task->next = s3->tasks;
 	if (task->next)

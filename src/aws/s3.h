@@ -62,6 +62,11 @@ int fw_s3_open(struct fw_loop *loop, struct fw_pool *pool, const struct fw_s3_op
 void fw_s3_close(struct fw_s3 *s3);
 FW_DEFINE_CLEANUP(struct fw_s3 *, fw_s3_close)
 
+/* All verbs in flight, as fw_s3_cancel() does; what has no `done` goes on. */
+void fw_s3_cancel_all(struct fw_s3 *s3);
+/* Nothing is under way any more: no verb, no upload that is being aborted. */
+bool fw_s3_is_idle(const struct fw_s3 *s3);
+
 const char *fw_s3_bucket(const struct fw_s3 *s3);
 /* What it took, over all verbs: for reports and tests. */
 struct fw_s3_counts {

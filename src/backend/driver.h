@@ -41,9 +41,17 @@ FW_DEFINE_CLEANUP(struct fw_driver *, fw_driver_free)
  * say): then the run can be resumed. */
 int fw_driver_run(struct fw_driver *driver, enum fw_status *status, struct fw_error **err);
 
-/* Ctrl-C: the first call lets running invocations finish, the second ends them. False: the run is at its end, and stays what
- * it has become. From the loop's thread. */
-bool fw_driver_cancel(struct fw_driver *driver);
+/* Ctrl-C, and what comes of it: the first one lets running invocations finish, the second ends them and what the storage
+ * is at. When the run has ended it stays what it has become: then the next one is told that the storage is being cleaned,
+ * and the one after it leaves that. From the loop's thread. */
+enum fw_driver_cancelled {
+	FW_DRIVER_WAITS, /* for invocations, if any run */
+	FW_DRIVER_ENDS,
+	FW_DRIVER_CLEANS, /* once more leaves it */
+	FW_DRIVER_LEAVES,
+	FW_DRIVER_AT_ITS_END /* nothing new comes of it */
+};
+enum fw_driver_cancelled fw_driver_cancel(struct fw_driver *driver);
 
 /* For progress, on the loop's thread. */
 struct fw_loop *fw_driver_loop(struct fw_driver *driver);

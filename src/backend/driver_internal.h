@@ -5,6 +5,7 @@
 #pragma once
 
 #include "backend/driver.h"
+#include "base/map.h"
 
 struct fw_driver {
 	struct fw_driver_options options;
@@ -30,8 +31,11 @@ struct fw_driver {
 	bool checkpointing, dirty, not_durable;
 	FW_VECTOR(struct fw_driver_timer *) timers;
 	unsigned cancels;
+	bool told_of_sweep;           /* who has asked for the end a time more */
+	struct fw_timer *impatience;  /* of the sweep, or of what follows a fatal error */
 	struct fw_task_run *runs; /* dispatched and not yet final */
 	size_t open_records;      /* how many */
+	struct fw_map *unpublished; /* stage/task -> how often its outputs could not be published */
 	struct fw_driver_cut *cuts; /* plans of ranges on their way */
 	const struct fw_input *empty; /* keys that matched nothing, or objects without a record, or NULL */
 	bool recordless;              /* the latter */
@@ -73,6 +77,8 @@ void fw_driver_feed(struct fw_driver *driver, struct fw_engine_event *event);
 /* The driver cannot go on: ends the loop. Takes the error. */
 void fw_driver_fatal(struct fw_driver *driver, struct fw_error *error);
 double fw_driver_now_ms(const struct fw_driver *driver);
+/* Message and hint in one text, newly allocated: events and records have no hint of their own. */
+char *fw_driver_told(const struct fw_error *error);
 
 /* driver_plan.c */
 void fw_driver_plan(struct fw_driver *driver, const struct fw_engine_action *action);

@@ -227,6 +227,7 @@ int fw_driver_new(const struct fw_driver_options *options, struct fw_driver **dr
 	made->start_ns = fw_monotonic_ns();
 	made->failure.stage = UINT32_MAX;
 	made->portions = -1;
+	made->unpublished = fw_map_new();
 	made->totals = FW_TOTALS_OF_NOTHING;
 	made->stages = fw_alloc_array(made->workflow->stages.count, sizeof *made->stages);
 	for (size_t i = 0; i < made->workflow->stages.count; i++)
@@ -268,6 +269,7 @@ void fw_driver_free(struct fw_driver *driver)
 	free(driver->timers.items);
 	if (driver->checkpoint)
 		fw_timer_free(driver->checkpoint);
+	fw_timer_free(driver->impatience);
 	fw_catalogue_close(driver->catalogue);
 	fw_engine_free(driver->engine);
 	fw_loop_free(driver->loop);
@@ -281,6 +283,7 @@ void fw_driver_free(struct fw_driver *driver)
 	free(driver->failure.error_message);
 	free(driver->failure.log_path);
 	free(driver->recut);
+	fw_map_free(driver->unpublished);
 	json_decref(driver->packages);
 	json_decref(driver->history);
 	for (size_t i = 0; i < driver->before.count; i++)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Plans of ranges: the engine asks where to cut the objects of an input, the storage is read for it, and the answer is
- * an event of the run. A plan that is on its way when the run is cancelled is given up at once.
+ * an event of the run. When the run is cancelled no more is read for a
+ * plan than what is on its way, and nothing at all once the storage is.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -26,14 +27,6 @@ static void forget(struct fw_driver_cut *cut)
 	free(cut);
 }
 
-/* An event has no hint of its own. */
-static char *told(const struct fw_error *error)
-{
-	const char *hint = fw_error_hint_text(error);
-
-	return hint ? fw_printf("%s (%s)", fw_error_message(error), hint) : fw_strdup(fw_error_message(error));
-}
-
 static void planned(void *context, int rc, const struct fw_ranges *ranges, const struct fw_error *error)
 {
 	struct fw_driver_cut *cut = context;
@@ -55,7 +48,7 @@ static void planned(void *context, int rc, const struct fw_ranges *ranges, const
 		event.error_type = rc == FW_E_INVALID    ? "Storage.Malformed"
 		                   : rc == FW_E_CONFLICT ? "Storage.Changed"
 		                                         : "Storage.ReadFailed";
-		message = told(error);
+		message = fw_driver_told(error);
 		event.error_message = message;
 	}
 	forget(cut);

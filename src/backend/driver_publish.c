@@ -13,35 +13,79 @@
 #include "base/str.h"
 #include "base/tree.h"
 
+enum { PUBLICATIONS_MAX = 3 }; /* of one task that fail, each after its own tries, until the run stops */
+
 #define PHASES_MAX_SHARE 1.01
 #define PHASES_ROUNDING_MS 1
 
 static void refuse(struct fw_task_run *run, const char *type, const struct fw_error *error)
 {
 	struct fw_engine_event event = {0};
+	fw_cleanup_free char *message = fw_driver_told(error);
 
 	run->status = FW_STATUS_FUNCTION_ERROR;
 	fw_record_set_text(&run->record.error_type, type);
-	fw_record_set_text(&run->record.error_message, fw_error_message(error));
+	fw_record_set_text(&run->record.error_message, message);
 	fw_task_run_conclude(run, &event);
+}
+
+static const char *to_resume(const struct fw_driver *driver)
+{
+	const char *tail = strrchr(driver->run, '-');
+
+	return tail ? tail + 1 : driver->run;
+}
+
+/* What functions read from and write for a storage that is elsewhere lies on this machine until it is there. */
+static char *full_place(const struct fw_task_run *run)
+{
+	const struct fw_driver *driver = run->driver;
+	fw_cleanup_free char *local = driver->storage->ops->local_path(driver->storage, "runs");
+
+	return local ? fw_printf("storage %s: no space is left for the outputs", driver->workflow->storage)
+	             : fw_printf("%s/scratch: no space is left here for what is on its way to and from %s", driver->state_directory,
+	                         driver->workflow->storage);
 }
 
 void fw_task_run_no_space(struct fw_task_run *run)
 {
 	struct fw_driver *driver = run->driver;
-	const char *tail = strrchr(driver->run, '-');
+	fw_cleanup_free char *place = full_place(run);
 	struct fw_error *error = NULL;
-	int rc = fw_fail(&error, FW_E_NO_SPACE, "storage %s: no space is left for the outputs of %s/%u",
-	                 driver->workflow->storage, run->stage->name, run->task);
+	int rc = fw_fail(&error, FW_E_NO_SPACE, "%s of %s/%u", place, run->stage->name, run->task);
 
-	fw_error_hint(&error, rc, "make room, then: flexwatt run --resume %s", tail ? tail + 1 : driver->run);
+	fw_error_hint(&error, rc, "make room, then: flexwatt run --resume %s", to_resume(driver));
 	fw_driver_fatal(driver, error);
 }
 
-/* A failure to publish that is the machine's (disk full, I/O) is no fault of the function: the attempt is lost. */
+/* Executing the function again would not help: the run stops, so that it can be resumed when the storage takes outputs. */
+static void storage_failed(struct fw_task_run *run, int rc, const struct fw_error *why)
+{
+	struct fw_driver *driver = run->driver;
+	const char *hint = fw_error_hint_text(why);
+	struct fw_error *error = NULL;
+
+	fw_fail(&error, rc, "the outputs of %s/%u cannot be kept: %s", run->stage->name, run->task, fw_error_message(why));
+	fw_error_hint(&error, rc, "%s%sthen: flexwatt run --resume %s", hint ? hint : "", hint ? "; " : "", to_resume(driver));
+	fw_driver_fatal(driver, error);
+}
+
+/* How often the outputs of this task could not be published, one time after the other. */
+static unsigned count_failure(const struct fw_task_run *run)
+{
+	struct fw_map *unpublished = run->driver->unpublished;
+	fw_cleanup_free char *task = fw_printf("%u/%u", run->stage_index, run->task);
+	uintptr_t count = (uintptr_t)fw_map_get(unpublished, task) + 1;
+
+	fw_map_set(unpublished, task, (void *)count); /* NOLINT(performance-no-int-to-ptr): a number, in the map itself */
+	return (unsigned)count;
+}
+
+/* A failure to publish that is the machine's or the storage's is no fault of the function: the attempt is lost. */
 static void publication_failed(struct fw_task_run *run, int rc, const struct fw_error *error)
 {
 	struct fw_engine_event event = {0};
+	fw_cleanup_free char *message = fw_driver_told(error);
 
 	if (rc == FW_E_NO_SPACE) {
 		fw_task_run_no_space(run);
@@ -51,9 +95,14 @@ static void publication_failed(struct fw_task_run *run, int rc, const struct fw_
 		refuse(run, "Flexwatt.InvalidOutput", error);
 		return;
 	}
-	run->status = FW_STATUS_LOST;
-	fw_record_set_text(&run->record.error_type, "Flexwatt.PublicationFailed");
-	fw_record_set_text(&run->record.error_message, fw_error_message(error));
+	if (rc == FW_E_ENVIRONMENT || ((rc == FW_E_IO || rc == FW_E_TIMEOUT) && count_failure(run) >= PUBLICATIONS_MAX)) {
+		storage_failed(run, rc, error);
+		return;
+	}
+	run->status = rc == FW_E_CANCELLED ? FW_STATUS_CANCELLED : FW_STATUS_LOST;
+	fw_record_set_text(&run->record.error_type,
+	                   rc == FW_E_CANCELLED ? "Flexwatt.Cancelled" : "Flexwatt.PublicationFailed");
+	fw_record_set_text(&run->record.error_message, message);
 	fw_task_run_conclude(run, &event);
 }
 

@@ -55,14 +55,10 @@ static void list_objects(struct fw_task_run *run)
 }
 
 /* -1 and the length to the end are the same to who asks, and must be the same file. */
-static int64_t known_length(const struct fw_task_object *object, int64_t offset, int64_t length)
-{
-	return length == -1 && offset <= object->bytes ? object->bytes - offset : length;
-}
-
 static bool is_as_named(const struct fw_task_object *object, int64_t offset, int64_t length)
 {
-	return object->offset == offset && object->length == known_length(object, offset, length);
+	return object->offset == offset &&
+	       (object->length == length || (length == -1 && object->length == object->bytes - offset));
 }
 
 /* Objects are mostly asked for in their order: from the last one on. The event may name several ranges of one. */
@@ -97,17 +93,29 @@ static void staged(void *context, int rc, struct fw_staged *range, const struct 
 {
 	struct fw_task_staging *staging = context;
 	struct fw_stage_request *request = FW_TAKE(staging->request);
+	fw_cleanup_free char *message = error ? fw_driver_told(error) : NULL;
 
 	if (rc == FW_OK && request)
 		fw_stage_request_answer(request, range->path, range->offset, range->length);
 	else if (request)
-		fw_stage_request_refuse(request, rc, fw_error_message(error));
+		fw_stage_request_refuse(request, rc, message);
 	if (rc == FW_E_CONFLICT && request && staging->run)
 		staging->run->input_changed = true;
 	staging->staged = range;
 	staging->ended = true;
 	if (!staging->run)
 		staging_free(staging);
+}
+
+/* Its task has ended: what is still on its way would come for nobody. */
+static void give_up(struct fw_task_staging *staging)
+{
+	struct fw_stage_request *request = FW_TAKE(staging->request);
+
+	staging->storage->ops->forget(staging->storage, staging);
+	staging->ended = true;
+	if (request)
+		fw_stage_request_refuse(request, FW_E_CANCELLED, "The invocation has ended");
 }
 
 static void stage(struct fw_task_run *run, const struct fw_task_object *object, int64_t offset, int64_t length,
@@ -143,9 +151,13 @@ void fw_task_run_stage_in(struct fw_task_run *run, const char *uri, int64_t offs
 	if (!object)
 		return fw_stage_request_refuse(request, FW_E_PERMISSION, "The event of this invocation names no such object");
 	bool named = is_as_named(object, offset, length);
+	fw_cleanup_error struct fw_error *error = NULL;
+	int rc = fw_staged_length(object->key, object->bytes, offset, &length, &error);
 
+	if (rc != FW_OK) /* nothing is fetched for what cannot be */
+		return fw_stage_request_refuse(request, rc, fw_error_message(error));
 	object->asked |= named;
-	stage(run, object, offset, known_length(object, offset, length), request);
+	stage(run, object, offset, length, request);
 	if (named)
 		stage_ahead(run);
 }
@@ -155,6 +167,8 @@ void fw_task_run_let_go(struct fw_task_run *run)
 	for (struct fw_task_staging *staging = FW_TAKE(run->stagings), *next; staging; staging = next) {
 		next = staging->next;
 		staging->run = NULL;
+		if (!staging->ended && staging->storage->ops->forget)
+			give_up(staging);
 		if (staging->ended)
 			staging_free(staging);
 	}

@@ -63,23 +63,25 @@ struct session {
 	struct fw_driver *driver;
 	struct fw_run_row previous; /* of the run to resume */
 	struct fw_collected collected;
-	unsigned signals; /* Ctrl-C so far */
 	char run[24];
 };
 
 static void on_signal(void *context, int signal_number)
 {
+	static const char *const words[] = {
+		[FW_DRIVER_WAITS] = "interrupted: running invocations may finish; once more ends them now",
+		[FW_DRIVER_ENDS] = "interrupted again: ending what runs",
+		[FW_DRIVER_CLEANS] = "the run has ended: attempts that lost are being removed; once more leaves them",
+		[FW_DRIVER_LEAVES] = "interrupted again: leaving them",
+	};
 	struct session *session = context;
+	enum fw_driver_cancelled cancelled = fw_driver_cancel(session->driver);
 
 	(void)signal_number;
-	if (!fw_driver_cancel(session->driver))
+	if (cancelled == FW_DRIVER_AT_ITS_END)
 		return;
 	fw_progress_make_way();
-	if (session->signals < 2)
-		fprintf(stderr, "%s\n", session->signals == 0
-		                            ? "interrupted: running invocations may finish; once more ends them now"
-		                            : "interrupted again: ending what runs");
-	session->signals++;
+	fprintf(stderr, "%s\n", words[cancelled]);
 }
 
 static int load_previous(struct session *session, struct fw_error **err)

@@ -8,22 +8,32 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/time.h"
 #include "storage/s3_internal.h"
 
 #define CLAIM_NAME ".run"
+
+enum { SETTLED_EVERY_MS = 20 };
 
 static struct fw_s3_storage *of(struct fw_storage *storage)
 {
 	return (struct fw_s3_storage *)storage;
 }
 
+static void cancel_jobs(struct fw_s3_storage *storage)
+{
+	while (storage->jobs.first)
+		storage->jobs.first->cancel(storage->jobs.first);
+}
+
 static void s3_close(struct fw_storage *base)
 {
 	struct fw_s3_storage *storage = of(base);
 
+	storage->cancelled = true;
 	fw_s3_close(storage->s3);
-	while (storage->jobs.first)
-		storage->jobs.first->cancel(storage->jobs.first);
+	cancel_jobs(storage);
+	fw_timer_free(storage->settling);
 	fw_s3_place_free(storage->place);
 	if (storage->scratch) /* what workers of a killed engine held at the start, they hold no more */
 		fw_s3_places_clean(storage->scratch);
@@ -252,7 +262,17 @@ static bool s3_is_still(struct fw_storage *base, const char *key, const char *ve
 static void s3_stage_in(struct fw_storage *base, const struct fw_storage_range *range, fw_storage_stage_fn *done,
                         void *context)
 {
-	fw_staging_ask(of(base)->place->staging, range, done, context);
+	fw_cleanup_error struct fw_error *error = NULL;
+
+	if (of(base)->cancelled)
+		done(context, fw_s3_cancelled(&error), NULL, error);
+	else
+		fw_staging_ask(of(base)->place->staging, range, done, context);
+}
+
+static void s3_forget(struct fw_storage *base, const void *context)
+{
+	fw_staging_forget(of(base)->place->staging, context);
 }
 
 static void s3_release(struct fw_storage *base, struct fw_staged *staged)
@@ -276,6 +296,34 @@ static void s3_sweep(struct fw_storage *base, const char *run,
 	fw_s3_remove(&(struct fw_s3_removal){storage->s3, &storage->jobs, storage->prefix, run, keep, done, context});
 }
 
+/* Aborts of uploads that were open are on their way. */
+static void look_whether_settled(void *context)
+{
+	struct fw_s3_storage *storage = context;
+
+	if (!fw_s3_is_idle(storage->s3)) {
+		fw_timer_set(storage->settling, SETTLED_EVERY_MS * FW_NS_PER_MS);
+		return;
+	}
+	storage->settled(storage->settled_context);
+}
+
+static void s3_cancel(struct fw_storage *base, void (*settled)(void *context), void *context)
+{
+	struct fw_s3_storage *storage = of(base);
+
+	storage->cancelled = true;
+	fw_s3_cancel_all(storage->s3);
+	cancel_jobs(storage);
+	if (!settled)
+		return;
+	storage->settled = settled;
+	storage->settled_context = context;
+	if (!storage->settling)
+		storage->settling = fw_timer_new(storage->host.loop, look_whether_settled, storage);
+	fw_timer_set(storage->settling, 0);
+}
+
 const struct fw_storage_ops fw_storage_s3 = {
 	.scheme = "s3",
 	.open = s3_open,
@@ -286,11 +334,13 @@ const struct fw_storage_ops fw_storage_s3 = {
 	.local_path = s3_local_path,
 	.stage_in = s3_stage_in,
 	.release = s3_release,
+	.forget = s3_forget,
 	.claim = s3_claim,
 	.attempts_root = s3_attempts_root,
 	.inputs_root = s3_inputs_root,
 	.publish = fw_s3_storage_publish,
 	.discard = s3_discard,
+	.cancel = s3_cancel,
 	.sweep = s3_sweep,
 	.remove_run = s3_remove_run,
 	.usage = s3_usage,

@@ -56,6 +56,11 @@ int fw_s3_wait(struct fw_s3_wait *wait, struct fw_error **err)
 	return wait->rc;
 }
 
+int fw_s3_cancelled(struct fw_error **err)
+{
+	return fw_fail(err, FW_E_CANCELLED, "it was given up: the run ends");
+}
+
 char *fw_s3_key(const struct fw_s3_storage *storage, const char *key)
 {
 	return fw_printf("%s%s", storage->prefix, key);

@@ -11,7 +11,7 @@
 #include "storage/s3_uri.h"
 #include "storage/staging.h"
 
-/* What is under way, first member of its struct: when the storage is closed, verbs end without a word. */
+/* What is under way, first member of its struct: its verbs end without a word before it is cancelled. */
 struct fw_s3_job {
 	struct fw_s3_job *next, **link;
 	void (*cancel)(struct fw_s3_job *job); /* tells whom it is for and frees it */
@@ -21,6 +21,7 @@ struct fw_s3_jobs {
 };
 void fw_s3_job_add(struct fw_s3_jobs *jobs, struct fw_s3_job *job, void (*cancel)(struct fw_s3_job *job));
 void fw_s3_job_remove(struct fw_s3_job *job);
+int fw_s3_cancelled(struct fw_error **err); /* FW_E_CANCELLED, in the words of all of them */
 
 struct fw_s3_storage {
 	struct fw_storage base;
@@ -30,6 +31,10 @@ struct fw_s3_storage {
 	char *prefix;        /* "" or "some/where/" */
 	struct fw_s3 *s3;    /* on the host's loop; NULL without one */
 	struct fw_s3_jobs jobs;
+	bool cancelled;            /* nothing but what cleans up is begun any more */
+	struct fw_timer *settling; /* or NULL */
+	void (*settled)(void *context);
+	void *settled_context;
 	struct fw_s3_place *place; /* from attempts_root() on */
 };
 

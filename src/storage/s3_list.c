@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Listing a bucket by glob. What stands before the first wildcard is asked for as prefix. Where that is nothing, the top
- * is listed first and then what lies below each of its prefixes: so what runs have left is never paged through.
+ * Listing a bucket by glob. What stands before the first wildcard is asked for as prefix, and folded at the next '/' where
+ * nothing below can match. Where no directory is named, the top is listed first and then what lies below those of its
+ * prefixes that may match: so what runs have left is never paged through.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@ struct listing {
 	fw_storage_list_fn *done;
 	void *context;
 	struct fw_storage_objects objects;
+	bool deep;               /* what matches may be below what is asked for first */
 	FW_VECTOR(char *) below; /* prefixes still to list */
 	struct fw_error *error;  /* found in a page */
 };
@@ -33,10 +35,7 @@ static void listing_free(struct listing *listing)
 
 static void finish(struct listing *listing, int rc, struct fw_error *error)
 {
-	if (rc != FW_OK)
-		fw_error_wrap(&error, rc, "list %s in s3://%s/%s", listing->pattern, listing->storage->uri.part[FW_S3_URI_BUCKET],
-		              listing->storage->prefix);
-	else
+	if (rc == FW_OK)
 		fw_storage_objects_sort(&listing->objects, 0);
 	listing->done(listing->context, rc, &listing->objects, error);
 	fw_error_free(error);
@@ -46,7 +45,7 @@ static void finish(struct listing *listing, int rc, struct fw_error *error)
 static void cancel(struct fw_s3_job *job)
 {
 	struct fw_error *error = NULL;
-	int rc = fw_fail(&error, FW_E_CANCELLED, "the storage was closed");
+	int rc = fw_s3_cancelled(&error);
 
 	finish((struct listing *)job, rc, error);
 }
@@ -69,6 +68,24 @@ static int take_object(struct listing *listing, const char *key, const struct fw
 	return FW_OK;
 }
 
+/* "top/": what the pattern says of the top may be said of it, and it is not that of the runs. */
+static bool may_match_below(const char *pattern, const char *prefix)
+{
+	fw_cleanup_free char *wanted = fw_strndup(pattern, strcspn(pattern, "/"));
+	fw_cleanup_free char *top = fw_strndup(prefix, strcspn(prefix, "/"));
+
+	return strcmp(prefix, "runs/") != 0 && (strstr(wanted, "**") || fw_glob_match(wanted, top));
+}
+
+static int add_below(struct listing *listing, const char *prefix)
+{
+	if (listing->below.count == FW_STORAGE_MAX_OBJECTS)
+		return fw_fail(&listing->error, FW_E_LIMIT, "more than %d directories to look for %s in", FW_STORAGE_MAX_OBJECTS,
+		               listing->pattern);
+	FW_PUSH(&listing->below, fw_strdup(prefix));
+	return FW_OK;
+}
+
 static bool page(void *context, const struct fw_s3_item *items, size_t count)
 {
 	struct listing *listing = context;
@@ -80,8 +97,8 @@ static bool page(void *context, const struct fw_s3_item *items, size_t count)
 
 		if (!items[i].common_prefix)
 			rc = take_object(listing, key, &items[i], &listing->error);
-		else if (strcmp(key, "runs/") != 0)
-			FW_PUSH(&listing->below, fw_strdup(key));
+		else if (listing->deep && may_match_below(listing->pattern, key))
+			rc = add_below(listing, key);
 	}
 	return rc == FW_OK;
 }
@@ -123,5 +140,9 @@ void fw_s3_storage_list(struct fw_storage *base, const char *pattern, fw_storage
 
 	*listing = (struct listing){.storage = storage, .pattern = fw_strdup(pattern), .done = done, .context = context};
 	fw_s3_job_add(&storage->jobs, &listing->job, cancel);
-	ask(listing, literal, strchr(literal, '/') ? NULL : "/");
+	listing->deep = strchr(pattern + strlen(literal), '/') || strstr(pattern, "**");
+	if (storage->cancelled)
+		cancel(&listing->job);
+	else
+		ask(listing, literal, listing->deep && strchr(literal, '/') ? NULL : "/");
 }

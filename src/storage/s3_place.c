@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -34,24 +35,57 @@ static bool lock(int fd)
 	return fcntl(fd, F_OFD_SETLK, &whole) == 0;
 }
 
+/* Who cleans up may have held the lock before, and taken the name away. */
+static bool is_linked(int fd)
+{
+	struct stat stat;
+
+	return fstat(fd, &stat) == 0 && stat.st_nlink > 0;
+}
+
 struct fetching {
 	struct fw_s3_job job;
 	struct fw_s3 *s3;
+	struct fw_s3_task *task;
 	char *key; /* the bucket's */
 	struct fw_staging_entry *entry;
 	struct fw_storage_range range; /* its texts are ours */
 	bool looked; /* by HEAD */
 };
 
-static void fetching_free(struct fw_s3_job *job)
+static void fetching_free(struct fetching *fetching)
 {
-	struct fetching *fetching = (struct fetching *)job;
-
-	fw_s3_job_remove(job);
+	fw_s3_job_remove(&fetching->job);
 	free(fetching->key);
 	free((char *)(uintptr_t)fetching->range.key);
 	free((char *)(uintptr_t)fetching->range.version);
 	free(fetching);
+}
+
+static void cancel(struct fw_s3_job *job)
+{
+	struct fetching *fetching = (struct fetching *)job;
+	fw_cleanup_error struct fw_error *error = NULL;
+	int rc = fw_s3_cancelled(&error);
+
+	fw_staging_fetched(fetching->entry, rc, 0, error);
+	fetching_free(fetching);
+}
+
+/* Nobody waits for it any more. */
+static void give_up(void *context, const struct fw_staging_entry *entry)
+{
+	struct fw_s3_storage *storage = context;
+
+	for (struct fw_s3_job *job = storage->jobs.first; job; job = job->next) {
+		struct fetching *fetching = (struct fetching *)job;
+
+		if (job->cancel != cancel || fetching->entry != entry)
+			continue;
+		fw_s3_cancel(fetching->task);
+		fetching_free(fetching);
+		return;
+	}
 }
 
 /* HEAD, which has no condition here, tells of another version by its answer. */
@@ -67,7 +101,7 @@ static void fetched(void *context, int rc, const struct fw_s3_answer *answer, co
 static void look(struct fetching *fetching)
 {
 	fetching->looked = true;
-	fw_s3_head(fetching->s3, fetching->key, fetched, fetching);
+	fetching->task = fw_s3_head(fetching->s3, fetching->key, fetched, fetching);
 }
 
 static void fetched(void *context, int rc, const struct fw_s3_answer *answer, const struct fw_error *err)
@@ -83,7 +117,7 @@ static void fetched(void *context, int rc, const struct fw_s3_answer *answer, co
 	else if (rc == FW_OK)
 		rc = fw_staged_length(fetching->range.key, answer->object_bytes, fetching->range.offset, &length, &error);
 	fw_staging_fetched(fetching->entry, rc, length, error ? error : err);
-	fetching_free(&fetching->job);
+	fetching_free(fetching);
 }
 
 static void fetch(void *context, const struct fw_storage_range *range, int fd, struct fw_staging_entry *entry)
@@ -102,11 +136,11 @@ static void fetch(void *context, const struct fw_storage_range *range, int fd, s
 	fetching->range.version = fw_strdup(range->version);
 	const struct fw_s3_get get = {.key = fetching->key, .offset = range->offset, .length = range->length, .etag = etag,
 	                              .object_bytes = range->bytes, .fd = fd};
-	fw_s3_job_add(&storage->jobs, &fetching->job, fetching_free); /* the staging tells who waits */
+	fw_s3_job_add(&storage->jobs, &fetching->job, cancel);
 	if (range->length == 0) /* servers differ on an empty range: it is enough that it lies within */
 		look(fetching);
 	else
-		fw_s3_get(storage->s3, &get, fetched, fetching);
+		fetching->task = fw_s3_get(storage->s3, &get, fetched, fetching);
 }
 
 static int open_parts(struct fw_s3_storage *storage, struct fw_s3_place *place, struct fw_error **err)
@@ -114,7 +148,8 @@ static int open_parts(struct fw_s3_storage *storage, struct fw_s3_place *place, 
 	fw_cleanup_free char *staged = fw_printf("%s/staged", place->directory);
 	fw_cleanup_free char *outbox = fw_printf("file:%s", place->directory);
 	const struct fw_staging_options staging = {
-		.directory = staged, .max_bytes = staging_bound(storage->scratch), .fetch = fetch, .context = storage};
+		.directory = staged, .max_bytes = staging_bound(storage->scratch), .fetch = fetch, .give_up = give_up,
+		.context = storage};
 	int rc = fw_staging_new(&staging, &place->staging, err);
 
 	if (rc == FW_OK)
@@ -138,7 +173,7 @@ static int claim_name(const struct fw_s3_storage *storage, const char *run, stru
 
 		if (fd < 0 && errno != EEXIST)
 			return fw_fail_errno(err, errno, "make %s", path);
-		if (fd < 0 || !lock(fd))
+		if (fd < 0 || !lock(fd) || !is_linked(fd))
 			continue;
 		place->directory = FW_TAKE(directory);
 		place->lock_path = FW_TAKE(path);

@@ -16,6 +16,7 @@ enum { SIDE_BY_SIDE = 8 };
 
 struct upload {
 	struct publishing *publishing;
+	struct fw_storage_object *object;
 	struct fw_s3_task *task; /* NULL: none */
 	int fd;
 };
@@ -72,9 +73,10 @@ static void undone(void *context, int rc, const struct fw_s3_answer *answer, con
 {
 	struct publishing *publishing = context;
 
-	(void)rc;
 	(void)answer;
-	(void)error; /* the sweep at the end of the run tries again */
+	(void)error;
+	if (rc != FW_OK)
+		publishing->begun = 0; /* the sweep at the end of the run tries again, and finds the others as well */
 	publishing->running--;
 	undo(publishing);
 }
@@ -115,7 +117,20 @@ static void fail(struct publishing *publishing, int rc, struct fw_error *error)
 	undo(publishing);
 }
 
-/* The bucket is closed, its verbs have ended by themselves. */
+/* What may be tried again keeps its code. Any other refusal is neither the function's fault nor mended by another attempt. */
+static void fail_by_bucket(struct publishing *publishing, int rc, const struct fw_error *why)
+{
+	bool passing = rc == FW_E_IO || rc == FW_E_TIMEOUT || rc == FW_E_CONFLICT || rc == FW_E_BUSY || rc == FW_E_NO_SPACE;
+	struct fw_error *error = NULL;
+	int code = passing ? rc : FW_E_ENVIRONMENT;
+
+	fw_fail(&error, code, "%s", fw_error_message(why));
+	if (fw_error_hint_text(why))
+		fw_error_hint(&error, code, "%s", fw_error_hint_text(why));
+	fail(publishing, code, error);
+}
+
+/* The verbs of the bucket have ended by themselves. */
 static void cancel(struct fw_s3_job *job)
 {
 	struct publishing *publishing = (struct publishing *)job;
@@ -125,7 +140,7 @@ static void cancel(struct fw_s3_job *job)
 	end_uploads(publishing);
 	fw_s3_job_remove(job);
 	if (publishing->rc == FW_OK)
-		publishing->rc = fw_fail(&publishing->error, FW_E_CANCELLED, "the storage was closed");
+		publishing->rc = fw_s3_cancelled(&publishing->error);
 	tell(publishing);
 }
 
@@ -138,27 +153,28 @@ static void uploaded(void *context, int rc, const struct fw_s3_answer *answer, c
 	struct upload *upload = context;
 	struct publishing *publishing = upload->publishing;
 
-	(void)answer;
+	if (rc == FW_OK)
+		upload->object->version = fw_s3_version(answer->etag);
 	close(upload->fd);
 	*upload = (struct upload){0};
 	publishing->running--;
 	if (rc == FW_OK)
 		go_on(publishing);
 	else
-		fail(publishing, rc, fw_error_copy(error));
+		fail_by_bucket(publishing, rc, error);
 }
 
 static int begin_upload(struct publishing *publishing, struct upload *upload, struct fw_error **err)
 {
 	struct fw_storage *outbox = publishing->storage->place->outbox;
-	const struct fw_storage_object *object = &publishing->objects.list.items[publishing->begun];
+	struct fw_storage_object *object = &publishing->objects.list.items[publishing->begun];
 	fw_cleanup_free char *path = outbox->ops->local_path(outbox, object->key);
 	fw_cleanup_free char *key = fw_s3_key(publishing->storage, object->key);
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0)
 		return fw_fail_errno(err, errno, "open %s", path);
-	*upload = (struct upload){.publishing = publishing, .fd = fd};
+	*upload = (struct upload){.publishing = publishing, .object = object, .fd = fd};
 	publishing->begun++;
 	publishing->running++;
 	upload->task = fw_s3_put(publishing->storage->s3, &(struct fw_s3_put){.key = key, .fd = fd, .length = object->bytes},
@@ -197,14 +213,14 @@ static void looked(void *context, int rc, const struct fw_s3_answer *answer, con
 	struct fw_error *refusal = NULL;
 
 	(void)answer;
-	if (publishing->there)
+	if (publishing->there) {
 		rc = fw_fail(&refusal, FW_E_CONFLICT, "publish %s: it is there already", publishing->prefix);
-	else if (rc != FW_OK)
-		refusal = fw_error_copy(error);
-	if (rc != FW_OK)
 		fail(publishing, rc, refusal);
-	else
+	} else if (rc != FW_OK) {
+		fail_by_bucket(publishing, rc, error);
+	} else {
 		go_on(publishing);
+	}
 }
 
 static void look(struct publishing *publishing)
@@ -239,7 +255,10 @@ static void checked(void *context, int rc, struct fw_storage_objects *objects, c
 	publishing->objects = *objects;
 	*objects = (struct fw_storage_objects){0};
 	fw_s3_job_add(&publishing->storage->jobs, &publishing->job, cancel);
-	look(publishing);
+	if (publishing->storage->cancelled)
+		cancel(&publishing->job);
+	else
+		look(publishing);
 }
 
 void fw_s3_storage_publish(struct fw_storage *base, const struct fw_publication *publication, fw_storage_publish_fn *done,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "storage/s3_internal.h"
 
 struct reading {
@@ -25,7 +26,7 @@ char *fw_s3_version(const char *etag)
 {
 	size_t length = etag ? strlen(etag) : 0;
 
-	if (length == 0 || strncmp(etag, "W/", 2) == 0)
+	if (length == 0 || strncmp(etag, "W/", 2) == 0 || !fw_is_utf8(etag))
 		return NULL;
 	bool quoted = length > 2 && etag[0] == '"' && etag[length - 1] == '"';
 
@@ -50,7 +51,7 @@ static void cancel(struct fw_s3_job *job)
 {
 	struct reading *reading = (struct reading *)job;
 	fw_cleanup_error struct fw_error *error = NULL;
-	int rc = fw_fail(&error, FW_E_CANCELLED, "the storage was closed");
+	int rc = fw_s3_cancelled(&error);
 
 	if (reading->stat)
 		reading->stat(reading->context, rc, NULL, error);
@@ -90,6 +91,8 @@ void fw_s3_storage_stat(struct fw_storage *base, const char *key, fw_storage_sta
 
 	reading->stat = done;
 	reading->context = context;
+	if (storage->cancelled)
+		return cancel(&reading->job);
 	fw_s3_head(storage->s3, reading->key, told, reading);
 }
 
@@ -132,5 +135,8 @@ void fw_s3_storage_read(struct fw_storage *base, const struct fw_storage_range *
 	const struct fw_s3_get get = {.key = reading->key, .offset = range->offset, .length = range->length,
 	                              .etag = reading->etag, .object_bytes = range->bytes, .sink = take, .fd = -1};
 
-	fw_s3_get(storage->s3, &get, was_read, reading);
+	if (storage->cancelled)
+		cancel(&reading->job);
+	else
+		fw_s3_get(storage->s3, &get, was_read, reading);
 }

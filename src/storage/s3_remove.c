@@ -61,7 +61,7 @@ static void cancel(struct fw_s3_job *job)
 	struct removal *removal = (struct removal *)job;
 	fw_cleanup_error struct fw_error *error = NULL;
 
-	int rc = fw_fail(&error, FW_E_CANCELLED, "the storage was closed");
+	int rc = fw_s3_cancelled(&error);
 
 	fail(removal, rc, error);
 	finish(removal);

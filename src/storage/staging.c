@@ -29,8 +29,10 @@ struct fw_staging_entry {
 	char *id, *path;
 	uint64_t number;
 	int fd; /* -1: it is whole */
-	int64_t bytes;
+	struct fw_storage_range range; /* its texts are ours */
+	int64_t bytes;                 /* that it is counted with */
 	size_t holders;
+	bool again; /* it is fetched for the second time */
 	FW_VECTOR(struct waiter) waiters;
 };
 
@@ -71,6 +73,8 @@ static void entry_free(struct fw_staging_entry *entry)
 	if (entry->fd >= 0)
 		close(entry->fd);
 	free(entry->waiters.items);
+	free((char *)(uintptr_t)entry->range.key);
+	free((char *)(uintptr_t)entry->range.version);
 	free(entry->id);
 	free(entry->path);
 	free(entry);
@@ -111,18 +115,24 @@ static void drop(struct fw_staging_entry *entry)
 	snprintf(name, sizeof name, "%llu", (unsigned long long)entry->number);
 	if (unlink(entry->path) == 0 || errno == ENOENT)
 		unlinkat(staging->directory_fd, name, AT_REMOVEDIR);
+	staging->bytes -= entry->bytes;
 	fw_map_remove(staging->entries, entry->id);
 	entry_free(entry);
+}
+
+static void count(struct fw_staging_entry *entry, int64_t bytes)
+{
+	entry->staging->bytes += bytes - entry->bytes;
+	entry->bytes = bytes;
 }
 
 static void make_room(struct fw_staging *staging, int64_t bytes)
 {
 	for (struct fw_staging_entry *entry = staging->oldest, *next; entry; entry = next) {
-		if (staging->bytes + bytes <= staging->options.max_bytes)
+		if (bytes <= staging->options.max_bytes - staging->bytes)
 			break;
 		next = entry->newer;
 		idle_remove(entry);
-		staging->bytes -= entry->bytes;
 		drop(entry);
 	}
 }
@@ -167,8 +177,12 @@ static void start(struct fw_staging *staging, const char *id, const struct fw_st
 	struct fw_staging_entry *entry = fw_alloc(sizeof *entry);
 	fw_cleanup_error struct fw_error *error = NULL;
 
-	*entry = (struct fw_staging_entry){.staging = staging, .id = fw_strdup(id), .number = ++staging->number, .fd = -1};
+	*entry = (struct fw_staging_entry){.staging = staging, .id = fw_strdup(id), .number = ++staging->number, .fd = -1,
+	                                   .range = *range};
+	entry->range.key = fw_strdup(range->key);
+	entry->range.version = fw_strdup(range->version);
 	make_room(staging, range->length > 0 ? range->length : 0);
+	count(entry, range->length > 0 ? range->length : 0);
 	int rc = make_file(entry, range->key, &error);
 
 	if (rc != FW_OK) {
@@ -184,8 +198,9 @@ static void start(struct fw_staging *staging, const char *id, const struct fw_st
 void fw_staging_ask(struct fw_staging *staging, const struct fw_storage_range *range, fw_storage_stage_fn *done,
                     void *context)
 {
-	fw_cleanup_free char *id = fw_printf("%lld %lld %s %s", (long long)range->offset, (long long)range->length,
-	                                     range->version ? range->version : "", range->key);
+	const char *version = range->version ? range->version : "";
+	fw_cleanup_free char *id = fw_printf("%lld %lld %zu %s %s", (long long)range->offset, (long long)range->length,
+	                                     strlen(version), version, range->key);
 	struct fw_staging_entry *entry = fw_map_get(staging->entries, id);
 	struct waiter waiter = {done, context};
 
@@ -216,9 +231,23 @@ static void let_go(struct fw_staging_entry *entry)
 	make_room(entry->staging, 0);
 }
 
-void fw_staging_fetched(struct fw_staging_entry *entry, int rc, int64_t bytes, const struct fw_error *err)
+/* The disk is full, and some of it is kept for nobody: without that it may fit. */
+static bool fetch_again(struct fw_staging_entry *entry)
 {
 	struct fw_staging *staging = entry->staging;
+
+	if (entry->again || !staging->oldest || ftruncate(entry->fd, 0) < 0)
+		return false;
+	make_room(staging, INT64_MAX);
+	entry->again = true;
+	staging->options.fetch(staging->options.context, &entry->range, entry->fd, entry);
+	return true;
+}
+
+void fw_staging_fetched(struct fw_staging_entry *entry, int rc, int64_t bytes, const struct fw_error *err)
+{
+	if (rc == FW_E_NO_SPACE && fetch_again(entry))
+		return;
 	fw_cleanup_error struct fw_error *error = NULL;
 	FW_VECTOR(struct waiter) waiters = {.items = entry->waiters.items, .count = entry->waiters.count};
 
@@ -231,14 +260,41 @@ void fw_staging_fetched(struct fw_staging_entry *entry, int rc, int64_t bytes, c
 		for (size_t i = 0; i < waiters.count; i++)
 			waiters.items[i].done(waiters.items[i].context, rc, NULL, error ? error : err);
 	} else {
-		entry->bytes = bytes;
-		staging->bytes += bytes;
+		count(entry, bytes);
 		entry->holders = 1; /* ourselves: one may give it back before the next one gets it */
 		for (size_t i = 0; i < waiters.count; i++)
 			give(entry, waiters.items[i]);
 		let_go(entry);
 	}
 	free(waiters.items);
+}
+
+static bool forget_waiter(struct fw_staging_entry *entry, const void *context)
+{
+	for (size_t i = 0; i < entry->waiters.count; i++)
+		if (entry->waiters.items[i].context == context) {
+			entry->waiters.items[i] = entry->waiters.items[--entry->waiters.count];
+			return true;
+		}
+	return false;
+}
+
+void fw_staging_forget(struct fw_staging *staging, const void *context)
+{
+	const char *id;
+	void *value;
+
+	for (size_t i = 0; fw_map_next(staging->entries, &i, &id, &value);) {
+		struct fw_staging_entry *entry = value;
+
+		if (entry->fd < 0 || !forget_waiter(entry, context))
+			continue;
+		if (entry->waiters.count == 0) {
+			staging->options.give_up(staging->options.context, entry);
+			drop(entry);
+		}
+		return;
+	}
 }
 
 void fw_staging_release(struct fw_staged *staged)

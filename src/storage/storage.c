@@ -95,9 +95,11 @@ int fw_staged_length(const char *key, int64_t bytes, int64_t offset, int64_t *le
 {
 	if (offset < 0 || *length < -1)
 		return fw_fail(err, FW_E_INVALID, "object %s: a range cannot begin or be long less than nothing", key);
-	if (offset > bytes || (*length >= 0 && *length > bytes - offset))
-		return fw_fail(err, FW_E_INVALID, "object %s has %lld bytes, none at %lld", key, (long long)bytes,
-		               (long long)(*length > 0 ? offset + *length - 1 : offset));
+	if (offset > bytes || (*length >= 0 && *length > bytes - offset)) {
+		int64_t last = *length > 0 && *length <= INT64_MAX - offset ? offset + *length - 1 : offset;
+
+		return fw_fail(err, FW_E_INVALID, "object %s has %lld bytes, none at %lld", key, (long long)bytes, (long long)last);
+	}
 	if (*length < 0)
 		*length = bytes - offset;
 	return FW_OK;

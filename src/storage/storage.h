@@ -128,6 +128,8 @@ struct fw_storage_ops {
 	void (*stage_in)(struct fw_storage *storage, const struct fw_storage_range *range, fw_storage_stage_fn *done,
 	                 void *context);
 	void (*release)(struct fw_storage *storage, struct fw_staged *staged);
+	/* Who asked with this context wants it no more, and is not called. NULL: stage_in() has always answered at once. */
+	void (*forget)(struct fw_storage *storage, const void *context);
 
 	/* Makes a new run's place; FW_E_CONFLICT when there is one already: then it is another's, whose outputs must stay. */
 	int (*claim)(struct fw_storage *storage, const char *run, struct fw_error **err);
@@ -144,6 +146,11 @@ struct fw_storage_ops {
 
 	/* Removes an attempt's working directory. */
 	void (*discard)(struct fw_storage *storage, const char *directory, fw_storage_done_fn *done, void *context);
+
+	/* Ends what is under way, at once: its callbacks are called with FW_E_CANCELLED, and those of what is asked for later
+	 * but for discard and sweep, which still work; a sweep that is under way ends as well. `settled` (or NULL) is called
+	 * once, later: nothing that was begun is open elsewhere any more. NULL: this storage has nothing that takes long. */
+	void (*cancel)(struct fw_storage *storage, void (*settled)(void *context), void *context);
 
 	/* Deletes a run's working directories and every published attempt for which keep() is false. */
 	void (*sweep)(struct fw_storage *storage, const char *run, bool (*keep)(void *context, const struct fw_attempt_key *key),

@@ -119,8 +119,8 @@ def test_runs_are_listed_when_their_server_is_gone(flexwatt, rows):
 
 
 @pytest.mark.parametrize("wrong, reason, hint", [
-    ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "403", "secret key"),
-    ({"AWS_ACCESS_KEY_ID": "NOBODY"}, "40", "access key"),
+    ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "the server answers 403", "secret key"),
+    ({"AWS_ACCESS_KEY_ID": "NOBODY"}, "the server answers 40", "access key"),
     ({"AWS_ACCESS_KEY_ID": ""}, "AWS credentials", "AWS_ACCESS_KEY_ID"),
 ])
 def test_wrong_credentials_end_it_before_any_task(flexwatt, rows, wrong, reason, hint):

@@ -48,7 +48,8 @@ class Fault:
     """kind: status, cut (the answer's body after `after` bytes), cut_request (the connection, after the request's head), stall (the
     answer's body after `after` bytes, for `seconds`), slow (the answer's body at `after` bytes a piece, `seconds` between), short
     (a whole answer that is `after` bytes too short), flip (a byte of the answer's body), flip_request (a byte of the request's body),
-    hide (200 whose body is the error), lose (the request is carried out, its answer is not given)."""
+    hide (200 whose body is the error), lose (the request is carried out, its answer is not given), silent (neither, for
+    `seconds`)."""
     kind: str
     method: str = ""
     path: str = ""       # a part of path and query
@@ -171,6 +172,12 @@ class FaultProxy:
             def handle_any(self):
                 fault = proxy._take_fault(self.command, self.path, self.headers)
                 kind = fault.kind if fault else ""
+                if kind == "silent":
+                    proxy._note(self.command, self.path, self.headers, 0, time.monotonic(), kind, 0)
+                    self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                    self.stall(fault.seconds)
+                    self.close_connection = True
+                    return
                 if kind == "cut_request":
                     proxy._note(self.command, self.path, self.headers, 0, time.monotonic(), kind, 0)
                     self.hang_up()

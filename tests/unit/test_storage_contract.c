@@ -355,6 +355,48 @@ static void a_name_is_one_runs_alone(void **state)
 	assert_true(world_has(&world, "runs/old/a/0.1/out/x"));
 }
 
+enum { CLAIMANTS = 6, WON = 0, LOST = 1, FAILED = 2 };
+
+static void claim_and_exit(const char *uri, int gate)
+{
+	struct fw_storage *storage = NULL;
+	char byte;
+	int rc = fw_storage_open(uri, NULL, &storage, NULL);
+
+	while (rc == FW_OK && read(gate, &byte, 1) < 0 && errno == EINTR)
+		continue;
+	if (rc == FW_OK)
+		rc = storage->ops->claim(storage, "contended", NULL);
+	_exit(rc == FW_OK ? WON : rc == FW_E_CONFLICT ? LOST : FAILED);
+}
+
+static void of_engines_that_claim_a_name_at_once_one_has_it(void **state)
+{
+	(void)state;
+	fw_cleanup_world struct storage_world world = world_open(tree_of("x", "1", NULL));
+	pid_t claimants[CLAIMANTS];
+	int gate[2], count[3] = {0}, status = 0;
+
+	assert_int_equal(pipe(gate), 0);
+	for (size_t i = 0; i < CLAIMANTS; i++) {
+		claimants[i] = fork();
+		assert_true(claimants[i] >= 0);
+		if (claimants[i] == 0) {
+			close(gate[1]);
+			claim_and_exit(world.uri, gate[0]);
+		}
+	}
+	close(gate[1]); /* they are let go together */
+	for (size_t i = 0; i < CLAIMANTS; i++) {
+		assert_int_equal(waitpid(claimants[i], &status, 0), claimants[i]);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) <= FAILED);
+		count[WEXITSTATUS(status)]++;
+	}
+	close(gate[0]);
+	assert_int_equal(count[WON], 1);
+	assert_int_equal(count[LOST], CLAIMANTS - 1);
+}
+
 static void says_that_the_storage_is_not_there(void **state)
 {
 	(void)state;
@@ -396,6 +438,6 @@ FW_TESTS(lists_by_glob_sorted_and_never_what_runs_made, an_object_or_a_range_of_
          odd_keys_are_keys_as_others, publishes_what_is_declared_in_its_order, refuses_links_devices_and_fifos,
          refuses_names_that_are_not_text, refuses_a_declared_object_that_was_not_written,
          a_second_publication_of_an_attempt_changes_nothing, sweeps_what_lost, removes_a_run_and_tells_its_disk,
-         a_name_is_one_runs_alone, says_that_the_storage_is_not_there, what_was_checked_cannot_be_exchanged,
+         a_name_is_one_runs_alone, of_engines_that_claim_a_name_at_once_one_has_it, says_that_the_storage_is_not_there, what_was_checked_cannot_be_exchanged,
          a_writer_of_our_own_uid_cannot_change_what_is_published,
          a_writer_of_another_uid_cannot_change_what_is_published)

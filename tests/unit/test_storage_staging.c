@@ -21,6 +21,7 @@ struct fixture {
 	int fetches;
 	int fd;
 	struct fw_staging_entry *entry; /* the last that was asked for */
+	int given_up;
 	struct wish {
 		int rc, calls;
 		struct fw_staged *staged;
@@ -37,6 +38,14 @@ static void fetch(void *context, const struct fw_storage_range *range, int fd, s
 	fixture->entry = entry;
 }
 
+static void give_up(void *context, const struct fw_staging_entry *entry)
+{
+	struct fixture *fixture = context;
+
+	assert_ptr_equal(entry, fixture->entry);
+	fixture->given_up++;
+}
+
 static void fixture_open(struct fixture *fixture, int64_t max_bytes)
 {
 	fixture->tree = tree_of("x/", "", NULL);
@@ -44,6 +53,7 @@ static void fixture_open(struct fixture *fixture, int64_t max_bytes)
 		.directory = fixture->directory = fw_printf("%s/staged", fixture->tree.path),
 		.max_bytes = max_bytes,
 		.fetch = fetch,
+		.give_up = give_up,
 		.context = fixture,
 	};
 
@@ -171,6 +181,71 @@ static void what_could_not_be_fetched_is_tried_again(void **state)
 	release(&fixture, 2);
 }
 
+static void what_nobody_waits_for_any_more_is_given_up(void **state)
+{
+	(void)state;
+	fw_cleanup_fixture struct fixture fixture = {0};
+
+	fixture_open(&fixture, 100);
+	ask(&fixture, 0, "a", 0, 50);
+	ask(&fixture, 1, "a", 0, 50);
+	fw_staging_forget(fixture.staging, &fixture.wishes[0]);
+	assert_int_equal(fixture.given_up, 0);
+	fw_staging_forget(fixture.staging, &fixture.wishes[1]);
+	assert_int_equal(fixture.given_up, 1);
+	assert_int_equal(fixture.wishes[0].calls + fixture.wishes[1].calls, 0);
+	assert_int_equal(fw_staging_bytes(fixture.staging), 0);
+	ask(&fixture, 2, "a", 0, 50);
+	assert_int_equal(fixture.fetches, 2);
+	fw_staging_forget(fixture.staging, &fixture.wishes[7]); /* who never asked */
+	arrive(&fixture, "now");
+	fw_staging_forget(fixture.staging, &fixture.wishes[2]); /* who was answered */
+	assert_given(&fixture, 2, "now");
+	release(&fixture, 2);
+}
+
+/* Not only when it has arrived: several at a time would pass the bound together. */
+static void what_is_on_its_way_counts(void **state)
+{
+	(void)state;
+	fw_cleanup_fixture struct fixture fixture = {0};
+
+	fixture_open(&fixture, 10);
+	ask(&fixture, 0, "a", 0, 4);
+	arrive(&fixture, "1234");
+	release(&fixture, 0);
+	ask(&fixture, 1, "b", 0, 5);
+	assert_int_equal(fw_staging_bytes(fixture.staging), 9);
+	ask(&fixture, 2, "c", 0, 5); /* in the place of a */
+	assert_int_equal(fw_staging_bytes(fixture.staging), 10);
+}
+
+static void a_full_disk_is_cleared_of_what_nobody_holds_and_tried_once_more(void **state)
+{
+	(void)state;
+	fw_cleanup_fixture struct fixture fixture = {0};
+	fw_cleanup_error struct fw_error *error = NULL;
+	int rc = fw_fail(&error, FW_E_NO_SPACE, "full");
+
+	fixture_open(&fixture, 1000);
+	ask(&fixture, 0, "idle", 0, 4);
+	arrive(&fixture, "1234");
+	release(&fixture, 0);
+	ask(&fixture, 1, "a", 0, 5);
+	assert_int_equal(write(fixture.fd, "no", 2), 2);
+	fw_staging_fetched(fixture.entry, rc, 0, error);
+	assert_int_equal(fixture.fetches, 3);
+	assert_int_equal(fixture.wishes[1].calls, 0);
+	assert_int_equal(fw_staging_bytes(fixture.staging), 5);
+	assert_int_equal(lseek(fixture.fd, 0, SEEK_SET), 0);
+	arrive(&fixture, "hello");
+	assert_given(&fixture, 1, "hello");
+	ask(&fixture, 2, "b", 0, 5); /* nothing is idle now */
+	fw_staging_fetched(fixture.entry, rc, 0, error);
+	assert_int_equal(fixture.wishes[2].rc, FW_E_NO_SPACE);
+	release(&fixture, 1);
+}
+
 /* Keys may be anything, names of files may not. */
 static void a_key_never_leads_out_of_the_directory(void **state)
 {
@@ -211,5 +286,6 @@ static void at_the_end_nothing_is_left_and_who_waits_is_told(void **state)
 }
 
 FW_TESTS(who_asks_for_the_same_range_shares_one_fetch, what_nobody_holds_makes_room_the_least_recently_used_first,
-         what_could_not_be_fetched_is_tried_again, a_key_never_leads_out_of_the_directory,
+         what_could_not_be_fetched_is_tried_again, what_nobody_waits_for_any_more_is_given_up, what_is_on_its_way_counts,
+         a_full_disk_is_cleared_of_what_nobody_holds_and_tried_once_more, a_key_never_leads_out_of_the_directory,
          at_the_end_nothing_is_left_and_who_waits_is_told)
