@@ -160,21 +160,14 @@ static void cancel_requests(struct fw_s3_request *first)
 	}
 }
 
-/* The oldest first: a verb that was begun by another one ends with it. */
-static struct fw_s3_task *oldest(const struct fw_s3 *s3)
-{
-	struct fw_s3_task *found = NULL;
-
-	for (struct fw_s3_task *task = s3->tasks; task; task = task->next)
-		if (s3->stopped || !task->cleans_up)
-			found = task;
-	return found;
-}
-
+/* What a verb begins stands before it in the list: nothing that was begun on the way is met, nor is the next one gone. */
 void fw_s3_cancel_all(struct fw_s3 *s3)
 {
-	for (struct fw_s3_task *task = oldest(s3); task; task = oldest(s3))
-		fw_s3_cancel(task);
+	for (struct fw_s3_task *task = s3->tasks, *next; task; task = next) {
+		next = task->next;
+		if (!task->inner && (task->done || s3->stopped))
+			fw_s3_cancel(task);
+	}
 }
 
 bool fw_s3_is_idle(const struct fw_s3 *s3)
@@ -219,7 +212,6 @@ void fw_s3_task_begin(struct fw_s3_task *task, struct fw_s3 *s3, const char *ver
 	task->what = fw_printf("%s s3://%s%s%s", verb, s3->bucket, key ? "/" : "", key ? key : "");
 	task->release = release;
 	task->done = done;
-	task->cleans_up = !done;
 	task->context = context;
 	task->next = s3->tasks;
 	if (task->next)

@@ -132,7 +132,7 @@ void fw_s3_hash_forget(struct fw_s3_request *request);
 struct fw_s3_task {
 	struct fw_s3 *s3;
 	struct fw_s3_task *next, **link;
-	bool cleans_up; /* nobody waits for it: it stays when all others are cancelled */
+	bool inner; /* it ends with the verb that began it */
 	char *what; /* "get s3://bucket/key", in front of errors */
 	fw_s3_done_fn *done;
 	void *context;

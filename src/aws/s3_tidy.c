@@ -51,6 +51,7 @@ struct fw_s3_task *fw_s3_tidy(struct fw_s3 *s3, const char *key, const char *our
 	tidying->key = fw_strdup(key);
 	tidying->ours = fw_strdup(ours);
 	tidying->list = fw_s3_list_uploads(s3, key, abort_others, tidied, tidying);
-	tidying->list->cleans_up = tidying->task.cleans_up;
+	tidying->list->inner = true;
+	tidying->task.inner = done != NULL;
 	return &tidying->task;
 }

@@ -74,6 +74,7 @@ def test_a_listing_that_stalls_ends_at_the_first_signal(through, proxy):
 
 
 def test_a_plan_that_stalls_ends_at_the_first_signal(through, proxy):
+    through.put("rows/a.txt", b"one long line" * 1000)
     through.workflow("""
         name: lines
         storage: %s
