@@ -222,7 +222,7 @@ def test_what_helps_is_told_wherever_the_bucket_refuses(through, proxy):
     assert "s3:GetObject" in through("run", "workflow.yaml", status=1).stderr
     proxy.faults[:] = [Fault("status", method="GET", path="prefix=some%2Fwhere%2Frows", status=403, code="AccessDenied", times=99)]
     told = through("run", "workflow.yaml", status=3).stderr
-    assert "s3:ListBucket" in told and told.count("rows/") == 2, told
+    assert "s3:ListBucket" in told and told.count("rows/") == 1, told
 
 
 @pytest.fixture
