@@ -80,6 +80,11 @@ double fw_driver_now_ms(const struct fw_driver *driver);
 /* Message and hint in one text, newly allocated: events and records have no hint of their own. */
 char *fw_driver_told(const struct fw_error *error);
 
+/* driver_cancel.c: aborts what was being published or fetched when the fatal error came. */
+void fw_driver_settle_storage(struct fw_driver *driver);
+/* Whoever has ended the run twice does not wait long for its cleaning. */
+void fw_driver_limit_sweep(struct fw_driver *driver);
+
 /* driver_plan.c */
 void fw_driver_plan(struct fw_driver *driver, const struct fw_engine_action *action);
 void fw_driver_cancel_plans(struct fw_driver *driver);
