@@ -119,7 +119,7 @@ static void listed(void *context, int rc, struct fw_storage_objects *objects, co
 			                                    .version = objects->list.items[i].version};
 		event.objects = list;
 		event.object_count = objects->list.count;
-		if (objects->list.count == 0)
+		if (objects->list.count == 0 && !listing->driver->empty)
 			listing->driver->empty = &listing->driver->workflow->stages.items[listing->stage].inputs.items[listing->input];
 	} else {
 		event.kind = FW_EV_LIST_FAILED;

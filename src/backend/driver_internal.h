@@ -37,7 +37,7 @@ struct fw_driver {
 	size_t open_records;      /* how many */
 	struct fw_map *unpublished; /* stage/task -> how often its outputs could not be published */
 	struct fw_driver_cut *cuts; /* plans of ranges on their way */
-	const struct fw_input *empty; /* keys that matched nothing, or objects without a record, or NULL */
+	const struct fw_input *empty; /* the first keys that matched nothing, or objects without a record; or NULL */
 	bool recordless;              /* the latter */
 	char *advice;                 /* of a listing that failed: what a person can do; or NULL */
 	bool dispatched;              /* something was */

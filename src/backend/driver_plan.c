@@ -31,6 +31,7 @@ static void planned(void *context, int rc, const struct fw_ranges *ranges, const
 {
 	struct fw_driver_cut *cut = context;
 	struct fw_driver *driver = cut->driver;
+	const struct fw_input *input = &driver->workflow->stages.items[cut->stage].inputs.items[cut->input];
 	fw_cleanup_free char *message = NULL;
 	struct fw_engine_event event = {.kind = FW_EV_PLAN_FAILED, .stage = cut->stage, .input = cut->input};
 
@@ -40,9 +41,10 @@ static void planned(void *context, int rc, const struct fw_ranges *ranges, const
 		event.range_count = ranges->list.count;
 		event.versions = ranges->versions;
 		event.version_count = ranges->object_count;
-		driver->recordless = ranges->list.count == 0;
-		if (driver->recordless)
-			driver->empty = &driver->workflow->stages.items[cut->stage].inputs.items[cut->input];
+		if (ranges->list.count == 0 && input->keys && !driver->empty) {
+			driver->recordless = true;
+			driver->empty = input;
+		}
 	} else {
 		event.status = rc == FW_E_INVALID ? FW_STATUS_FUNCTION_ERROR : FW_STATUS_LOST;
 		event.error_type = rc == FW_E_INVALID    ? "Storage.Malformed"

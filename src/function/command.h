@@ -23,6 +23,7 @@ struct fw_command {
 	size_t turn;                     /* which object of the first input, when per object */
 	char *cuts;                      /* directory of the files that hold ranges, or NULL */
 	struct fw_command_cut *cut;
+	size_t cut_count;
 };
 
 /* A file that holds the object's range and nothing else, behind its header when it has one: the object's own where that is

@@ -13,15 +13,45 @@
 
 #include "function/command.h"
 
-enum { COPY_BYTES = 256 << 10, MARK = 3, LINE_END = 2 };
+enum { COPY_BYTES = 256 << 10, MARK = 3, LINE_END = 2, NAME_BYTES = 200 };
 
 struct fw_command_cut {
 	struct fw_command_cut *next;
 	const char *path;
 };
 
+/* Nothing but a mark, the header and its line's end: a short record behind the header must not be taken for that. */
+static bool is_header(const char *header, const char *bytes, size_t length)
+{
+	size_t header_length = strlen(header);
+	size_t mark = length >= MARK && memcmp(bytes, "\xef\xbb\xbf", MARK) == 0 ? MARK : 0;
+	size_t rest = length - mark;
+
+	bytes += mark;
+	if (rest <= header_length || memcmp(bytes, header, header_length) != 0)
+		return false;
+	bytes += header_length;
+	rest -= header_length;
+	return (rest == 1 && bytes[0] == '\n') || (rest == LINE_END && memcmp(bytes, "\r\n", LINE_END) == 0);
+}
+
+static bool only_header_is_before(struct fw_command *command, const struct fw_object *object)
+{
+	size_t before = (size_t)object->offset;
+
+	if (before > strlen(object->header) + MARK + LINE_END)
+		return false;
+	char *bytes = fw_sdk_take(&command->invocation->arena, before + 1);
+	int fd = open(object->path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : pread(fd, bytes, before, 0);
+
+	if (fd >= 0)
+		close(fd);
+	return length == (ssize_t)before && is_header(object->header, bytes, before);
+}
+
 /* The range is all that the file has, but for the header that belongs to it. */
-static bool is_the_file(const struct fw_object *object)
+static bool is_the_file(struct fw_command *command, const struct fw_object *object)
 {
 	struct stat stat_of;
 
@@ -29,10 +59,20 @@ static bool is_the_file(const struct fw_object *object)
 		return object->offset == 0;
 	if (stat(object->path, &stat_of) != 0 || object->offset + object->length != stat_of.st_size)
 		return false;
-	if (!object->header)
-		return object->offset == 0;
-	int64_t header = (int64_t)strlen(object->header);
-	return object->offset > header && object->offset <= header + LINE_END + MARK;
+	return object->header ? only_header_is_before(command, object) : object->offset == 0;
+}
+
+/* Programs go by the end of a name, so a long one loses its beginning, at a character. */
+static const char *name_of(const struct fw_object *object)
+{
+	const char *slash = strrchr(object->uri, '/'), *name = slash ? slash + 1 : object->uri;
+	size_t length = strlen(name);
+
+	if (length > NAME_BYTES)
+		name += length - NAME_BYTES;
+	while (((unsigned char)*name & 0xC0) == 0x80)
+		name++;
+	return name;
 }
 
 static int make_directory(struct fw_command *command)
@@ -110,16 +150,16 @@ const char *fw_command_cut(struct fw_command *command, const struct fw_object *o
 {
 	struct fw_sdk_arena *arena = &command->invocation->arena;
 
-	if (is_the_file(object))
+	if (is_the_file(command, object))
 		return object->path;
 	uint64_t start = fw_sdk_now_ns();
 
 	if (make_directory(command) != FW_OK)
 		return NULL;
 	struct fw_command_cut *cut = fw_sdk_take(arena, sizeof *cut);
-	const char *name = strrchr(object->uri, '/');
 
-	cut->path = fw_sdk_format(arena, "%s/%lld-%s", command->cuts, (long long)object->start, name ? name + 1 : object->uri);
+	/* Two objects may have one name, and begin alike. */
+	cut->path = fw_sdk_format(arena, "%s/%zu-%s", command->cuts, command->cut_count++, name_of(object));
 	cut->next = command->cut;
 	command->cut = cut;
 	int rc = copy_to(command, object, cut->path);

@@ -81,6 +81,9 @@ static int parse_record(struct fw_reader *reader, struct parse *parse)
 		while (parse->from < length) {
 			char byte = window[parse->from++];
 
+			if (byte == '\0')
+				return fw_fail_invocation(reader->invocation, "Data.Nul", "%s: byte %lld is NUL: this is no CSV", reader->object.uri,
+				                          (long long)fw_reader_place(reader, reader->at + parse->from - 1));
 			if (!take(reader, parse, window, byte, delimiter))
 				continue;
 			window[parse->to] = '\0';
@@ -168,7 +171,8 @@ static int fail_column(struct fw_reader *reader, const char *name)
 	}
 	int rc = reader->column_count
 	             ? fw_fail_invocation(reader->invocation, "Data.Column", "%s has no column '%s'; its columns are %s%s",
-	                                  reader->object.uri, name, names.bytes, names.full ? ", ..." : "")
+	                                  reader->object.uri, name, names.bytes ? names.bytes : "",
+	                                  names.full && names.length ? ", ..." : names.full ? "..." : "")
 	             : fw_fail_invocation(reader->invocation, "Data.Column", "%s has no column '%s': it was given without a header",
 	                                  reader->object.uri, name);
 	fw_sdk_buffer_done(&names);

@@ -12,7 +12,7 @@ enum { FILE_MAX_BYTES = 64 << 20 }; /* the states of 16 TB */
 char *fw_csv_cache_name(const char *place, const char *key, const char *version, const struct fw_range_format *format)
 {
 	fw_cleanup_free char *text =
-		fw_printf("csv index 1\n%s\n%s\n%s\n%c %d\n", place, key, version, format->delimiter, format->header);
+		fw_printf("csv index 2\n%s\n%s\n%s\n%c %d\n", place, key, version, format->delimiter, format->header);
 	char digest[FW_DIGEST_TEXT];
 
 	fw_digest_of(text, strlen(text), digest);

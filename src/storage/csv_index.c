@@ -141,6 +141,35 @@ static int scan_data(struct fw_csv_pass *pass, const uint8_t *bytes, size_t leng
 	return pass->scan.nul < 0 ? FW_OK : fail_nul(pass, pass->scan.nul);
 }
 
+/* The first carriage return outside quotes, or -1. */
+static int64_t lone_return(const char *text, char delimiter)
+{
+	enum fw_csv_state state = FW_CSV_START;
+
+	for (size_t i = 0; text[i]; i++) {
+		bool quote = text[i] == '"';
+
+		if (state == FW_CSV_QUOTED)
+			state = quote ? FW_CSV_QUOTE : FW_CSV_QUOTED;
+		else if (text[i] == '\r')
+			return (int64_t)i;
+		else if (quote && state != FW_CSV_CELL)
+			state = FW_CSV_QUOTED;
+		else
+			state = text[i] == delimiter ? FW_CSV_START : FW_CSV_CELL;
+	}
+	return -1;
+}
+
+/* To some readers it ends a line: they would take what follows for a record. */
+static int fail_return(struct fw_csv_pass *pass, int64_t offset)
+{
+	int rc = fw_fail(&pass->error, FW_E_INVALID, "object %s: byte %lld is a carriage return within the header", pass->name,
+	                 (long long)offset);
+
+	return fw_error_hint(&pass->error, rc, "end lines in LF or CRLF, or write header: false");
+}
+
 static int keep_header(struct fw_csv_pass *pass, const uint8_t *bytes, size_t length)
 {
 	if (length > 0 && bytes[length - 1] == '\n')
@@ -148,6 +177,10 @@ static int keep_header(struct fw_csv_pass *pass, const uint8_t *bytes, size_t le
 	if (length > 0 && bytes[length - 1] == '\r')
 		length--;
 	pass->index.header = fw_strndup((const char *)bytes, length);
+	int64_t lone = lone_return(pass->index.header, pass->format.delimiter);
+
+	if (lone >= 0)
+		return fail_return(pass, bytes - (const uint8_t *)pass->head.data + lone);
 	if (fw_is_utf8(pass->index.header))
 		return FW_OK;
 	int rc = fw_fail(&pass->error, FW_E_INVALID, "object %s: its header is not UTF-8", pass->name);

@@ -160,6 +160,8 @@ def test_ranges_of_another_stages_objects(flexwatt, functions, scripted):
 BROKEN = {
     "quote": (b'h,i\n1,"2\n3,4\n', "object in/a.csv: the quote at byte 6 is not closed before the end"),
     "nul": (b"h\n1\n\0\n", "object in/a.csv: byte 4 is NUL: this is no CSV"),
+    "return": (b'\xef\xbb\xbfh,"a\r",i\r1,2,3\n4,5,6\n',
+               "object in/a.csv: byte 11 is a carriage return within the header"),
     "header": ("größe\n1\n".encode("latin-1"), "object in/a.csv: its header is not UTF-8"),
     "giant": (b"x" * 70_000 + b"\n1\n", "object in/a.csv: the header does not end within 65536 bytes"),
 }
@@ -241,6 +243,24 @@ def plans(flexwatt):
 
 
 TABLE = b"h\n" + b"".join(b"%d\n" % n for n in range(1000))
+
+
+def test_the_hint_for_a_missing_record_is_of_its_own_input(flexwatt, functions):
+    """Another stage's plan comes later and finds records."""
+    put(flexwatt, "a.csv", b"h,i\n")
+    (flexwatt.data / "other").mkdir()
+    (flexwatt.data / "other/b.csv").write_bytes(b"h,i\n" + b"1,2\n" * 1000)
+    flexwatt.workflow(f"""
+        name: empty
+        storage: ./data
+        function: {{package: {functions}}}
+        stages:
+          read: {{handler: noop, workers: 4, inputs: {{rows: {{keys: "in/*.csv", range: csv}}}}}}
+          more: {{handler: noop, workers: 4, inputs: {{rows: {{keys: "other/*.csv", range: csv}}}}}}
+    """)
+    done = flexwatt("run", "workflow.yaml", status=2)
+    assert "the objects that match 'in/*.csv' are empty" in done.stderr and "header: false" in done.stderr
+    assert "mend the glob" not in done.stderr and "workflow.yaml:6:" in done.stderr
 
 
 def test_a_resumed_run_keeps_its_cuts(flexwatt, scripted):
@@ -412,6 +432,13 @@ def test_a_bad_cell_fails_its_task_alone_and_is_named(flexwatt, functions):
     assert query(flexwatt, "select ok, failed from stage") == [(2, 1)]
 
 
+def test_a_missing_column_beside_a_giant_one_is_named(flexwatt, functions):
+    put(flexwatt, "a.csv", b"x" * 2000 + b",y\n1,2\n")
+    flexwatt.workflow(SUM % (functions, "z"))
+    done = flexwatt("run", "workflow.yaml", status=1)
+    assert "in/a.csv has no column 'z'; its columns are ..." in done.stderr and "(null)" not in done.stderr
+
+
 def test_a_missing_column_is_named_with_those_that_there_are(flexwatt, functions):
     put(flexwatt, "a.csv", b"x,y\n1,2\n")
     flexwatt.workflow(SUM % (functions, "z"))
@@ -457,6 +484,33 @@ def test_one_worker_of_a_command_gets_the_object_itself(flexwatt):
     flexwatt.workflow(COMMAND % ("", 1, "range: csv"))
     outputs = flexwatt.outputs(flexwatt.json("run", "workflow.yaml")["run"])
     assert [outputs[key] for key in outputs if key.endswith(".names")] == [f"{path}\n".encode()]
+
+
+@pytest.mark.parametrize("table", [b"n\n1\n2\n", b"h\n1\n2\n3\n", b"\xef\xbb\xbfn\r\n1\n2\n3\n"])
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_a_command_sees_short_records_once(flexwatt, table, workers):
+    """The last range is behind header and mark by as little as a line's end may have, and is not the whole table."""
+    put(flexwatt, "a.csv", table)
+    flexwatt.workflow(COMMAND % ("", workers, "range: csv"))
+    outputs = flexwatt.outputs(flexwatt.json("run", "workflow.yaml")["run"])
+    texts = [outputs[key] for key in sorted(outputs) if key.endswith(".text")]
+    header = rows_of(table)[0]
+    assert all(rows_of(text)[0] == header for text in texts)
+    assert [row for text in texts for row in rows_of(text)[1:]] == rows_of(table)[1:]
+
+
+def test_a_command_gets_objects_of_one_name_and_of_long_ones(flexwatt):
+    """Both begin alike, as tables do; a name may have all that a file system takes."""
+    long = "ü" * 120 + ".csv"
+    for name, row in {"2023/x.csv": b"1", "2024/x.csv": b"2", f"2025/{long}": b"3"}.items():
+        (flexwatt.data / "in" / name).parent.mkdir(parents=True)
+        put(flexwatt, name, b"n\n" + b"%s0\n" % row * 20)
+    flexwatt.workflow((COMMAND % ("", 2, "range: lines")).replace("in/*", "in/*/*"))
+    outputs = flexwatt.outputs(flexwatt.json("run", "workflow.yaml")["run"])
+    texts = [outputs[key] for key in sorted(outputs) if key.endswith(".text")]
+    assert b"".join(texts) == b"".join(b"n\n" + b"%d0\n" % n * 20 for n in (1, 2, 3))
+    names = [name for key in sorted(outputs) if key.endswith(".names") for name in outputs[key].decode().split()]
+    assert names[0].endswith("/2023/x.csv") and names[-1].endswith(".csv") and len(names) == 4
 
 
 def test_cuts_of_a_command_do_not_stay_in_its_worker(flexwatt):

@@ -74,6 +74,9 @@ void csv_append(struct fw_buffer *text, const struct csv_shape *shape, uint64_t 
 				fw_buffer_append(text, &shape->delimiter, 1);
 			append_cell(text, shape, chance);
 		}
+		if (i == 0) /* it may be a header, which has none but in quotes */
+			for (char *at = text->data; text->data && (at = memchr(at, '\r', text->length - (size_t)(at - text->data)));)
+				*at = ' ';
 		if (i + 1 < records || below(chance, 2))
 			fw_buffer_text(text, below(chance, 3) ? "\n" : "\r\n");
 	}

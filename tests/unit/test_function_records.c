@@ -103,6 +103,15 @@ static void records_lose_their_quotes_and_nothing_else(void **state)
 	}
 }
 
+static void a_nul_is_no_end_of_a_cell(void **state)
+{
+	struct fixture *fixture = open_on("1,2\n3,12\0abc\n", 13);
+
+	(void)state;
+	assert_string_equal(records_of(fixture, ','), "[1|2]file:/t.csv: byte 8 is NUL: this is no CSV");
+	close_fixture(fixture);
+}
+
 static void a_range_ends_where_it_ends(void **state)
 {
 	struct fixture *fixture = range_of("h\n1\n2\n3\n", 4, 2, "h");
@@ -235,6 +244,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(records_lose_their_quotes_and_nothing_else),
+		cmocka_unit_test(a_nul_is_no_end_of_a_cell),
 		cmocka_unit_test(a_range_ends_where_it_ends),
 		cmocka_unit_test(lines_of_any_length_come_whole),
 		cmocka_unit_test(records_longer_than_the_window_come_whole),
