@@ -199,11 +199,24 @@ static void write_answer(struct fw_http_connection *connection, int status, cons
 	write_out(connection, parts, length ? 2 : 1);
 }
 
-/* Refuses what was no request; the peer's remaining bytes are of no interest. */
+static void answer_large(struct fw_http_connection *connection)
+{
+	const struct fw_http_server *server = connection->server;
+
+	if (server->service.too_large)
+		server->service.too_large(server->context, &connection->request);
+	else
+		fw_http_reply(&connection->request, 413, NULL, 0, NULL, NULL, 0);
+}
+
+/* Refuses what was no request, or one with a body that nobody will read; the peer's remaining bytes are of no interest. */
 static void answer_bad(struct fw_http_connection *connection)
 {
 	connection->close_after = true;
-	write_answer(connection, connection->message.status, NULL, 0, NULL, NULL, 0);
+	if (connection->message.status != 413)
+		return write_answer(connection, connection->message.status, NULL, 0, NULL, NULL, 0);
+	connection->parked = true;
+	answer_large(connection);
 }
 
 static void dispatch(struct fw_http_connection *connection)
@@ -214,10 +227,8 @@ static void dispatch(struct fw_http_connection *connection)
 	connection->close_after = !connection->message.keep_alive;
 	if (!fw_http_message_too_large(&connection->message))
 		server->service.request(server->context, &connection->request);
-	else if (server->service.too_large)
-		server->service.too_large(server->context, &connection->request);
 	else
-		fw_http_reply(&connection->request, 413, NULL, 0, NULL, NULL, 0);
+		answer_large(connection);
 }
 
 static void say_continue(struct fw_http_connection *connection)

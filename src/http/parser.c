@@ -145,6 +145,13 @@ static void complete(struct fw_http_message *message)
 	message->phase = FW_HTTP_COMPLETE;
 }
 
+/* A body that is not even read to its end. */
+static void refuse_body(struct fw_http_message *message, uint64_t bytes)
+{
+	message->body_bytes = bytes;
+	refuse(message, 413);
+}
+
 /* How the body is delimited: RFC 9112 section 6, without what only proxies need. */
 static void choose_body(struct fw_http_message *message, bool http_1_0)
 {
@@ -164,7 +171,7 @@ static void choose_body(struct fw_http_message *message, bool http_1_0)
 	if (length && !fw_str_to_u64(fw_str_of(length), &bytes))
 		return refuse(message, 400);
 	if (bytes > FW_HTTP_MAX_DRAIN_BYTES)
-		return refuse(message, 413);
+		return refuse_body(message, bytes);
 	message->remaining = bytes;
 	message->phase = FW_HTTP_FIXED;
 	if (bytes == 0)
@@ -239,7 +246,7 @@ static void take_body(struct fw_http_message *message, const char *bytes, size_t
 	if (!message->body.failed)
 		(void)fw_buffer_append(&message->body, bytes, length); /* past the limit it stays failed: too large */
 	if (message->body_bytes > FW_HTTP_MAX_DRAIN_BYTES)
-		refuse(message, 413);
+		refuse_body(message, message->body_bytes);
 }
 
 static size_t feed_body(struct fw_http_message *message, const char *bytes, size_t length)
@@ -267,7 +274,7 @@ static void end_chunk_size(struct fw_http_message *message, const char *text)
 	for (size_t i = 0; i < digits; i++)
 		size = size * 16 + (uint64_t)(text[i] <= '9' ? text[i] - '0' : (text[i] | 32) - 'a' + 10);
 	if (size > FW_HTTP_MAX_DRAIN_BYTES)
-		return refuse(message, 413);
+		return refuse_body(message, message->body_bytes + size);
 	message->remaining = size;
 	message->phase = size ? FW_HTTP_CHUNK_DATA : FW_HTTP_TRAILER;
 	fw_buffer_clear(&message->line);

@@ -196,6 +196,19 @@ def test_a_large_answer_arrives_whole_and_too_large_a_one_is_refused(flexwatt, s
     assert records["larger"]["error_type"] == "Function.ResponseSizeTooLarge"
 
 
+@pytest.mark.parametrize("handler, large, small, answer", [
+    ("large", {"letters": 50 << 20}, {"letters": 1}, {"text": "ä"}),
+    ("stream", {"pieces": 12, "size": 1 << 20}, {"pieces": 1, "size": 1}, {"pieces": ["x"]}),
+    ("stream", {"pieces": 100, "size": 1 << 20}, {"pieces": 1, "size": 1}, {"pieces": ["x"]})])
+def test_an_answer_is_too_large_however_large_it_is_and_its_worker_goes_on(stages, handler, large, small, answer):
+    """Far above the limit the host reads it not even to its end: the function is told, and judged, all the same."""
+    memory = {"memory": 2048}
+    _, records, results = stages({"large": {**plain(handler, **large), **memory},
+                                  "next": {**plain(handler, **small), **memory, "after": ["large"]}}, 1)
+    assert records["large"]["error_type"] == "Function.ResponseSizeTooLarge"
+    assert records["next"]["status"] == "ok" and results["next"] == answer and records["next"]["cold_start_ms"] is None
+
+
 def test_a_worker_goes_on_after_an_answer_that_was_too_large(flexwatt, stages):
     """On the connection that the host cut, or a new one."""
     flexwatt.write("code/twice.py", '''

@@ -11,7 +11,8 @@ struct fixture {
 	struct fw_http_server *server;
 	uint16_t port;
 	struct fw_http_request *parked;
-	int requests, gone;
+	int requests, gone, too_large;
+	uint64_t large_bytes;
 	bool refuse_peers, free_in_request;
 };
 
@@ -44,6 +45,15 @@ static void on_request(void *context, struct fw_http_request *request)
 	}
 }
 
+static void on_too_large(void *context, struct fw_http_request *request)
+{
+	struct fixture *fixture = context;
+
+	fixture->too_large++;
+	fixture->large_bytes = fw_http_body_bytes(request);
+	fw_http_reply(request, 413, NULL, 0, NULL, NULL, 0);
+}
+
 static void on_gone(void *context, struct fw_http_request *request)
 {
 	struct fixture *fixture = context;
@@ -57,7 +67,7 @@ static struct fixture *fixture_new(void)
 {
 	static const struct fw_http_limits limits = {.header_bytes = 4096, .body_bytes = 100000, .connections = 3,
 		.head_ns = 50 * FW_NS_PER_MS};
-	static const struct fw_http_service service = {.accept = accept_peer, .request = on_request, .gone = on_gone};
+	static const struct fw_http_service service = {.accept = accept_peer, .request = on_request, .too_large = on_too_large, .gone = on_gone};
 	struct fixture *fixture = fw_alloc(sizeof *fixture);
 
 	assert_ok(fw_loop_new(&fixture->loop, NULL), NULL);
@@ -149,10 +159,32 @@ static void reads_a_body_past_the_limit_and_answers_413(void **state)
 	client_send(&client, "POST /e HTTP/1.1\r\nContent-Length: 1048576\r\n\r\n");
 	client_send_bytes(&client, bytes, 1 << 20);
 	assert_int_equal(client_answer(&client), 413);
+	assert_int_equal(fixture->large_bytes, 1 << 20);
 	client_send(&client, "POST /e HTTP/1.1\r\nContent-Length: 1\r\n\r\nx");
 	assert_int_equal(client_answer(&client), 200);
 	assert_int_equal(fixture->requests, 1);
 	client_close(&client);
+	fixture_free(fixture);
+}
+
+/* A body that is too long to be read to its end is judged as any that is too large, and its connection is closed. */
+static void judges_a_body_that_it_does_not_read(void **state)
+{
+	static const char *const heads[] = {"POST /e HTTP/1.1\r\nContent-Length: 999999999999\r\n\r\n",
+	                                    "POST /e HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\n"};
+	struct fixture *fixture = fixture_new();
+
+	(void)state;
+	for (size_t i = 0; i < FW_COUNT_OF(heads); i++) {
+		struct client client = client_of(fixture->loop, fixture->port);
+
+		client_send(&client, heads[i]);
+		assert_int_equal(client_answer(&client), 413);
+		client_close(&client);
+	}
+	assert_int_equal(fixture->too_large, 2);
+	assert_true(fixture->large_bytes > (uint64_t)64 << 20);
+	assert_int_equal(fixture->requests, 0);
 	fixture_free(fixture);
 }
 
@@ -366,7 +398,8 @@ static void may_be_freed_inside_a_request(void **state)
 
 FW_TESTS(serves_many_requests_on_one_connection, answers_requests_sent_ahead_in_order,
          an_answer_does_not_wait_for_that_of_a_parked_request_behind_it, tells_when_a_parked_peer_went_away,
-         reads_a_body_past_the_limit_and_answers_413, says_continue_before_a_body_that_waits_for_it,
+         reads_a_body_past_the_limit_and_answers_413, judges_a_body_that_it_does_not_read,
+         says_continue_before_a_body_that_waits_for_it,
          answers_garbage_once_and_closes, writes_a_large_answer_to_a_slow_reader, ends_a_head_that_does_not_end,
          waits_for_a_body_past_the_deadline_of_its_head, does_not_read_on_while_answers_are_not_taken,
          keeps_two_of_the_largest_bodies_at_once, closes_connections_past_their_number,

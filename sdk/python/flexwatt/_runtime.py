@@ -257,6 +257,7 @@ def invoke(host, function, staged, headers, body):
     try:
         send_answer(host, path + "/response", answer)
     except OSError as lost:
+        host.close()  # the next event comes on a connection of its own
         say(f"[WARN] the host broke off: {lost}")
 
 
