@@ -121,7 +121,7 @@ WIRE = [
          log="status 413", code="""
         print("status", api.post(b'"' + b"x" * (7 << 20) + b'"'), flush=True)
     """),
-    Case("claims_to_answer_a_terabyte", "function_error", "Function.ResponseSizeTooLarge", "(1099511627776 bytes) exceeded",
+    Case("claims_to_answer_a_terabyte", "function_error", "Function.ResponseSizeTooLarge", "1099511627776 bytes. exceeded",
          log="status 413", code="""
         api.connection.sendall(f"POST {api.path('response')} HTTP/1.1\\r\\nContent-Length: {1 << 40}\\r\\n\\r\\n".encode())
         print("status", api.read(api.connection)[0], flush=True)
